@@ -1,0 +1,6 @@
+//! Tower layers that proxy.
+#![forbid(unsafe_code)]
+
+pub mod worker;
+pub mod stats;
+pub mod route;

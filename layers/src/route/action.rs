@@ -1,0 +1,207 @@
+//! What a route does with a request that it matched.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use regex::Regex;
+
+use super::matching::HeaderMatch;
+
+/// A change of the path on its way upstream.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PathRewrite {
+    /// Replace the matched prefix (for an exact match: the whole path).
+    Prefix(String),
+    /// Replace every match in the path; `\1` names a group.
+    Regex {
+        pattern: Regex,
+        substitution: String,
+    },
+}
+
+/// A change of the authority on its way upstream.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum HostRewrite {
+    /// This value.
+    Literal(HeaderValue),
+    /// The host name of the endpoint (DNS clusters only).
+    Auto,
+    /// The value of a request header.
+    Header(HeaderName),
+    /// The path, by a regular expression (`host_rewrite_path_regex`).
+    PathRegex {
+        pattern: Regex,
+        substitution: String,
+    },
+}
+
+/// Answer with a redirect.
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    /// Default 301.
+    pub code: StatusCode,
+    /// `https_redirect` or `scheme_redirect`.
+    pub scheme: Option<String>,
+    /// Another host.
+    pub host: Option<String>,
+    /// Another port.
+    pub port: Option<u16>,
+    /// Another path.
+    pub path: Option<RedirectPath>,
+    /// Leave the query out.
+    pub strip_query: bool,
+}
+
+/// How a redirect changes the path.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RedirectPath {
+    /// This path; one with a query replaces the query as well.
+    Full(String),
+    /// Another prefix.
+    Prefix(String),
+    /// By a regular expression.
+    Regex {
+        pattern: Regex,
+        substitution: String,
+    },
+}
+
+/// Answer with a fixed response.
+#[derive(Clone, Debug)]
+pub struct DirectResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The body; empty where none was given.
+    pub body: Bytes,
+}
+
+/// When and how often to try again (Envoy's `RetryPolicy`).
+#[derive(Clone, Debug)]
+pub struct RetryPolicy {
+    /// Conditions.
+    pub on: RetryOn,
+    /// Retries after the first try. Default 1.
+    pub num_retries: u32,
+    /// A timeout of each try.
+    pub per_try_timeout: Option<Duration>,
+    /// An idle timeout of each try.
+    pub per_try_idle_timeout: Option<Duration>,
+    /// `retriable_status_codes`.
+    pub status_codes: Vec<StatusCode>,
+    /// `retriable_headers`: of the response.
+    pub response_headers: Vec<HeaderMatch>,
+    /// `retriable_request_headers`: retry only requests that have one of these; empty is any.
+    pub request_headers: Vec<HeaderMatch>,
+    /// First back-off. Default 25 ms.
+    pub base_interval: Duration,
+    /// Longest back-off. Default ten times the first.
+    pub max_interval: Duration,
+    /// Avoid hosts already tried (`previous_hosts`).
+    pub avoid_previous_hosts: bool,
+    /// How often to pick anew for that. Default 1.
+    pub host_selection_attempts: u32,
+}
+
+/// The conditions of `retry_on`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // each is Envoy's condition of its name
+pub struct RetryOn {
+    pub five_xx: bool,
+    pub gateway_error: bool,
+    pub reset: bool,
+    pub reset_before_request: bool,
+    pub connect_failure: bool,
+    pub envoy_ratelimited: bool,
+    pub retriable_4xx: bool,
+    pub refused_stream: bool,
+    pub retriable_status_codes: bool,
+    pub retriable_headers: bool,
+    pub grpc_cancelled: bool,
+    pub grpc_deadline_exceeded: bool,
+    pub grpc_internal: bool,
+    pub grpc_resource_exhausted: bool,
+    pub grpc_unavailable: bool,
+}
+
+/// Which protocols other than HTTP a request may switch to (`upgrade_configs`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeRule {
+    /// `websocket`, `CONNECT` ... compared without case.
+    pub upgrade_type: String,
+    /// Default `true`.
+    pub enabled: bool,
+    /// `connect_config` is given: a CONNECT request ends here and becomes a TCP tunnel.
+    pub connect_tcp: bool,
+}
+
+/// What of the request picks the endpoint under a hashing balancer (`hash_policy`).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum HashPolicy {
+    /// A header's value.
+    Header { name: HeaderName, terminal: bool },
+    /// The peer's address.
+    SourceIp { terminal: bool },
+    /// A query parameter.
+    Query { name: String, terminal: bool },
+    /// A cookie, made with this life time and path where absent and `ttl` is given.
+    Cookie {
+        name: String,
+        ttl: Option<Duration>,
+        path: String,
+        terminal: bool,
+    },
+}
+
+/// How a header is put into a message (`HeaderAppendAction`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AppendAction {
+    /// Add a line.
+    #[default]
+    AppendIfExistsOrAdd,
+    /// Only where it is absent.
+    AddIfAbsent,
+    /// Replace, or add.
+    OverwriteIfExistsOrAdd,
+    /// Replace where it is present.
+    OverwriteIfExists,
+}
+
+/// A header to add; its value is a format with `%COMMAND%`s (see `access_log::format`).
+#[derive(Clone, Debug)]
+pub struct HeaderAdd {
+    /// The header; `:path`, `:authority` and other pseudo headers are refused at load.
+    pub name: HeaderName,
+    /// The format text, not yet compiled.
+    pub value: String,
+    /// How.
+    pub action: AppendAction,
+    /// Add it although its value came out empty.
+    pub keep_empty_value: bool,
+}
+
+/// Changes of headers at one level: route, virtual host or route table.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderEdits {
+    /// Added to requests.
+    pub request_add: Vec<HeaderAdd>,
+    /// Removed from requests.
+    pub request_remove: Vec<HeaderName>,
+    /// Added to responses.
+    pub response_add: Vec<HeaderAdd>,
+    /// Removed from responses.
+    pub response_remove: Vec<HeaderName>,
+}
+
+/// Methods that never have a body of their own.
+pub(crate) fn is_bodiless(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::TRACE | Method::CONNECT
+    )
+}

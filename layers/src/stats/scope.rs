@@ -1,0 +1,275 @@
+//! Stat names and where their values go: [`Scope`] names a stat, a [`StatsSink`] keeps it.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Histogram};
+
+/// A stat's name in both of its forms.
+///
+/// Envoy shows a stat as one dotted name (`cluster.service1.upstream_rq_200`) in `/stats`, and as
+/// a base name with tags (`cluster.upstream_rq` with `envoy_response_code` and
+/// `envoy_cluster_name`) to Prometheus. Names are built from their parts, so a cluster whose name
+/// holds dots is tagged as one value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StatName {
+    full: String,
+    base: String,
+    tags: Vec<(&'static str, String)>,
+}
+
+impl StatName {
+    /// The whole dotted name, as `/stats` shows it.
+    pub fn full(&self) -> &str {
+        &self.full
+    }
+
+    /// The dotted name without the values that became tags.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Tags in the order in which Envoy prints them: the leaf's own first.
+    pub fn tags(&self) -> &[(&'static str, String)] {
+        &self.tags
+    }
+
+    /// The Prometheus name: `envoy_` and the base name with everything but `[a-zA-Z0-9_]` replaced by `_`.
+    pub fn prometheus(&self) -> String {
+        let mut out = String::with_capacity(self.base.len() + 6);
+        out.push_str("envoy_");
+        out.extend(
+            self.base
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }),
+        );
+        out
+    }
+
+    fn push(&mut self, full: &str, base: &str) {
+        for (to, part) in [(&mut self.full, full), (&mut self.base, base)] {
+            if part.is_empty() {
+                continue;
+            }
+            if !to.is_empty() {
+                to.push('.');
+            }
+            to.push_str(part);
+        }
+    }
+}
+
+/// What a histogram measures. Envoy's Prometheus output shows milliseconds as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Milliseconds.
+    Milliseconds,
+    /// Bytes.
+    Bytes,
+    /// Hundredths of a percent up to one million (Envoy's `Percent` scale).
+    Percent,
+    /// A plain number.
+    Unspecified,
+}
+
+/// Keeps stats: the second half of every handle that a layer records into.
+///
+/// Handles are made when a layer is built, never per request. Asking twice for one name must
+/// return handles to one value: two listeners may share a `stat_prefix`.
+pub trait StatsSink: Debug + Send + Sync + 'static {
+    /// A counter, which only grows.
+    fn counter(&self, name: &StatName) -> Counter;
+    /// A gauge, which goes up and down. Envoy's gauges are whole numbers.
+    fn gauge(&self, name: &StatName) -> Gauge;
+    /// A histogram of samples in `unit`.
+    fn histogram(&self, name: &StatName, unit: Unit) -> Histogram;
+}
+
+/// Sends stats to the [`metrics`] recorder of the process, under their Prometheus names.
+///
+/// An axum app that already exports metrics sees the proxy's beside its own. The recorder must be
+/// installed before the layers are built; without one, handles do nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MetricsSink;
+
+impl MetricsSink {
+    fn key(name: &StatName) -> metrics::Key {
+        let labels = name
+            .tags
+            .iter()
+            .map(|(k, v)| metrics::Label::new(*k, v.clone()))
+            .collect::<Vec<_>>();
+        metrics::Key::from_parts(name.prometheus(), labels)
+    }
+}
+
+static METADATA: metrics::Metadata<'static> =
+    metrics::Metadata::new("front_proxy", metrics::Level::INFO, Some(module_path!()));
+
+impl StatsSink for MetricsSink {
+    fn counter(&self, name: &StatName) -> Counter {
+        metrics::with_recorder(|r| r.register_counter(&Self::key(name), &METADATA))
+    }
+
+    fn gauge(&self, name: &StatName) -> Gauge {
+        metrics::with_recorder(|r| r.register_gauge(&Self::key(name), &METADATA))
+    }
+
+    fn histogram(&self, name: &StatName, _unit: Unit) -> Histogram {
+        metrics::with_recorder(|r| r.register_histogram(&Self::key(name), &METADATA))
+    }
+}
+
+/// A sink that keeps nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoStats;
+
+impl StatsSink for NoStats {
+    fn counter(&self, _: &StatName) -> Counter {
+        Counter::noop()
+    }
+    fn gauge(&self, _: &StatName) -> Gauge {
+        Gauge::noop()
+    }
+    fn histogram(&self, _: &StatName, _: Unit) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+/// A prefix for stat names, and the sink they go to.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    sink: Arc<dyn StatsSink>,
+    prefix: StatName,
+}
+
+impl Scope {
+    /// The root: names are used as they are.
+    pub fn new(sink: Arc<dyn StatsSink>) -> Self {
+        Self {
+            sink,
+            prefix: StatName::default(),
+        }
+    }
+
+    /// The root over the process's [`metrics`] recorder.
+    pub fn from_metrics() -> Self {
+        Self::new(Arc::new(MetricsSink))
+    }
+
+    /// A scope that records nothing.
+    pub fn noop() -> Self {
+        Self::new(Arc::new(NoStats))
+    }
+
+    /// `self.part`, in both forms of the name.
+    #[must_use]
+    pub fn child(&self, part: &str) -> Self {
+        let mut prefix = self.prefix.clone();
+        prefix.push(part, part);
+        Self {
+            sink: Arc::clone(&self.sink),
+            prefix,
+        }
+    }
+
+    /// `self.value`, where Prometheus gets the value as a tag instead.
+    #[must_use]
+    pub fn tagged(&self, tag: &'static str, value: &str) -> Self {
+        let mut prefix = self.prefix.clone();
+        prefix.push(value, "");
+        prefix.tags.push((tag, value.to_owned()));
+        Self {
+            sink: Arc::clone(&self.sink),
+            prefix,
+        }
+    }
+
+    /// The name of `leaf` in this scope.
+    pub fn name(&self, leaf: &str) -> StatName {
+        let mut name = self.prefix.clone();
+        name.push(leaf, leaf);
+        name
+    }
+
+    /// The name of a leaf that carries a tag of its own, as `upstream_rq_200` does:
+    /// `full` in the dotted name, `base` with the tag to Prometheus.
+    pub fn leaf_tagged(
+        &self,
+        full: &str,
+        base: &str,
+        tag: &'static str,
+        value: impl Into<Cow<'static, str>>,
+    ) -> StatName {
+        let mut name = self.prefix.clone();
+        name.push(full, base);
+        name.tags.insert(0, (tag, value.into().into_owned()));
+        name
+    }
+
+    /// A counter of this scope.
+    pub fn counter(&self, leaf: &str) -> Counter {
+        self.sink.counter(&self.name(leaf))
+    }
+
+    /// A gauge of this scope.
+    pub fn gauge(&self, leaf: &str) -> Gauge {
+        self.sink.gauge(&self.name(leaf))
+    }
+
+    /// A histogram of this scope, in milliseconds.
+    pub fn histogram_ms(&self, leaf: &str) -> Histogram {
+        self.sink.histogram(&self.name(leaf), Unit::Milliseconds)
+    }
+
+    /// A histogram of this scope.
+    pub fn histogram(&self, leaf: &str, unit: Unit) -> Histogram {
+        self.sink.histogram(&self.name(leaf), unit)
+    }
+
+    /// The sink behind this scope, for names made by [`leaf_tagged`](Self::leaf_tagged).
+    pub fn sink(&self) -> &Arc<dyn StatsSink> {
+        &self.sink
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_a_dotted_and_a_tagged_form() {
+        let scope = Scope::noop()
+            .child("cluster")
+            .tagged("envoy_cluster_name", "a.b");
+        let name = scope.leaf_tagged(
+            "upstream_rq_200",
+            "upstream_rq",
+            "envoy_response_code",
+            "200",
+        );
+        assert_eq!(name.full(), "cluster.a.b.upstream_rq_200");
+        assert_eq!(name.prometheus(), "envoy_cluster_upstream_rq");
+        assert_eq!(
+            name.tags(),
+            [
+                ("envoy_response_code", "200".to_owned()),
+                ("envoy_cluster_name", "a.b".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn an_external_code_keeps_its_place_in_the_base_name() {
+        let scope = Scope::noop()
+            .child("cluster")
+            .tagged("envoy_cluster_name", "s")
+            .child("external");
+        assert_eq!(
+            scope.name("upstream_rq_completed").prometheus(),
+            "envoy_cluster_external_upstream_rq_completed"
+        );
+    }
+}

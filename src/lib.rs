@@ -1,0 +1,4 @@
+//! Envoy's front proxy as a library.
+#![forbid(unsafe_code)]
+
+pub mod config;
