@@ -1,5 +1,39 @@
-//! Stats: names, handles and where they go.
+//! Stats: names, handles and where they go; and the layer that counts requests.
+//!
+//! A [`Scope`] names stats as Envoy names them, a [`StatsSink`] keeps them. Without one of your own
+//! they go to the process's [`metrics`] recorder, under the names that Envoy's Prometheus output
+//! has. [`StatsLayer`] counts requests of any service, an app's own routes as well as a proxy's:
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::sync::Arc;
+//!
+//! use front_proxy_layers::body::Body;
+//! use front_proxy_layers::stats::{DownstreamStats, Scope, StatsLayer};
+//! use http::{Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let stats = Arc::new(DownstreamStats::new(&Scope::from_metrics(), "my_app"));
+//! let app = service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+//! let service = ServiceBuilder::new().layer(StatsLayer::new(stats)).service(app);
+//! let response = service.oneshot(Request::new(Body::empty())).await.unwrap();
+//! // http.my_app.downstream_rq_2xx and its fellows were counted.
+//! # assert_eq!(response.status(), 200);
+//! # }
+//! ```
 
+mod body;
+mod downstream;
+mod future;
+mod layer;
 mod scope;
+mod service;
 
+pub use body::ResponseBody;
+pub use downstream::{DownstreamStats, ListenerCodes};
+pub use future::ResponseFuture;
+pub use layer::StatsLayer;
 pub use scope::{MetricsSink, NoStats, Scope, StatName, StatsSink, Unit};
+pub use service::Stats;

@@ -1,0 +1,212 @@
+//! Bodies: one concrete type each way, so that services inside the proxy need no type parameters.
+//!
+//! [`Body`] is a request body on its way upstream. It takes any body that people bring and boxes
+//! only those that are not hyper's own. [`ResponseBody`] comes back: made by the proxy, or
+//! streaming from an upstream connection that it keeps until its end.
+
+mod progress;
+mod response;
+
+pub use progress::RequestProgress;
+pub use response::ResponseBody;
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+
+use crate::error::BoxError;
+
+/// A request body on its way upstream.
+pub struct Body {
+    kind: Kind,
+    progress: Option<Arc<RequestProgress>>,
+}
+
+enum Kind {
+    Empty,
+    Full(Option<Bytes>),
+    Incoming(Incoming),
+    Boxed(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+impl Body {
+    /// No body.
+    pub const fn empty() -> Self {
+        Self { kind: Kind::Empty, progress: None }
+    }
+
+    /// Any body. Empty ones and hyper's own are kept as they are, others are boxed once.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if body.is_end_stream() {
+            return Self::empty();
+        }
+        let mut slot = Some(body);
+        let any: &mut dyn Any = &mut slot;
+        if let Some(incoming) = any.downcast_mut::<Option<Incoming>>().and_then(Option::take) {
+            return Self { kind: Kind::Incoming(incoming), progress: None };
+        }
+        if let Some(body) = any.downcast_mut::<Option<Self>>().and_then(Option::take) {
+            return body;
+        }
+        match slot {
+            Some(body) => Self {
+                kind: Kind::Boxed(body.map_err(Into::into).boxed_unsync()),
+                progress: None,
+            },
+            None => Self::empty(),
+        }
+    }
+
+    /// Follows the body from here on: when it has ended, and whether it did.
+    ///
+    /// Returns `None` for a body that is at its end already, which needs no following.
+    pub fn track(&mut self) -> Option<Arc<RequestProgress>> {
+        if matches!(self.kind, Kind::Empty) {
+            return None;
+        }
+        Some(Arc::clone(self.progress.get_or_insert_with(Default::default)))
+    }
+
+    /// The progress of a body that is followed.
+    pub fn progress(&self) -> Option<&Arc<RequestProgress>> {
+        self.progress.as_ref()
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        let kind = if bytes.is_empty() { Kind::Empty } else { Kind::Full(Some(bytes)) };
+        Self { kind, progress: None }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = match &mut self.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Kind::Incoming(body) => {
+                Pin::new(body).poll_frame(cx).map(|f| f.map(|r| r.map_err(Into::into)))
+            }
+            Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
+        };
+        if let (Some(progress), Poll::Ready(frame)) = (&self.progress, &polled) {
+            match frame {
+                None => progress.finish(),
+                Some(Ok(frame)) => {
+                    progress.advance(frame.data_ref().map_or(0, Bytes::len));
+                    if self.is_end_stream() || frame.is_trailers() {
+                        progress.finish();
+                    }
+                }
+                Some(Err(_)) => progress.fail(),
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Incoming(body) => body.size_hint(),
+            Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Empty => "Empty",
+            Kind::Full(_) => "Full",
+            Kind::Incoming(_) => "Incoming",
+            Kind::Boxed(_) => "Boxed",
+        };
+        f.debug_tuple("Body").field(&kind).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+    use http_body_util::{Empty, Full, StreamBody};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_body_keeps_its_length_and_ends() {
+        let mut body = Body::new(Full::new(Bytes::from_static(b"abc")));
+        assert_eq!(body.size_hint().exact(), Some(3));
+        let progress = body.track().expect("a body that has not ended");
+        assert!(progress.completed_at().is_none());
+        let frame = body.frame().await.expect("a frame").expect("no error");
+        assert_eq!(frame.into_data().expect("data"), "abc");
+        assert!(progress.completed_at().is_some(), "the end is seen with the last frame");
+        assert!(body.frame().await.is_none());
+    }
+
+    #[test]
+    fn an_empty_body_is_at_its_end_and_is_not_followed() {
+        let mut body = Body::new(Empty::<Bytes>::new());
+        assert!(body.is_end_stream());
+        assert!(body.track().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_error_marks_the_request_as_broken() {
+        let stream = futures_stream(vec![Ok(Frame::data(Bytes::from_static(b"a"))), Err("gone")]);
+        let mut body = Body::new(StreamBody::new(stream));
+        let progress = body.track().expect("not ended");
+        assert!(body.frame().await.expect("frame").is_ok());
+        assert!(body.frame().await.expect("frame").is_err());
+        assert!(progress.is_failed() && progress.completed_at().is_none());
+    }
+
+    fn futures_stream<T: Unpin>(items: Vec<T>) -> impl futures_core::Stream<Item = T> + Send + 'static
+    where
+        T: Send + 'static,
+    {
+        struct Items<T>(std::vec::IntoIter<T>);
+        impl<T: Unpin> futures_core::Stream for Items<T> {
+            type Item = T;
+            fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<T>> {
+                Poll::Ready(self.0.next())
+            }
+        }
+        Items(items.into_iter())
+    }
+}

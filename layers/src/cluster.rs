@@ -1,0 +1,132 @@
+//! A cluster: endpoints that serve the same thing, and the service that sends requests to them.
+//!
+//! [`Cluster`] is a handle (clones are one and the same cluster); as a tower service it takes a
+//! request to one of its endpoints:
+//!
+//! 1. the load balancer picks an endpoint ([`crate::balance`]);
+//! 2. a kept connection is taken, or one is made ([`crate::endpoint`]);
+//! 3. circuit breakers may refuse ([`Resources`]);
+//! 4. the request is sent, and the response streams back in a body that holds on to the connection
+//!    and all that is counted until its end.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use front_proxy_layers::body::Body;
+//! use front_proxy_layers::cluster::Cluster;
+//! use front_proxy_layers::discover::{Member, MemberSet};
+//! use http::Request;
+//! use tower::ServiceExt;
+//!
+//! let cluster = Cluster::builder("service1").build();
+//! cluster.update(vec![Member::new("127.0.0.1:8000".parse()?)]);
+//! let request = Request::get("/service/1").header("host", "example.com").body(Body::empty())?;
+//! let response = cluster.oneshot(request).await?;
+//! assert!(response.status().is_success());
+//! # Ok(()) }
+//! ```
+
+mod builder;
+mod endpoint_set;
+mod future;
+mod resources;
+mod service;
+mod stats;
+pub(crate) mod upstream_body;
+
+pub use builder::ClusterBuilder;
+pub use future::ResponseFuture;
+pub use resources::{Limits, Resource, Resources};
+pub use service::Priority;
+pub use stats::ClusterStats;
+pub use upstream_body::UpstreamBody;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::balance::LoadBalancer;
+use crate::endpoint::{Endpoint, Shared};
+
+use endpoint_set::EndpointSet;
+
+/// A handle on a cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+    priority: Priority,
+}
+
+struct Inner {
+    name: Arc<str>,
+    stats: Arc<ClusterStats>,
+    default: Arc<Resources>,
+    high: Arc<Resources>,
+    shared: Arc<Shared>,
+    balancer: Box<dyn LoadBalancer>,
+    endpoints: ArcSwap<EndpointSet>,
+    /// Updates of the membership, one at a time.
+    updating: std::sync::Mutex<()>,
+}
+
+impl Cluster {
+    /// A cluster of this name, without endpoints until [`MemberSet::update`] gives it some.
+    ///
+    /// [`MemberSet::update`]: crate::discover::MemberSet::update
+    pub fn builder(name: impl Into<Arc<str>>) -> ClusterBuilder {
+        ClusterBuilder::new(name.into())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Its counters.
+    pub fn stats(&self) -> &Arc<ClusterStats> {
+        &self.inner.stats
+    }
+
+    /// Its endpoints as of now, in the order in which they became members.
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.inner.endpoints.load().all().to_vec()
+    }
+
+    /// The limits of a priority and what is taken of them.
+    pub fn resources(&self, priority: Priority) -> &Resources {
+        self.inner.resources(priority)
+    }
+
+    /// The same cluster, used with another priority's limits.
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+}
+
+impl Inner {
+    fn resources(&self, priority: Priority) -> &Arc<Resources> {
+        match priority {
+            Priority::Default => &self.default,
+            Priority::High => &self.high,
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for endpoint in self.endpoints.load().all() {
+            endpoint.close();
+        }
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("name", &self.inner.name)
+            .field("endpoints", &self.inner.endpoints.load().all().len())
+            .finish_non_exhaustive()
+    }
+}

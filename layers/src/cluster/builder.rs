@@ -1,0 +1,121 @@
+//! Putting a cluster together.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::endpoint_set::EndpointSet;
+use super::{Cluster, ClusterStats, Inner, Limits, Priority, Resources};
+use crate::balance::{LoadBalancer, RoundRobin};
+use crate::endpoint::{ConnectionOptions, Connector, Shared};
+use crate::stats::Scope;
+
+/// Builds a [`Cluster`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ClusterBuilder {
+    name: Arc<str>,
+    stat_name: Option<Arc<str>>,
+    scope: Scope,
+    options: ConnectionOptions,
+    connector: Connector,
+    balancer: Box<dyn LoadBalancer>,
+    limits: Limits,
+    high_limits: Limits,
+    shards: usize,
+}
+
+impl ClusterBuilder {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            stat_name: None,
+            scope: Scope::noop(),
+            options: ConnectionOptions::default(),
+            connector: Connector::plain(),
+            balancer: Box::new(RoundRobin::default()),
+            limits: Limits::default(),
+            high_limits: Limits::default(),
+            shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        }
+    }
+
+    /// Where stats go: `cluster.<name>.*` below this scope. Default nowhere.
+    pub fn stats(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// The name that stats go by, where it is not the cluster's (Envoy's `alt_stat_name`).
+    pub fn stat_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.stat_name = Some(name.into());
+        self
+    }
+
+    /// Protocol, timeouts and limits of connections.
+    pub fn connections(mut self, options: ConnectionOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How connections are opened. Default plain TCP.
+    pub fn connector(mut self, connector: Connector) -> Self {
+        self.connector = connector;
+        self
+    }
+
+    /// The load balancer. Default [`RoundRobin`].
+    pub fn balancer(mut self, balancer: impl LoadBalancer) -> Self {
+        self.balancer = Box::new(balancer);
+        self
+    }
+
+    /// Circuit breaker limits of a priority.
+    pub fn limits(mut self, priority: Priority, limits: Limits) -> Self {
+        match priority {
+            Priority::Default => self.limits = limits,
+            Priority::High => self.high_limits = limits,
+        }
+        self
+    }
+
+    /// Into how many shards connections are split: the number of workers. Default the number of
+    /// processors.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = shards.max(1);
+        self
+    }
+
+    /// The cluster, with no endpoint yet.
+    pub fn build(self) -> Cluster {
+        let stat_name = self.stat_name.as_ref().unwrap_or(&self.name);
+        let scope = self.scope.child("cluster").tagged("envoy_cluster_name", stat_name);
+        let stats = Arc::new(ClusterStats::new(&scope));
+        let breakers = scope.child("circuit_breakers");
+        let default = Arc::new(Resources::new(&self.limits, &breakers.child("default")));
+        let high = Arc::new(Resources::new(&self.high_limits, &breakers.child("high")));
+        let shared = Arc::new(Shared {
+            options: self.options,
+            connector: self.connector,
+            stats: Arc::clone(&stats),
+            // Connections serve both priorities; Envoy's pools are per priority, and so is this
+            // limit. Routes of high priority are rare enough to share the default's.
+            resources: Arc::clone(&default),
+            shards: self.shards,
+        });
+        let endpoints = ArcSwap::from_pointee(EndpointSet::empty(&*self.balancer));
+        Cluster {
+            inner: Arc::new(Inner {
+                name: self.name,
+                stats,
+                default,
+                high,
+                shared,
+                balancer: self.balancer,
+                endpoints,
+                updating: std::sync::Mutex::new(()),
+            }),
+            priority: Priority::Default,
+        }
+    }
+}

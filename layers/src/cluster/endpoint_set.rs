@@ -1,0 +1,148 @@
+//! The endpoints of a cluster at one moment, and how one set becomes the next.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+
+use super::Cluster;
+use crate::balance::{Candidate, LoadBalancer, PickContext, Picker};
+use crate::discover::{Member, MemberSet};
+use crate::endpoint::Endpoint;
+
+/// An immutable set of endpoints with its picker. Requests read one; updates swap in another.
+#[derive(Debug)]
+pub(super) struct EndpointSet {
+    all: Box<[Arc<Endpoint>]>,
+    picker: Arc<dyn Picker>,
+}
+
+impl EndpointSet {
+    pub(super) fn empty(balancer: &dyn LoadBalancer) -> Self {
+        Self::new(Vec::new(), balancer)
+    }
+
+    fn new(all: Vec<Arc<Endpoint>>, balancer: &dyn LoadBalancer) -> Self {
+        let candidates: Vec<_> =
+            all.iter().map(|endpoint| Candidate { weight: endpoint.weight() }).collect();
+        Self { all: all.into(), picker: balancer.picker(&candidates) }
+    }
+
+    pub(super) fn all(&self) -> &[Arc<Endpoint>] {
+        &self.all
+    }
+
+    pub(super) fn pick(&self, hash: Option<u64>) -> Option<&Arc<Endpoint>> {
+        let active = |index: usize| {
+            self.all.get(index).map_or(0, |endpoint| {
+                endpoint.stats().rq_active.load(std::sync::atomic::Ordering::Relaxed)
+            })
+        };
+        let index = self.picker.pick(&PickContext { hash, active: Some(&active) })?;
+        self.all.get(index)
+    }
+}
+
+impl MemberSet for Cluster {
+    /// Endpoints whose address stays keep their connections and counters. Endpoints that leave
+    /// close their idle connections; requests in flight to them finish.
+    fn update(&self, members: Vec<Member>) -> bool {
+        let inner = &self.inner;
+        let _one_at_a_time = inner.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = inner.endpoints.load_full();
+
+        // Members that are there already keep their endpoint and their place; what is left of
+        // `wanted` afterwards is new, what is left of the set has gone.
+        let mut wanted: HashMap<(SocketAddr, &str), Vec<&Member>> = HashMap::new();
+        for member in members.iter().rev() {
+            wanted.entry((member.address, &*member.hostname)).or_default().push(member);
+        }
+        let mut next = Vec::with_capacity(members.len());
+        let mut removed = Vec::new();
+        let mut reweighted = false;
+        for endpoint in current.all() {
+            let same = wanted.get_mut(&(endpoint.address(), endpoint.hostname()));
+            match same.and_then(Vec::pop) {
+                Some(member) => {
+                    reweighted |= endpoint.weight() != member.weight.max(1);
+                    endpoint.set_weight(member.weight);
+                    next.push(Arc::clone(endpoint));
+                }
+                None => removed.push(Arc::clone(endpoint)),
+            }
+        }
+        let kept = next.len();
+        for member in &members {
+            let new = wanted.get_mut(&(member.address, &*member.hostname)).and_then(Vec::pop);
+            if let Some(new) = new {
+                next.push(Endpoint::new(new, Arc::clone(&inner.shared)));
+            }
+        }
+        let changed = next.len() > kept || !removed.is_empty();
+        if !changed && !reweighted {
+            return false;
+        }
+
+        let heaviest = next.iter().map(|endpoint| endpoint.weight()).max().unwrap_or(0);
+        let total = next.len();
+        inner.endpoints.store(Arc::new(EndpointSet::new(next, &*inner.balancer)));
+        for endpoint in removed {
+            endpoint.close();
+        }
+        let stats = &inner.stats;
+        if changed {
+            stats.membership_change.increment(1);
+        }
+        stats.membership_total.set(total as f64);
+        stats.membership_healthy.set(total as f64);
+        stats.max_host_weight.set(f64::from(heaviest));
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(address: &str) -> Member {
+        Member::new(address.parse().expect("an address"))
+    }
+
+    #[test]
+    fn an_endpoint_that_stays_is_the_same_endpoint() {
+        let cluster = Cluster::builder("c").build();
+        assert!(cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.2:1")]));
+        let before = cluster.endpoints();
+        assert!(cluster.update(vec![member("127.0.0.2:1"), member("127.0.0.3:1")]));
+        let after = cluster.endpoints();
+        assert!(Arc::ptr_eq(&before[1], &after[0]));
+        assert!(before[0].is_closed() && !after[0].is_closed());
+    }
+
+    #[test]
+    fn another_order_is_no_change() {
+        let cluster = Cluster::builder("c").build();
+        cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.2:1")]);
+        assert!(!cluster.update(vec![member("127.0.0.2:1"), member("127.0.0.1:1")]));
+    }
+
+    #[test]
+    fn an_address_given_twice_has_two_turns() {
+        let cluster = Cluster::builder("c").build();
+        assert!(cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.1:1")]));
+        assert_eq!(cluster.endpoints().len(), 2);
+        assert!(!cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.1:1")]));
+        assert!(cluster.update(vec![member("127.0.0.1:1")]));
+        assert_eq!(cluster.endpoints().len(), 1);
+    }
+
+    #[test]
+    fn a_new_weight_keeps_the_endpoint() {
+        let cluster = Cluster::builder("c").build();
+        cluster.update(vec![member("127.0.0.1:1")]);
+        let before = cluster.endpoints();
+        let heavier = Member { weight: 5, ..member("127.0.0.1:1") };
+        assert!(!cluster.update(vec![heavier]), "the members are the same");
+        assert!(Arc::ptr_eq(&before[0], &cluster.endpoints()[0]));
+        assert_eq!(cluster.endpoints()[0].weight(), 5);
+    }
+}

@@ -1,0 +1,354 @@
+//! From a picked endpoint to a response head.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Method, Request, Response, Version, header};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::service::{ActiveRequest, PendingRequest};
+use super::upstream_body::UpstreamBody;
+use super::Cluster;
+use crate::body::Body;
+use crate::endpoint::{
+    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Streams, SendError,
+};
+use crate::error::{ErrorKind, ProxyError, Retry};
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A kept connection that was idle for less than this is taken to be alive: its end would have
+/// been noticed. After a longer rest a copy of the head is kept, to repeat the request if the
+/// connection turns out to have died.
+const SURELY_ALIVE: Duration = Duration::from_micros(200);
+
+/// The future of a [`Cluster`]'s call.
+pub struct ResponseFuture {
+    state: State,
+    exchange: Option<Exchange>,
+}
+
+/// What is the same in all states.
+struct Exchange {
+    cluster: Cluster,
+    endpoint: Arc<Endpoint>,
+    /// The request until it is sent, and again if it comes back unsent.
+    request: Option<Request<Body>>,
+    /// A copy of the head of a request that may be repeated.
+    repeat: Option<Request<Body>>,
+}
+
+enum State {
+    Failed(Option<ProxyError>),
+    Start,
+    Connecting(BoxFuture<Result<Connected, Arc<ConnectError>>>, PendingRequest),
+    Waiting(oneshot::Receiver<Option<Box<Http1Connection>>>, PendingRequest),
+    Http1(Box<Http1Connection>, ActiveRequest),
+    Http2(BoxFuture<Result<Response<Incoming>, SendError>>, Http2Streams, ActiveRequest),
+    Done,
+}
+
+impl ResponseFuture {
+    pub(super) fn new(cluster: Cluster, endpoint: Arc<Endpoint>, request: Request<Body>) -> Self {
+        let exchange = Exchange { cluster, endpoint, request: Some(request), repeat: None };
+        Self { state: State::Start, exchange: Some(exchange) }
+    }
+
+    pub(super) fn failed(error: ProxyError) -> Self {
+        Self { state: State::Failed(Some(error)), exchange: None }
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<UpstreamBody>, ProxyError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(exchange) = &mut this.exchange else {
+            let State::Failed(error) = &mut this.state else { return Poll::Pending };
+            let error = error.take();
+            return Poll::Ready(Err(error.unwrap_or_else(|| {
+                ProxyError::new(ErrorKind::NoHealthyUpstream)
+            })));
+        };
+        loop {
+            match &mut this.state {
+                State::Start => this.state = exchange.start(),
+                State::Connecting(connect, _) => {
+                    let connected = ready!(connect.as_mut().poll(cx));
+                    let State::Connecting(_, pending) =
+                        std::mem::replace(&mut this.state, State::Done)
+                    else {
+                        continue;
+                    };
+                    pending.end();
+                    this.state = match connected {
+                        Ok(Connected::Http1(connection)) => exchange.send_http1(connection),
+                        Ok(Connected::Http2(stream)) => exchange.send_http2(stream),
+                        Err(error) => {
+                            exchange.cluster.inner.stats.rq_pending_failure_eject.increment(1);
+                            State::Failed(Some(connect_error(&error)))
+                        }
+                    };
+                }
+                State::Waiting(connection, _) => {
+                    let handed = ready!(Pin::new(connection).poll(cx));
+                    let State::Waiting(_, pending) =
+                        std::mem::replace(&mut this.state, State::Done)
+                    else {
+                        continue;
+                    };
+                    this.state = match handed {
+                        Ok(Some(connection)) => {
+                            pending.end();
+                            exchange.send_http1(connection)
+                        }
+                        // A place is free now: look again, as the same pending request.
+                        Ok(None) | Err(_) => exchange.obtain(Some(pending)),
+                    };
+                }
+                State::Http1(connection, _) => {
+                    let result = ready!(connection.poll_response(cx));
+                    let State::Http1(connection, active) =
+                        std::mem::replace(&mut this.state, State::Done)
+                    else {
+                        continue;
+                    };
+                    match result {
+                        Ok(response) => {
+                            return Poll::Ready(receive_http1(connection, response, active));
+                        }
+                        Err(error) => {
+                            let home = connection.home();
+                            drop(connection);
+                            exchange.endpoint.vacate(home);
+                            this.state = exchange.recover(error, &active);
+                        }
+                    }
+                }
+                State::Http2(response, ..) => {
+                    let result = ready!(response.as_mut().poll(cx));
+                    let State::Http2(_, stream, active) =
+                        std::mem::replace(&mut this.state, State::Done)
+                    else {
+                        continue;
+                    };
+                    match result {
+                        Ok(response) => {
+                            active.outcome(!response.status().is_server_error());
+                            let (parts, body) = response.into_parts();
+                            let body = UpstreamBody::http2(body, stream, active);
+                            return Poll::Ready(Ok(Response::from_parts(parts, body)));
+                        }
+                        Err(error) => this.state = exchange.recover(error, &active),
+                    }
+                }
+                State::Failed(error) => {
+                    let error = error.take();
+                    this.state = State::Done;
+                    return Poll::Ready(Err(error.unwrap_or_else(|| {
+                        ProxyError::new(ErrorKind::ConnectionTerminated)
+                    })));
+                }
+                State::Done => {
+                    return Poll::Ready(Err(ProxyError::new(ErrorKind::ConnectionTerminated)));
+                }
+            }
+        }
+    }
+}
+
+impl Exchange {
+    fn start(&mut self) -> State {
+        self.obtain(None)
+    }
+
+    /// A connection, kept or new. `pending` is given where the request waited before.
+    fn obtain(&mut self, pending: Option<PendingRequest>) -> State {
+        let checkout = self.endpoint.checkout();
+        let checkout = match checkout {
+            Checkout::Http1(connection) => {
+                if let Some(pending) = pending {
+                    pending.end();
+                }
+                return self.send_http1(connection);
+            }
+            Checkout::Http2(stream) => {
+                if let Some(pending) = pending {
+                    pending.end();
+                }
+                return self.send_http2(stream);
+            }
+            other => other,
+        };
+        let Some(pending) = pending.or_else(|| PendingRequest::begin(&self.cluster)) else {
+            if let Checkout::Connect(home) = checkout {
+                self.endpoint.vacate(home);
+            }
+            return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
+        };
+        match checkout {
+            Checkout::Wait(connection) => State::Waiting(connection, pending),
+            Checkout::Connect(home) => self.connect(home, pending),
+            Checkout::Http1(_) | Checkout::Http2(_) => State::Failed(None),
+        }
+    }
+
+    fn connect(&self, home: usize, pending: PendingRequest) -> State {
+        State::Connecting(Box::pin(Arc::clone(&self.endpoint).connect(home)), pending)
+    }
+
+    fn send_http1(&mut self, mut connection: Box<Http1Connection>) -> State {
+        let Some(mut request) = self.request.take() else { return State::Failed(None) };
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
+            self.endpoint.put_back(connection);
+            return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
+        };
+        for_http1(&mut request);
+        self.repeat = None;
+        if connection.has_rested(SURELY_ALIVE) && is_repeatable(&request) {
+            self.repeat = Some(copy_head(&request));
+        }
+        connection.start(request);
+        State::Http1(connection, active)
+    }
+
+    fn send_http2(&mut self, stream: Http2Streams) -> State {
+        let Some(mut request) = self.request.take() else { return State::Failed(None) };
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
+            return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
+        };
+        if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
+            return State::Failed(Some(error));
+        }
+        State::Http2(Box::pin(stream.send(request)), stream, active)
+    }
+
+    /// The request failed before a response: again if that can do no harm, else that's it.
+    fn recover(&mut self, failed: SendError, active: &ActiveRequest) -> State {
+        if let Some(request) = failed.unsent {
+            // The connection had died idle and nothing was written: as if it had not been there.
+            self.request = Some(request);
+            return State::Start;
+        }
+        if failed.error.retry() == Retry::IfConnectionReused {
+            if let Some(request) = self.repeat.take() {
+                self.request = Some(request);
+                return State::Start;
+            }
+        }
+        active.outcome(false);
+        let stats = &self.cluster.inner.stats;
+        match failed.error.kind() {
+            ErrorKind::ProtocolError => stats.cx_protocol_error.increment(1),
+            ErrorKind::RemoteReset | ErrorKind::RefusedStream => stats.rq_rx_reset.increment(1),
+            _ => {}
+        }
+        State::Failed(Some(failed.error))
+    }
+}
+
+fn receive_http1(
+    connection: Box<Http1Connection>,
+    response: Response<Incoming>,
+    active: ActiveRequest,
+) -> Result<Response<UpstreamBody>, ProxyError> {
+    let headers = response.headers();
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.contains_key(header::CONTENT_LENGTH)
+    {
+        // RFC 9112 section 6.3: the one or the other; both is how responses are smuggled.
+        active.outcome(false);
+        active.cluster().stats().cx_protocol_error.increment(1);
+        let home = connection.home();
+        let endpoint = Arc::clone(connection.owner());
+        drop(connection);
+        endpoint.vacate(home);
+        return Err(ProxyError::new(ErrorKind::ProtocolError));
+    }
+    active.outcome(!response.status().is_server_error());
+    let (parts, body) = response.into_parts();
+    Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
+}
+
+fn connect_error(error: &Arc<ConnectError>) -> ProxyError {
+    let kind = match **error {
+        ConnectError::Timeout => ErrorKind::ConnectTimeout,
+        _ => ErrorKind::ConnectFailed,
+    };
+    ProxyError::new(kind).with_source(Arc::clone(error))
+}
+
+/// HTTP/1.1 in origin form, with the authority in `Host`.
+fn for_http1(request: &mut Request<Body>) {
+    *request.version_mut() = Version::HTTP_11;
+    if request.uri().authority().is_none() {
+        return;
+    }
+    if !request.headers().contains_key(header::HOST) {
+        if let Some(authority) = request.uri().authority() {
+            if let Ok(host) = authority.as_str().parse() {
+                request.headers_mut().insert(header::HOST, host);
+            }
+        }
+    }
+    if request.method() != Method::CONNECT {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(http::Uri::default, http::Uri::from);
+    }
+}
+
+/// HTTP/2 with scheme and authority in the URI, and no `Host` beside them.
+fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
+    *request.version_mut() = Version::HTTP_2;
+    let bad = |e: http::Error| ProxyError::new(ErrorKind::BadRequest).with_source(e);
+    let host = request.headers_mut().remove(header::HOST);
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    if let Some(host) = host {
+        let authority = http::uri::Authority::from_maybe_shared(bytes::Bytes::from_owner(host));
+        parts.authority = Some(authority.map_err(|e| bad(e.into()))?);
+    }
+    if parts.authority.is_some() {
+        parts.scheme = Some(if tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+        if parts.path_and_query.is_none() {
+            parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+        }
+    }
+    *request.uri_mut() = http::Uri::from_parts(parts).map_err(|e| bad(e.into()))?;
+    Ok(())
+}
+
+/// RFC 9110 section 9.2.2: a repeated idempotent request does no harm; one with a body is gone.
+fn is_repeatable(request: &Request<Body>) -> bool {
+    request.method().is_idempotent() && request.body().is_end_stream()
+}
+
+fn copy_head(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::new(Body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Failed(_) => "Failed",
+            State::Start => "Start",
+            State::Connecting(..) => "Connecting",
+            State::Waiting(..) => "Waiting",
+            State::Http1(..) => "Http1",
+            State::Http2(..) => "Http2",
+            State::Done => "Done",
+        };
+        f.debug_struct("ResponseFuture").field("state", &state).finish_non_exhaustive()
+    }
+}

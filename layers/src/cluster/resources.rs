@@ -1,0 +1,153 @@
+//! Circuit breakers: how much of each resource a cluster may use at a time.
+//!
+//! Envoy's [resource limits](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking):
+//! 1024 connections, 1024 pending requests, 1024 requests and 3 retries by default, per priority.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use metrics::Gauge;
+
+use crate::stats::Scope;
+
+/// The limits of one priority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections to all endpoints together. Default 1024.
+    pub connections: u32,
+    /// Requests that wait for a connection. Default 1024.
+    pub pending: u32,
+    /// Requests in flight. Default 1024.
+    pub requests: u32,
+    /// Retries in flight. Default 3.
+    pub retries: u32,
+    /// Whether `remaining_*` gauges show what is left. Default `false`.
+    pub track_remaining: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 1024, pending: 1024, requests: 1024, retries: 3, track_remaining: false }
+    }
+}
+
+/// The resources of one priority and what is taken of each.
+#[derive(Debug)]
+pub struct Resources {
+    /// `cx_open`
+    pub connections: Resource,
+    /// `rq_pending_open`
+    pub pending: Resource,
+    /// `rq_open`
+    pub requests: Resource,
+    /// `rq_retry_open`
+    pub retries: Resource,
+}
+
+impl Resources {
+    /// Resources with these limits; gauges go to `scope`, which names cluster and priority.
+    pub fn new(limits: &Limits, scope: &Scope) -> Self {
+        let resource = |max, open, remaining| {
+            let remaining = limits.track_remaining.then(|| scope.gauge(remaining));
+            Resource::new(max, scope.gauge(open), remaining)
+        };
+        // Pools are bounded by connections here; the gauge exists for dashboards.
+        drop(scope.gauge("cx_pool_open"));
+        Self {
+            connections: resource(limits.connections, "cx_open", "remaining_cx"),
+            pending: resource(limits.pending, "rq_pending_open", "remaining_pending"),
+            requests: resource(limits.requests, "rq_open", "remaining_rq"),
+            retries: resource(limits.retries, "rq_retry_open", "remaining_retries"),
+        }
+    }
+}
+
+/// One resource.
+#[derive(Debug)]
+pub struct Resource {
+    taken: AtomicU32,
+    max: u32,
+    open: Gauge,
+    remaining: Option<Gauge>,
+}
+
+impl Resource {
+    fn new(max: u32, open: Gauge, remaining: Option<Gauge>) -> Self {
+        if max == 0 {
+            open.set(1.0);
+        }
+        if let Some(remaining) = &remaining {
+            remaining.set(f64::from(max));
+        }
+        Self { taken: AtomicU32::new(0), max, open, remaining }
+    }
+
+    /// Takes one if there is one left.
+    #[must_use]
+    pub fn try_take(&self) -> bool {
+        // Taking first and giving back keeps the limit exact over workers without a loop.
+        let before = self.taken.fetch_add(1, Ordering::Relaxed);
+        if before >= self.max {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        self.note_taken(before + 1);
+        true
+    }
+
+    /// Takes one whether or not there is one left.
+    pub fn take(&self) {
+        let now = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        self.note_taken(now);
+    }
+
+    /// Gives one back.
+    pub fn give(&self) {
+        let before = self.taken.fetch_sub(1, Ordering::Relaxed);
+        if before == self.max {
+            self.open.set(0.0);
+        }
+        if let Some(remaining) = &self.remaining {
+            remaining.set(f64::from(self.max.saturating_sub(before.saturating_sub(1))));
+        }
+    }
+
+    /// Whether there is one left.
+    pub fn is_free(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) < self.max
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// The limit.
+    pub fn max(&self) -> u32 {
+        self.max
+    }
+
+    fn note_taken(&self, now: u32) {
+        if now == self.max {
+            self.open.set(1.0);
+        }
+        if let Some(remaining) = &self.remaining {
+            remaining.set(f64::from(self.max.saturating_sub(now)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_gives_no_more_than_it_has() {
+        let resource = Resource::new(2, Gauge::noop(), None);
+        assert!(resource.try_take() && resource.try_take());
+        assert!(!resource.try_take());
+        resource.give();
+        assert!(resource.is_free() && resource.try_take());
+        resource.take();
+        assert_eq!(resource.taken(), 3, "what must be taken is taken over the limit");
+    }
+}

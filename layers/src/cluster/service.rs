@@ -1,0 +1,142 @@
+//! A cluster as a tower service: picking an endpoint and what is counted meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{Cluster, ResponseFuture, UpstreamBody};
+use crate::body::Body;
+use crate::endpoint::{Endpoint, EndpointStats};
+use crate::error::{ErrorKind, ProxyError};
+
+/// Which limits a request counts against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Priority {
+    /// The default.
+    #[default]
+    Default,
+    /// Routes that say `priority: HIGH`.
+    High,
+}
+
+/// The hash of a request for balancers that keep equal ones on one endpoint; put into the
+/// request's extensions by the route.
+#[derive(Clone, Copy, Debug)]
+pub struct BalanceHash(pub u64);
+
+impl Service<Request<Body>> for Cluster {
+    type Response = Response<UpstreamBody>;
+    type Error = ProxyError;
+    type Future = ResponseFuture;
+
+    /// Always ready: what a request needs is reserved in its future, where it is also given
+    /// back, so that a caller that turns away after `poll_ready` holds nothing.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+        let hash = request.extensions().get::<BalanceHash>().map(|hash| hash.0);
+        match self.pick(hash) {
+            Some(endpoint) => ResponseFuture::new(self.clone(), endpoint, request),
+            None => {
+                self.inner.stats.cx_none_healthy.increment(1);
+                ResponseFuture::failed(ProxyError::new(ErrorKind::NoHealthyUpstream))
+            }
+        }
+    }
+}
+
+impl Cluster {
+    fn pick(&self, hash: Option<u64>) -> Option<Arc<Endpoint>> {
+        self.inner.endpoints.load().pick(hash).map(Arc::clone)
+    }
+}
+
+/// A request in flight: counted here, and given back when this is dropped, which is when the
+/// response body ends or is dropped.
+#[derive(Debug)]
+pub(crate) struct ActiveRequest {
+    cluster: Cluster,
+    endpoint: Arc<Endpoint>,
+}
+
+impl ActiveRequest {
+    /// Counts a request that is about to be sent; `None` if the circuit breaker is open.
+    pub(super) fn begin(cluster: &Cluster, endpoint: &Arc<Endpoint>) -> Option<Self> {
+        let inner = &cluster.inner;
+        if !inner.resources(cluster.priority).requests.try_take() {
+            inner.stats.rq_active_overflow.increment(1);
+            return None;
+        }
+        inner.stats.rq_total.increment(1);
+        inner.stats.rq_active.increment(1.0);
+        EndpointStats::raise(&endpoint.stats().rq_total);
+        EndpointStats::raise(&endpoint.stats().rq_active);
+        Some(Self { cluster: cluster.clone(), endpoint: Arc::clone(endpoint) })
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Counts how it went for the endpoint.
+    pub(super) fn outcome(&self, success: bool) {
+        let stats = self.endpoint.stats();
+        let counter = if success { &stats.rq_success } else { &stats.rq_error };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        let inner = &self.cluster.inner;
+        inner.stats.rq_active.decrement(1.0);
+        inner.resources(self.cluster.priority).requests.give();
+        EndpointStats::lower(&self.endpoint.stats().rq_active);
+    }
+}
+
+/// A request that waits for a connection.
+#[derive(Debug)]
+pub(super) struct PendingRequest {
+    cluster: Cluster,
+    cancelled: bool,
+}
+
+impl PendingRequest {
+    /// Counts it; `None` if the circuit breaker is open.
+    pub(super) fn begin(cluster: &Cluster) -> Option<Self> {
+        let inner = &cluster.inner;
+        if !inner.resources(cluster.priority).pending.try_take() {
+            inner.stats.rq_pending_overflow.increment(1);
+            return None;
+        }
+        inner.stats.rq_pending_total.increment(1);
+        inner.stats.rq_pending_active.increment(1.0);
+        Some(Self { cluster: cluster.clone(), cancelled: true })
+    }
+
+    /// It waits no more.
+    pub(super) fn end(mut self) {
+        self.cancelled = false;
+    }
+}
+
+impl Drop for PendingRequest {
+    fn drop(&mut self) {
+        let inner = &self.cluster.inner;
+        if self.cancelled {
+            inner.stats.rq_cancelled.increment(1);
+        }
+        inner.stats.rq_pending_active.decrement(1.0);
+        inner.resources(self.cluster.priority).pending.give();
+    }
+}

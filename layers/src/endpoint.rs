@@ -1,0 +1,191 @@
+//! One endpoint of a cluster: its address, its counters and its connections.
+//!
+//! An endpoint keeps its connections in shards, one for each worker, so a connection stays on the
+//! core that opened it and no lock is fought over (see [`crate::worker`]). HTTP/1 connections lie
+//! in a last-in-first-out list and belong to one request at a time, which drives them itself;
+//! HTTP/2 connections are shared.
+//!
+//! An endpoint outlives changes of its cluster's membership as long as its address stays: its
+//! connections and counters stay with it. One that left closes its idle connections at once and
+//! the others when their request has ended.
+
+mod connect;
+mod http1;
+mod http2;
+mod io;
+mod pool;
+mod waker;
+
+pub use connect::{ConnectError, Connector};
+pub(crate) use http1::{Http1Connection, SendError};
+pub(crate) use http2::Http2Streams;
+pub(crate) use pool::{Checkout, Connected};
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::cluster::{ClusterStats, Resources};
+use crate::discover::Member;
+
+/// What the connections of all endpoints of a cluster have in common.
+#[derive(Clone, Debug)]
+pub struct ConnectionOptions {
+    /// Which protocol is spoken.
+    pub protocol: Protocol,
+    /// How long a connection may take to be made. Default 5 s.
+    pub connect_timeout: Duration,
+    /// How long a connection may lie idle. Default 1 h; `None` is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Requests after which a connection is closed. Default none.
+    pub max_requests: Option<u32>,
+    /// How long a connection may live; it is then used no more. Default none.
+    pub max_duration: Option<Duration>,
+    /// Title-Case header names on HTTP/1. Default off.
+    pub title_case_headers: bool,
+    /// HTTP/2: streams on one connection. Default 1024, less where the upstream says so.
+    pub http2_max_streams: u32,
+    /// HTTP/2: window of a stream in bytes. Default 16 MiB.
+    pub http2_stream_window: u32,
+    /// HTTP/2: window of a connection in bytes. Default 24 MiB.
+    pub http2_connection_window: u32,
+    /// HTTP/2: interval and timeout of pings. Default none.
+    pub http2_keepalive: Option<(Duration, Duration)>,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Http1,
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Some(Duration::from_secs(3600)),
+            max_requests: None,
+            max_duration: None,
+            title_case_headers: false,
+            http2_max_streams: 1024,
+            http2_stream_window: 16 << 20,
+            http2_connection_window: 24 << 20,
+            http2_keepalive: None,
+        }
+    }
+}
+
+/// The protocol spoken to endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2; over plain text with prior knowledge.
+    Http2,
+    /// What ALPN agrees on; HTTP/1.1 without TLS.
+    Auto,
+}
+
+/// One endpoint of a cluster.
+pub struct Endpoint {
+    address: SocketAddr,
+    hostname: Arc<str>,
+    weight: AtomicU32,
+    closed: AtomicBool,
+    shared: Arc<Shared>,
+    stats: EndpointStats,
+    shards: Box<[pool::Shard]>,
+}
+
+/// What all endpoints of a cluster share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: ConnectionOptions,
+    pub(crate) connector: Connector,
+    pub(crate) stats: Arc<ClusterStats>,
+    pub(crate) resources: Arc<Resources>,
+    pub(crate) shards: usize,
+}
+
+/// The counters that `/clusters` shows for each endpoint.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // Envoy's names
+pub struct EndpointStats {
+    pub cx_active: AtomicU64,
+    pub cx_connect_fail: AtomicU64,
+    pub cx_total: AtomicU64,
+    pub rq_active: AtomicU64,
+    pub rq_error: AtomicU64,
+    pub rq_success: AtomicU64,
+    pub rq_timeout: AtomicU64,
+    pub rq_total: AtomicU64,
+}
+
+impl Endpoint {
+    pub(crate) fn new(member: &Member, shared: Arc<Shared>) -> Arc<Self> {
+        let shards = (0..shared.shards.max(1)).map(|_| pool::Shard::default()).collect();
+        Arc::new(Self {
+            address: member.address,
+            hostname: Arc::clone(&member.hostname),
+            weight: AtomicU32::new(member.weight.max(1)),
+            closed: AtomicBool::new(false),
+            shared,
+            stats: EndpointStats::default(),
+            shards,
+        })
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The name that it was found by, or its address where there is none.
+    pub fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
+    /// Its share of the requests.
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Its counters.
+    pub fn stats(&self) -> &EndpointStats {
+        &self.stats
+    }
+
+    pub(crate) fn set_weight(&self, weight: u32) {
+        self.weight.store(weight.max(1), Ordering::Relaxed);
+    }
+
+    /// Whether it may be given requests.
+    pub fn is_healthy(&self) -> bool {
+        !self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The endpoint has left its cluster: idle connections close now, others after their request.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        for shard in &self.shards {
+            shard.close();
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("address", &self.address)
+            .field("hostname", &self.hostname)
+            .field("weight", &self.weight())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! Opening a connection to an endpoint: TCP with Nagle off, then TLS where configured.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+
+use super::io::UpstreamIo;
+use crate::cluster::ClusterStats;
+
+/// How connections to the endpoints of a cluster are opened.
+#[derive(Clone, Default)]
+pub struct Connector {
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+}
+
+#[cfg(feature = "tls")]
+#[derive(Clone)]
+struct Tls {
+    connector: tokio_rustls::TlsConnector,
+    server_name: Option<rustls::pki_types::ServerName<'static>>,
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The TCP connection was refused or failed.
+    Tcp(io::Error),
+    /// The TLS handshake failed: the certificate was not trusted, or no common version.
+    Tls(io::Error),
+    /// The HTTP handshake failed.
+    Http(hyper::Error),
+    /// It took longer than the connect timeout.
+    Timeout,
+}
+
+impl Connector {
+    /// Plain TCP.
+    pub fn plain() -> Self {
+        Self::default()
+    }
+
+    /// TLS by `config`. `server_name` is the SNI; without one, none is sent and the certificate is
+    /// checked against the endpoint's address.
+    #[cfg(feature = "tls")]
+    pub fn tls(
+        config: Arc<rustls::ClientConfig>,
+        server_name: Option<rustls::pki_types::ServerName<'static>>,
+    ) -> Self {
+        Self { tls: Some(Tls { connector: config.into(), server_name }) }
+    }
+
+    /// Whether connections are encrypted.
+    pub fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        return false;
+    }
+
+    pub(super) async fn connect(
+        &self,
+        address: SocketAddr,
+        stats: Arc<ClusterStats>,
+    ) -> Result<UpstreamIo, ConnectError> {
+        let stream = TcpStream::connect(address).await.map_err(ConnectError::Tcp)?;
+        // Request heads are written whole: waiting to fill a segment would only add latency.
+        stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let name = tls
+                .server_name
+                .clone()
+                .unwrap_or_else(|| rustls::pki_types::ServerName::IpAddress(address.ip().into()));
+            let stream = tls.connector.connect(name, stream).await.map_err(ConnectError::Tls)?;
+            return Ok(UpstreamIo::tls(stream, stats));
+        }
+        Ok(UpstreamIo::plain(stream, stats))
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("tls", &self.is_tls()).finish()
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(e) => write!(f, "connecting: {e}"),
+            Self::Tls(e) => write!(f, "TLS handshake: {e}"),
+            Self::Http(e) => write!(f, "HTTP handshake: {e}"),
+            Self::Timeout => f.write_str("connecting took too long"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Tcp(e) | Self::Tls(e) => Some(e),
+            Self::Http(e) => Some(e),
+            Self::Timeout => None,
+        }
+    }
+}

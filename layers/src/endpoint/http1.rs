@@ -1,0 +1,335 @@
+//! One HTTP/1 connection to an endpoint, driven by whoever uses it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+use tokio_util::sync::ReusableBoxFuture;
+
+use super::io::UpstreamIo;
+use super::waker::{ConnectionWaker, WatcherQueue};
+use super::{ConnectError, Endpoint, EndpointStats};
+use crate::body::Body;
+use crate::error::{ErrorKind, ProxyError, Retry};
+
+type SendResult = Result<Response<Incoming>, TrySendError<Request<Body>>>;
+
+/// How often a connection is polled in one turn of its task before others get theirs.
+const ROUNDS: usize = 4;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// An open HTTP/1 connection.
+///
+/// hyper's connection is a future that must be polled for anything to happen. It usually gets a
+/// task of its own and talks to requests over channels, which costs several task switches a
+/// request. Here the one request that has the connection polls it in its own task.
+pub(crate) struct Http1Connection {
+    send: SendRequest<Body>,
+    connection: Connection<TokioIo<UpstreamIo>, Body>,
+    response: ReusableBoxFuture<'static, SendResult>,
+    waker: Arc<ConnectionWaker>,
+    /// `waker` in the form in which hyper wants it; made once.
+    poll_waker: Waker,
+    id: u64,
+    requests: u32,
+    opened: Instant,
+    idle_since: Instant,
+    /// The connection future has ended and must not be polled again.
+    ended: bool,
+    active: bool,
+    closed_by: ClosedBy,
+    owner: Arc<Endpoint>,
+    /// The shard it lives in, whichever thread uses it.
+    home: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClosedBy {
+    Us,
+    Upstream,
+}
+
+/// A request that failed before its response, and the request itself if it was never written.
+pub(crate) struct SendError {
+    pub(crate) error: ProxyError,
+    pub(crate) unsent: Option<Request<Body>>,
+}
+
+impl Http1Connection {
+    pub(super) async fn handshake(
+        io: UpstreamIo,
+        owner: Arc<Endpoint>,
+        home: usize,
+        watcher: Arc<WatcherQueue>,
+    ) -> Result<Box<Self>, ConnectError> {
+        let (send, connection) = http1::Builder::new()
+            .title_case_headers(owner.shared().options.title_case_headers)
+            // An answer with folded lines or blanks before a colon is refused, as Envoy does.
+            .handshake(TokioIo::new(io))
+            .await
+            .map_err(ConnectError::Http)?;
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let waker = ConnectionWaker::new(id, watcher);
+        let now = Instant::now();
+        Ok(Box::new(Self {
+            send,
+            connection,
+            response: ReusableBoxFuture::new(std::future::pending()),
+            poll_waker: Waker::from(Arc::clone(&waker)),
+            waker,
+            id,
+            requests: 0,
+            opened: now,
+            idle_since: now,
+            ended: false,
+            active: false,
+            closed_by: ClosedBy::Us,
+            owner,
+            home,
+        }))
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn home(&self) -> usize {
+        self.home
+    }
+
+    /// Whether it lay idle for at least this long before now.
+    pub(crate) fn has_rested(&self, at_least: Duration) -> bool {
+        self.requests > 0 && self.idle_since.elapsed() >= at_least
+    }
+
+    pub(super) fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Whether a request went over it before the current one.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.requests > 1
+    }
+
+    /// Hands the request to the connection. [`poll_response`](Self::poll_response) does the rest.
+    pub(crate) fn start(&mut self, request: Request<Body>) {
+        self.requests += 1;
+        self.active = true;
+        self.waker.in_use();
+        let response = self.send.try_send_request(request);
+        self.response.set(response);
+    }
+
+    /// Drives the connection until the response head is there.
+    pub(crate) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<Incoming>, SendError>> {
+        let polled = self.drive(cx, |this, cx| this.response.poll(cx));
+        let result = match polled {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Driven::Ready(result)) => result,
+            Poll::Ready(Driven::Ended) => {
+                return Poll::Ready(Err(SendError {
+                    error: ProxyError::new(ErrorKind::ConnectionTerminated),
+                    unsent: None,
+                }));
+            }
+        };
+        Poll::Ready(result.map_err(|mut error| {
+            let unsent = error.take_message();
+            let error = error.into_error();
+            let kind = classify(&error);
+            if kind == ErrorKind::ConnectionTerminated {
+                self.closed_by = ClosedBy::Upstream;
+            }
+            let retry = match (&unsent, self.is_reused()) {
+                (Some(_), _) => Retry::IfNotSent,
+                (None, true) if kind == ErrorKind::ConnectionTerminated => {
+                    Retry::IfConnectionReused
+                }
+                _ => Retry::Never,
+            };
+            SendError { error: ProxyError::new(kind).with_source(error).with_retry(retry), unsent }
+        }))
+    }
+
+    /// Drives the connection until the next frame of the response body is there.
+    pub(crate) fn poll_body<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Option<T>> {
+        match self.drive(cx, |_, cx| poll(cx)) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Driven::Ready(value)) => Poll::Ready(Some(value)),
+            Poll::Ready(Driven::Ended) => Poll::Ready(None),
+        }
+    }
+
+    /// Polls `step` and the connection in turn: what `step` waits for can only come from the
+    /// connection, so it is polled with a waker that does nothing.
+    fn drive<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut step: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Driven<T>> {
+        let mut noop = Context::from_waker(Waker::noop());
+        self.waker.adopt(cx);
+        for _ in 0..ROUNDS {
+            self.waker.begin();
+            if !self.ended {
+                self.poll_connection();
+            }
+            if let Poll::Ready(value) = step(self, &mut noop) {
+                self.waker.in_use();
+                return Poll::Ready(Driven::Ready(value));
+            }
+            if self.ended {
+                return Poll::Ready(Driven::Ended);
+            }
+            if self.waker.end() {
+                return Poll::Pending;
+            }
+        }
+        // The connection always finds more to do, or the task's budget is used up: let others run.
+        self.waker.in_use();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_connection(&mut self) {
+        let mut cx = Context::from_waker(&self.poll_waker);
+        // Without shutdown: after a protocol switch the stream is the tunnel's.
+        if self.connection.poll_without_shutdown(&mut cx).is_ready() {
+            self.ended = true;
+        }
+    }
+
+    /// The response has ended: makes the connection idle. False if it can't be used again.
+    pub(super) fn rest(&mut self) -> bool {
+        self.active = false;
+        self.idle_since = Instant::now();
+        self.waker.idle();
+        self.poll_idle() && self.send.is_ready()
+    }
+
+    /// Polls an idle connection. False if it was closed.
+    pub(super) fn poll_idle(&mut self) -> bool {
+        self.waker.idle();
+        if !self.ended {
+            self.poll_connection();
+        }
+        if self.ended {
+            self.closed_by = ClosedBy::Upstream;
+        }
+        !self.ended
+    }
+
+    /// Whether the connection has served as many requests as it may.
+    pub(super) fn is_worn(&self) -> bool {
+        self.owner.shared().options.max_requests.is_some_and(|max| self.requests >= max)
+    }
+
+    /// Whether the upstream has closed it, as far as is known without asking the kernel.
+    pub(super) fn is_open(&self) -> bool {
+        !self.ended && !self.send.is_closed()
+    }
+
+    /// The upstream ended the exchange by closing, rather than we.
+    pub(crate) fn closed_by_upstream(&mut self) {
+        self.closed_by = ClosedBy::Upstream;
+    }
+
+    /// The endpoint it leads to.
+    pub(crate) fn owner(&self) -> &Arc<Endpoint> {
+        &self.owner
+    }
+}
+
+enum Driven<T> {
+    Ready(T),
+    Ended,
+}
+
+impl Drop for Http1Connection {
+    fn drop(&mut self) {
+        let by_upstream = self.closed_by == ClosedBy::Upstream;
+        close_stats(&self.owner, by_upstream, self.active, self.opened, self.requests);
+    }
+}
+
+impl fmt::Debug for Http1Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http1Connection")
+            .field("endpoint", &self.owner.address())
+            .field("requests", &self.requests)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is counted when a connection ends, whichever protocol it spoke.
+pub(super) fn close_stats(
+    endpoint: &Endpoint,
+    by_upstream: bool,
+    active: bool,
+    opened: Instant,
+    requests: u32,
+) {
+    let shared = endpoint.shared();
+    let stats = &shared.stats;
+    stats.cx_destroy.increment(1);
+    if by_upstream {
+        stats.cx_destroy_remote.increment(1);
+    } else {
+        stats.cx_destroy_local.increment(1);
+    }
+    if active {
+        stats.cx_destroy_with_active_rq.increment(1);
+        if by_upstream {
+            stats.cx_destroy_remote_with_active_rq.increment(1);
+        } else {
+            stats.cx_destroy_local_with_active_rq.increment(1);
+        }
+    }
+    stats.cx_active.decrement(1.0);
+    stats.cx_length_ms.record(opened.elapsed().as_secs_f64() * 1000.0);
+    stats.rq_per_cx.record(f64::from(requests));
+    shared.resources.connections.give();
+    EndpointStats::lower(&endpoint.stats().cx_active);
+}
+
+impl EndpointStats {
+    pub(crate) fn raise(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lower(counter: &AtomicU64) {
+        counter.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a failed exchange on an HTTP/1 connection was.
+fn classify(error: &hyper::Error) -> ErrorKind {
+    if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
+        ErrorKind::ProtocolError
+    } else if error.is_user() {
+        // The request body failed: it is the client that went away.
+        ErrorKind::DownstreamClosed
+    } else {
+        ErrorKind::ConnectionTerminated
+    }
+}

@@ -1,0 +1,460 @@
+//! The connections of one endpoint on one worker.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::http1::Http1Connection;
+use super::http2::{Http2Connection, Http2Streams};
+use super::waker::{WatcherQueue, lock};
+use super::{ConnectError, Endpoint, EndpointStats, Protocol};
+
+/// A worker's share of an endpoint's connections.
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    state: Mutex<State>,
+    watcher: Arc<WatcherQueue>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Idle HTTP/1 connections; the last one in is the first one out, so that those in excess
+    /// of the load grow old and are closed.
+    idle: VecDeque<Box<Http1Connection>>,
+    /// HTTP/1 connections that exist or are being made.
+    open: usize,
+    /// Requests that wait for one of them, since no more may be made.
+    waiting: VecDeque<oneshot::Sender<Option<Box<Http1Connection>>>>,
+    watched: bool,
+    http2: Vec<Arc<Http2Connection>>,
+    /// Requests that wait for the HTTP/2 connection that is being made.
+    http2_waiting: Option<Vec<oneshot::Sender<Result<(), Arc<ConnectError>>>>>,
+}
+
+/// What a request gets from the pool.
+#[derive(Debug)]
+pub(crate) enum Checkout {
+    /// A kept connection, all its own.
+    Http1(Box<Http1Connection>),
+    /// A place on a shared connection.
+    Http2(Http2Streams),
+    /// Nothing: make a connection with [`Endpoint::connect`], for this shard.
+    Connect(usize),
+    /// Nothing, and no more connections may be made: wait for one.
+    Wait(oneshot::Receiver<Option<Box<Http1Connection>>>),
+}
+
+/// A connection that was made for a request.
+#[derive(Debug)]
+pub(crate) enum Connected {
+    Http1(Box<Http1Connection>),
+    Http2(Http2Streams),
+}
+
+impl Endpoint {
+    /// A kept connection, or what to do instead.
+    pub(crate) fn checkout(&self) -> Checkout {
+        let home = crate::worker::index() % self.shards.len();
+        let shard = &self.shards[home];
+        let shared = self.shared();
+        let mut state = lock(&shard.state);
+        if shared.options.protocol != Protocol::Http1 {
+            for connection in &state.http2 {
+                if let Some(stream) = connection.take_stream(&shared.options) {
+                    return Checkout::Http2(stream);
+                }
+            }
+            if shared.options.protocol == Protocol::Http2 {
+                return Checkout::Connect(home);
+            }
+        }
+        while let Some(connection) = state.idle.pop_back() {
+            if connection.is_open() {
+                return Checkout::Http1(connection);
+            }
+            state.open = state.open.saturating_sub(1);
+        }
+        if !shared.resources.connections.is_free() {
+            shared.stats.cx_overflow.increment(1);
+            // Envoy lets each worker have one connection to each endpoint whatever the limit
+            // says, so that no request waits for a connection that nobody has.
+            if state.open > 0 {
+                let (tx, rx) = oneshot::channel();
+                state.waiting.push_back(tx);
+                return Checkout::Wait(rx);
+            }
+        }
+        state.open += 1;
+        Checkout::Connect(home)
+    }
+
+    /// Makes a connection.
+    pub(crate) async fn connect(
+        self: Arc<Self>,
+        home: usize,
+    ) -> Result<Connected, Arc<ConnectError>> {
+        if self.shared().options.protocol == Protocol::Http2 {
+            return self.connect_http2(home).await;
+        }
+        let mut place = Place { endpoint: &self, home, taken: true };
+        let opened = self.open(home).await.map_err(Arc::new)?;
+        place.taken = false;
+        match opened {
+            Opened::Http1(connection) => {
+                self.watch(home);
+                Ok(Connected::Http1(connection))
+            }
+            Opened::Http2(connection) => {
+                // ALPN chose: the place among HTTP/1 connections is not needed.
+                self.vacate(home);
+                match self.adopt_http2(connection, home) {
+                    Some(stream) => Ok(Connected::Http2(stream)),
+                    None => Err(Arc::new(ConnectError::Timeout)),
+                }
+            }
+        }
+    }
+
+    /// The HTTP/2 connection is made by a task of its own, once for all requests that want it:
+    /// the client of the first may leave, the others still need it.
+    async fn connect_http2(
+        self: Arc<Self>,
+        home: usize,
+    ) -> Result<Connected, Arc<ConnectError>> {
+        // Streams may be used up by others between the wake and the turn of this task.
+        for _ in 0..16 {
+            let (tx, rx) = oneshot::channel();
+            let start = {
+                let mut state = lock(&self.shards[home].state);
+                for connection in &state.http2 {
+                    if let Some(stream) = connection.take_stream(&self.shared().options) {
+                        return Ok(Connected::Http2(stream));
+                    }
+                }
+                match &mut state.http2_waiting {
+                    Some(waiting) => {
+                        waiting.push(tx);
+                        false
+                    }
+                    none => {
+                        *none = Some(vec![tx]);
+                        true
+                    }
+                }
+            };
+            if start {
+                let this = Arc::clone(&self);
+                tokio::spawn(async move {
+                    let result = match this.open(home).await {
+                        Ok(Opened::Http2(connection)) => {
+                            lock(&this.shards[home].state).http2.push(connection);
+                            Ok(())
+                        }
+                        Ok(Opened::Http1(connection)) => {
+                            drop(connection);
+                            Err(Arc::new(ConnectError::Timeout))
+                        }
+                        Err(error) => Err(Arc::new(error)),
+                    };
+                    let waiting = lock(&this.shards[home].state).http2_waiting.take();
+                    for waiting in waiting.into_iter().flatten() {
+                        let _ = waiting.send(result.clone());
+                    }
+                });
+            }
+            match rx.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(Arc::new(ConnectError::Timeout)),
+            }
+        }
+        Err(Arc::new(ConnectError::Timeout))
+    }
+
+    fn adopt_http2(&self, connection: Arc<Http2Connection>, home: usize) -> Option<Http2Streams> {
+        let stream = connection.take_stream(&self.shared().options);
+        lock(&self.shards[home].state).http2.push(connection);
+        stream
+    }
+
+    pub(super) fn forget_http2(&self, connection: &Arc<Http2Connection>) {
+        for shard in &self.shards {
+            lock(&shard.state).http2.retain(|other| !Arc::ptr_eq(other, connection));
+        }
+    }
+
+    async fn open(self: &Arc<Self>, home: usize) -> Result<Opened, ConnectError> {
+        let shared = self.shared();
+        let stats = &shared.stats;
+        let began = Instant::now();
+        stats.cx_total.increment(1);
+        stats.cx_active.increment(1.0);
+        shared.resources.connections.take();
+        EndpointStats::raise(&self.stats.cx_total);
+        EndpointStats::raise(&self.stats.cx_active);
+        let mut attempt = Attempt { endpoint: self, began, done: false, failed: false };
+
+        let opened = timeout(shared.options.connect_timeout, async {
+            let io = shared.connector.connect(self.address, Arc::clone(stats)).await?;
+            let http2 = match shared.options.protocol {
+                Protocol::Http1 => false,
+                Protocol::Http2 => true,
+                Protocol::Auto => io.negotiated_http2(),
+            };
+            Ok(if http2 {
+                Opened::Http2(Http2Connection::handshake(io, Arc::clone(self)).await?)
+            } else {
+                let watcher = Arc::clone(&self.shards[home].watcher);
+                let owner = Arc::clone(self);
+                Opened::Http1(Http1Connection::handshake(io, owner, home, watcher).await?)
+            })
+        })
+        .await
+        .unwrap_or(Err(ConnectError::Timeout));
+        match opened {
+            Ok(opened) => {
+                attempt.done = true;
+                match opened {
+                    Opened::Http1(_) => stats.cx_http1_total.increment(1),
+                    Opened::Http2(_) => stats.cx_http2_total.increment(1),
+                }
+                stats.cx_connect_ms.record(began.elapsed().as_secs_f64() * 1000.0);
+                Ok(opened)
+            }
+            Err(error) => {
+                attempt.failed = true;
+                if matches!(error, ConnectError::Timeout) {
+                    stats.cx_connect_timeout.increment(1);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a connection back whose request and response have both ended.
+    pub(crate) fn give_back(&self, mut connection: Box<Http1Connection>) {
+        let home = connection.home();
+        if !connection.rest() || self.is_closed() {
+            drop(connection);
+            return self.vacate(home);
+        }
+        if connection.is_worn() {
+            self.shared().stats.cx_max_requests.increment(1);
+            drop(connection);
+            return self.vacate(home);
+        }
+        self.put_back(connection);
+    }
+
+    /// Puts a connection back that was taken but not used.
+    pub(crate) fn put_back(&self, connection: Box<Http1Connection>) {
+        let home = connection.home();
+        let mut connection = Some(connection);
+        let mut state = lock(&self.shards[home].state);
+        while let Some(waiting) = state.waiting.pop_front() {
+            match waiting.send(connection.take()) {
+                Ok(()) => return,
+                Err(unclaimed) => connection = unclaimed,
+            }
+        }
+        if let Some(connection) = connection {
+            state.idle.push_back(connection);
+        }
+    }
+
+    /// Gives up a place among the connections that are open: another may be made.
+    pub(crate) fn vacate(&self, home: usize) {
+        let mut state = lock(&self.shards[home].state);
+        state.open = state.open.saturating_sub(1);
+        while let Some(waiting) = state.waiting.pop_front() {
+            if waiting.send(None).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Starts the watcher of this worker's idle connections, unless it runs.
+    fn watch(self: &Arc<Self>, home: usize) {
+        let shard = &self.shards[home];
+        let mut state = lock(&shard.state);
+        if !state.watched {
+            state.watched = true;
+            let watcher = Watcher {
+                endpoint: Arc::downgrade(self),
+                home,
+                queue: Arc::clone(&shard.watcher),
+            };
+            tokio::spawn(watcher.run());
+        }
+    }
+}
+
+impl Shard {
+    /// Closes what is idle. Connections in use see that their endpoint is closed when they return.
+    pub(super) fn close(&self) {
+        let (idle, http2) = {
+            let mut state = lock(&self.state);
+            state.waiting.clear();
+            (std::mem::take(&mut state.idle), std::mem::take(&mut state.http2))
+        };
+        drop(idle);
+        for connection in http2 {
+            connection.close_when_idle();
+        }
+        self.watcher.wake();
+    }
+}
+
+enum Opened {
+    Http1(Box<Http1Connection>),
+    Http2(Arc<Http2Connection>),
+}
+
+/// A place among the open connections, given up if making the connection fails or is cancelled.
+struct Place<'a> {
+    endpoint: &'a Endpoint,
+    home: usize,
+    taken: bool,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if self.taken {
+            self.endpoint.vacate(self.home);
+        }
+    }
+}
+
+/// A connection that is being made: counted as failed, or as closed by us when the client left.
+struct Attempt<'a> {
+    endpoint: &'a Endpoint,
+    began: Instant,
+    done: bool,
+    failed: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let shared = self.endpoint.shared();
+        if self.failed {
+            shared.stats.cx_connect_fail.increment(1);
+            EndpointStats::raise(&self.endpoint.stats.cx_connect_fail);
+        }
+        super::http1::close_stats(self.endpoint, self.failed, false, self.began, 0);
+    }
+}
+
+/// Looks after the idle connections of one shard: notices those that the upstream closed, and
+/// closes those that were idle for too long.
+struct Watcher {
+    endpoint: Weak<Endpoint>,
+    home: usize,
+    queue: Arc<WatcherQueue>,
+}
+
+impl Watcher {
+    async fn run(self) {
+        loop {
+            let Some(deadline) = self.endpoint.upgrade().map(|endpoint| self.tend(&endpoint)) else {
+                return;
+            };
+            let mut sleep = deadline.map(|at| Box::pin(sleep_until(at)));
+            poll_fn(|cx: &mut Context<'_>| {
+                self.queue.register(cx.waker());
+                let Some(endpoint) = self.endpoint.upgrade() else { return Poll::Ready(()) };
+                if endpoint.is_closed() && lock(&endpoint.shards[self.home].state).open == 0 {
+                    return Poll::Ready(());
+                }
+                let woken = self.queue.take();
+                for id in woken {
+                    self.check(&endpoint, id);
+                }
+                match &mut sleep {
+                    Some(sleep) => sleep.as_mut().poll(cx),
+                    None => Poll::Pending,
+                }
+            })
+            .await;
+            let Some(endpoint) = self.endpoint.upgrade() else { return };
+            let mut state = lock(&endpoint.shards[self.home].state);
+            if endpoint.is_closed() && state.open == 0 {
+                state.watched = false;
+                return;
+            }
+        }
+    }
+
+    /// An idle connection was woken: most likely it has been closed.
+    fn check(&self, endpoint: &Arc<Endpoint>, id: u64) {
+        let shard = &endpoint.shards[self.home];
+        let taken = {
+            let mut state = lock(&shard.state);
+            let at = state.idle.iter().position(|c| c.id() == id);
+            at.and_then(|at| state.idle.remove(at))
+        };
+        let Some(mut connection) = taken else { return };
+        if connection.poll_idle() {
+            // At the cold end: it keeps its age, and what is hot stays in front.
+            lock(&shard.state).idle.push_front(connection);
+        } else {
+            drop(connection);
+            endpoint.vacate(self.home);
+        }
+    }
+
+    /// Closes what has been idle or alive for too long. Returns when to look again.
+    fn tend(&self, endpoint: &Arc<Endpoint>) -> Option<Instant> {
+        let options = &endpoint.shared().options;
+        let lives = [options.idle_timeout, options.max_duration];
+        if lives.iter().all(Option::is_none) {
+            return None;
+        }
+        let now = Instant::now();
+        let mut closed = Vec::new();
+        let mut next: Option<Instant> = None;
+        {
+            let mut state = lock(&endpoint.shards[self.home].state);
+            let mut at = 0;
+            while let Some(connection) = state.idle.get(at) {
+                let idle_end = options.idle_timeout.map(|t| connection.idle_since() + t);
+                let life_end = options.max_duration.map(|t| connection.opened() + t);
+                let end = [idle_end, life_end].into_iter().flatten().min();
+                match end {
+                    Some(end) if end <= now => {
+                        if idle_end == Some(end) {
+                            endpoint.shared().stats.cx_idle_timeout.increment(1);
+                        } else {
+                            endpoint.shared().stats.cx_max_duration_reached.increment(1);
+                        }
+                        closed.extend(state.idle.remove(at));
+                    }
+                    Some(end) => {
+                        next = Some(next.map_or(end, |n| n.min(end)));
+                        at += 1;
+                    }
+                    None => at += 1,
+                }
+            }
+        }
+        for connection in closed {
+            drop(connection);
+            endpoint.vacate(self.home);
+        }
+        // Nothing idle now: whatever becomes idle later can't be due before one whole life.
+        next.or_else(|| lives.into_iter().flatten().min().map(|life| now + life))
+    }
+}
+
+impl Endpoint {
+    /// Connections of this endpoint that are idle, over all workers.
+    pub fn idle_connections(&self) -> usize {
+        self.shards.iter().map(|shard| lock(&shard.state).idle.len()).sum()
+    }
+}

@@ -1,0 +1,151 @@
+//! The waker of a pooled connection: wakes whoever has the connection now.
+//!
+//! An HTTP/1 connection is driven by the task that uses it, not by a task of its own: the request
+//! future polls it, then the response body does, then it lies idle. hyper stores the waker it was
+//! polled with, so the connection is always polled with this one, and this one knows where to
+//! pass a wake on:
+//!
+//! - while it is being polled: nowhere, the poller looks again before it goes to sleep. hyper
+//!   wakes itself several times in a request, and each would cost another turn of the task;
+//! - while a request uses it: to the task of that request;
+//! - while it is idle: to the pool's watcher, since an idle connection that wakes has most
+//!   likely been closed by the upstream.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+
+use atomic_waker::AtomicWaker;
+
+const IN_USE: u8 = 0;
+const POLLING: u8 = 1;
+const IDLE: u8 = 2;
+const STATE: u8 = 3;
+const WOKEN: u8 = 4;
+
+#[derive(Debug)]
+pub(super) struct ConnectionWaker {
+    state: AtomicU8,
+    task: AtomicWaker,
+    id: u64,
+    watcher: Arc<WatcherQueue>,
+}
+
+impl ConnectionWaker {
+    pub(super) fn new(id: u64, watcher: Arc<WatcherQueue>) -> Arc<Self> {
+        Arc::new(Self { state: AtomicU8::new(IN_USE), task: AtomicWaker::new(), id, watcher })
+    }
+
+    /// The task of `cx` has the connection from now on.
+    pub(super) fn adopt(&self, cx: &Context<'_>) {
+        self.task.register(cx.waker());
+    }
+
+    /// A round of polling begins: wakes up to here are answered by it.
+    pub(super) fn begin(&self) {
+        self.state.store(POLLING, Ordering::Release);
+    }
+
+    /// The round ends with nothing ready. False if a wake came meanwhile: poll again.
+    pub(super) fn end(&self) -> bool {
+        self.state
+            .compare_exchange(POLLING, IN_USE, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// The connection becomes idle: wakes go to the watcher.
+    pub(super) fn idle(&self) {
+        self.state.store(IDLE, Ordering::Release);
+    }
+
+    /// The connection is in use; whoever has it is going to poll.
+    pub(super) fn in_use(&self) {
+        self.state.store(IN_USE, Ordering::Release);
+    }
+}
+
+impl Wake for ConnectionWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let before = self.state.fetch_or(WOKEN, Ordering::AcqRel);
+        match before & STATE {
+            IN_USE => self.task.wake(),
+            IDLE if before & WOKEN == 0 => self.watcher.push(self.id),
+            _ => {}
+        }
+    }
+}
+
+/// Idle connections that were woken, and the task that looks after them.
+#[derive(Debug, Default)]
+pub(super) struct WatcherQueue {
+    woken: Mutex<Vec<u64>>,
+    task: AtomicWaker,
+}
+
+impl WatcherQueue {
+    fn push(&self, id: u64) {
+        lock(&self.woken).push(id);
+        self.task.wake();
+    }
+
+    pub(super) fn register(&self, waker: &Waker) {
+        self.task.register(waker);
+    }
+
+    pub(super) fn wake(&self) {
+        self.task.wake();
+    }
+
+    pub(super) fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *lock(&self.woken))
+    }
+}
+
+/// Locks; a panic elsewhere while it was held does not make the data unusable here.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_wake_goes_to_whoever_has_the_connection() {
+        let queue = Arc::new(WatcherQueue::default());
+        let connection = ConnectionWaker::new(7, Arc::clone(&queue));
+        let waker = Waker::from(Arc::clone(&connection));
+        let task = Arc::new(Count(AtomicUsize::new(0)));
+        let task_waker = Waker::from(Arc::clone(&task));
+
+        connection.adopt(&Context::from_waker(&task_waker));
+        connection.begin();
+        waker.wake_by_ref();
+        assert_eq!(task.0.load(Ordering::Relaxed), 0, "the poller is at it");
+        assert!(!connection.end(), "and is told to look again");
+
+        connection.begin();
+        assert!(connection.end());
+        waker.wake_by_ref();
+        assert_eq!(task.0.load(Ordering::Relaxed), 1);
+
+        connection.idle();
+        waker.wake_by_ref();
+        waker.wake_by_ref();
+        assert_eq!(queue.take(), [7], "once is enough");
+        assert_eq!(task.0.load(Ordering::Relaxed), 1);
+    }
+}

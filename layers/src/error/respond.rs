@@ -1,0 +1,117 @@
+//! A failure as an HTTP response: Envoy's statuses, bodies and headers.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use crate::body::ResponseBody;
+use crate::error::{ErrorKind, ProxyError};
+
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
+const RESET: &str = "upstream connect error or disconnect/reset before headers. ";
+
+/// The response that Envoy gives for this failure.
+///
+/// gRPC requests get `200` with `grpc-status` instead, which is [`grpc_response`].
+pub fn response(error: &ProxyError) -> Response<ResponseBody> {
+    let kind = error.kind();
+    let mut response = local_reply(kind.status(), body(error));
+    if kind == ErrorKind::Overflow {
+        response.headers_mut().insert("x-envoy-overloaded", HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// A response made by the proxy itself: with a body it is plain text, without one it has no type.
+pub fn local_reply(status: StatusCode, body: Bytes) -> Response<ResponseBody> {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    if !body.is_empty() {
+        headers.insert(header::CONTENT_TYPE, PLAIN);
+    }
+    let mut response = Response::new(ResponseBody::local(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The answer to a failed gRPC request: a trailers-only response whose status is mapped from the
+/// HTTP one as gRPC's `http-grpc-status-mapping` says, with the body as `grpc-message`.
+pub fn grpc_response(error: &ProxyError) -> Response<ResponseBody> {
+    let kind = error.kind();
+    let status = match kind.status().as_u16() {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    };
+    let mut response = Response::new(ResponseBody::local(Bytes::new()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(status));
+    let message = body(error);
+    if !message.is_empty() {
+        // The texts are ASCII without `%`: grpc-message's percent-encoding leaves them as they are.
+        if let Ok(value) = HeaderValue::from_maybe_shared(message) {
+            headers.insert("grpc-message", value);
+        }
+    }
+    if kind == ErrorKind::Overflow {
+        headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// Whether a request is gRPC: its errors are then gRPC's.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        value.as_bytes().strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+    })
+}
+
+fn body(error: &ProxyError) -> Bytes {
+    match error.kind().reset_reason() {
+        None => Bytes::from_static(error.kind().text().as_bytes()),
+        Some(reason) => {
+            let tries = if error.is_after_retries() { "retried and the latest " } else { "" };
+            Bytes::from(format!("{RESET}{tries}reset reason: {reason}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_names_its_reason() {
+        let error = ProxyError::new(ErrorKind::ConnectFailed);
+        let response = response(&error);
+        assert_eq!(response.status(), 503);
+        assert_eq!(
+            body(&error),
+            "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
+        );
+        assert_eq!(response.headers()["content-length"], body(&error).len().to_string());
+    }
+
+    #[test]
+    fn an_empty_answer_has_no_type() {
+        let response = response(&ProxyError::new(ErrorKind::NoRoute));
+        assert_eq!(response.status(), 404);
+        assert_eq!(response.headers()["content-length"], "0");
+        assert!(!response.headers().contains_key("content-type"));
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_content_type() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", HeaderValue::from_static(value));
+            is_grpc(&headers)
+        };
+        assert!(with("application/grpc") && with("application/grpc+proto"));
+        assert!(!with("application/grpc-web") && !with("text/plain"));
+    }
+}

@@ -1,0 +1,18 @@
+//! Where a request came from: `x-forwarded-*`, and what of the client's word is trusted.
+//!
+//! Envoy's rules (its documentation of [headers](https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers)):
+//!
+//! - By default nothing is made of the connection: an `x-forwarded-for` passes as it came, and
+//!   `x-forwarded-proto` is set only where the client gave none.
+//! - With `use_remote_address` the proxy is an edge: the peer is appended to `x-forwarded-for`,
+//!   `x-forwarded-proto` is the connection's, and an external client gets
+//!   `x-envoy-external-address`.
+//! - The router's controls (`x-envoy-retry-on`, `x-envoy-upstream-rq-timeout-ms` ...) are taken
+//!   from every request that does not come from an internal address. No address is internal unless
+//!   configured.
+
+mod layer;
+mod policy;
+
+pub use layer::{Forwarded, ForwardedLayer};
+pub use policy::{ForwardedPolicy, Peer};

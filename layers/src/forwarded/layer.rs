@@ -1,0 +1,65 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Request;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::policy::UNKNOWN;
+use super::{ForwardedPolicy, Peer};
+
+/// Sets `x-forwarded-*` and takes out what is not trusted; see the [module](super).
+#[derive(Clone, Debug, Default)]
+pub struct ForwardedLayer {
+    policy: Arc<ForwardedPolicy>,
+    peer: Option<Peer>,
+}
+
+impl ForwardedLayer {
+    /// By this policy. The peer is taken from the request's extensions (a [`Peer`]).
+    pub fn new(policy: impl Into<Arc<ForwardedPolicy>>) -> Self {
+        Self { policy: policy.into(), peer: None }
+    }
+
+    /// For one connection, whose peer is known.
+    #[must_use]
+    pub fn peer(mut self, peer: Peer) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+}
+
+impl<S> Layer<S> for ForwardedLayer {
+    type Service = Forwarded<S>;
+
+    fn layer(&self, inner: S) -> Forwarded<S> {
+        Forwarded { inner, policy: Arc::clone(&self.policy), peer: self.peer }
+    }
+}
+
+/// Sets `x-forwarded-*` and takes out what is not trusted; see the [module](super).
+#[derive(Clone, Debug)]
+pub struct Forwarded<S> {
+    inner: S,
+    policy: Arc<ForwardedPolicy>,
+    peer: Option<Peer>,
+}
+
+impl<S, B> Service<Request<B>> for Forwarded<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        let peer = self.peer.or_else(|| request.extensions().get().copied()).unwrap_or(UNKNOWN);
+        self.policy.apply(request.headers_mut(), peer);
+        self.inner.call(request)
+    }
+}

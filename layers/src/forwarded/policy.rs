@@ -1,0 +1,206 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
+const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
+const REQUEST_ID: HeaderName = crate::request_id::REQUEST_ID;
+
+/// Who is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
+
+/// What is believed of a request, and what is said about it upstream. The fields have the names
+/// and defaults of Envoy's connection manager.
+#[derive(Clone, Debug, Default)]
+pub struct ForwardedPolicy {
+    /// Take the peer's address for the client's. Default `false`.
+    pub use_remote_address: bool,
+    /// How many of the last `x-forwarded-for` entries trusted proxies have added. Default 0.
+    pub xff_num_trusted_hops: u32,
+    /// Do not append to `x-forwarded-for`. Default `false`.
+    pub skip_xff_append: bool,
+    /// Addresses whose requests may use the router's control headers. Default none.
+    pub internal_addresses: Vec<(IpAddr, u8)>,
+    /// Write IPv4 peers as `::ffff:a.b.c.d` into the `-for` header's entry. Default `false`.
+    pub ipv4_as_mapped_ipv6: bool,
+    /// Keep `x-request-id` of external requests at an edge. Default `false`.
+    pub preserve_external_request_id: bool,
+    /// This machine's address, which an edge names where the peer is a loopback one: what comes
+    /// from this machine comes from its address.
+    pub local_address: Option<IpAddr>,
+}
+
+impl ForwardedPolicy {
+    /// Applies the policy to the headers of a request from `peer`.
+    pub fn apply(&self, headers: &mut HeaderMap, peer: Peer) {
+        let internal = if self.use_remote_address {
+            self.at_edge(headers, peer)
+        } else {
+            self.behind_edge(headers, peer)
+        };
+        if internal {
+            headers.insert(INTERNAL, HeaderValue::from_static("true"));
+        } else {
+            strip_controls(headers);
+        }
+    }
+
+    /// The proxy is where requests come in. Returns whether this one is internal.
+    fn at_edge(&self, headers: &mut HeaderMap, peer: Peer) -> bool {
+        let single_hop = !headers.contains_key(FOR);
+        let trusted = if self.xff_num_trusted_hops > 0 {
+            last_address(headers, self.xff_num_trusted_hops - 1)
+        } else {
+            None
+        };
+        let client = trusted.unwrap_or_else(|| self.address_of(peer));
+        if !self.skip_xff_append {
+            self.append(headers, peer);
+        }
+        if self.xff_num_trusted_hops == 0 || !headers.contains_key(PROTO) {
+            headers.insert(PROTO, scheme(peer));
+        }
+        let internal = single_hop && self.is_internal(client);
+        if !internal {
+            if !self.preserve_external_request_id {
+                headers.remove(REQUEST_ID);
+            }
+            for name in EDGE {
+                headers.remove(&name);
+            }
+            if let Ok(address) = HeaderValue::from_str(&client.to_string()) {
+                headers.insert(EXTERNAL_ADDRESS, address);
+            }
+        }
+        internal
+    }
+
+    /// The proxy is behind another, whose word counts. Returns whether the request is internal.
+    fn behind_edge(&self, headers: &mut HeaderMap, peer: Peer) -> bool {
+        if let http::header::Entry::Vacant(entry) = headers.entry(PROTO) {
+            entry.insert(scheme(peer));
+        }
+        if self.internal_addresses.is_empty() {
+            return false;
+        }
+        // One entry only: a request that went through several proxies came from outside.
+        let single = headers.get(FOR).is_some_and(|v| !v.as_bytes().contains(&b','));
+        single
+            && last_address(headers, self.xff_num_trusted_hops)
+                .is_some_and(|client| self.is_internal(client))
+    }
+
+    fn append(&self, headers: &mut HeaderMap, peer: Peer) {
+        let mut entry = match self.address_of(peer) {
+            IpAddr::V4(v4) if self.ipv4_as_mapped_ipv6 => format!("::ffff:{v4}"),
+            address => address.to_string(),
+        };
+        // One line: an upstream that looks at the first only must not see the client's alone.
+        let before: Vec<_> =
+            headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+        if !before.is_empty() {
+            entry = format!("{},{entry}", before.join(","));
+        }
+        if let Ok(value) = HeaderValue::from_str(&entry) {
+            headers.insert(FOR, value);
+        }
+    }
+
+    fn address_of(&self, peer: Peer) -> IpAddr {
+        let address = peer.address.ip().to_canonical();
+        match self.local_address {
+            Some(local) if address.is_loopback() => local,
+            _ => address,
+        }
+    }
+
+    fn is_internal(&self, address: IpAddr) -> bool {
+        self.internal_addresses.iter().any(|(network, bits)| contains(*network, *bits, address))
+    }
+}
+
+fn scheme(peer: Peer) -> HeaderValue {
+    HeaderValue::from_static(if peer.tls { "https" } else { "http" })
+}
+
+/// The address that the `back`-th last entry of `x-forwarded-for` gives.
+fn last_address(headers: &HeaderMap, back: u32) -> Option<IpAddr> {
+    let entries: Vec<&str> = headers
+        .get_all(FOR)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    let index = entries.len().checked_sub(1 + usize::try_from(back).ok()?)?;
+    entries.get(index)?.trim().parse().ok()
+}
+
+fn contains(network: IpAddr, bits: u8, address: IpAddr) -> bool {
+    match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            same_prefix(u128::from(u32::from(network)) << 96, u128::from(u32::from(address)) << 96, bits)
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => {
+            same_prefix(network.into(), address.into(), bits)
+        }
+        _ => false,
+    }
+}
+
+fn same_prefix(a: u128, b: u128, bits: u8) -> bool {
+    let mask = match bits {
+        0 => 0,
+        1..=127 => u128::MAX << (128 - bits),
+        _ => u128::MAX,
+    };
+    a & mask == b & mask
+}
+
+/// Takes out the controls that only internal clients may use.
+fn strip_controls(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {
+        return;
+    }
+    for name in CONTROLS {
+        headers.remove(&name);
+    }
+}
+
+const CONTROLS: [HeaderName; 15] = [
+    INTERNAL,
+    HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
+    HeaderName::from_static("x-envoy-force-trace"),
+    HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
+    HeaderName::from_static("x-envoy-ip-tags"),
+    HeaderName::from_static("x-envoy-max-retries"),
+    HeaderName::from_static("x-envoy-original-url"),
+    HeaderName::from_static("x-envoy-retriable-header-names"),
+    HeaderName::from_static("x-envoy-retriable-status-codes"),
+    HeaderName::from_static("x-envoy-retry-grpc-on"),
+    HeaderName::from_static("x-envoy-retry-on"),
+    HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
+    HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
+];
+
+/// What an edge also takes from external requests.
+const EDGE: [HeaderName; 4] = [
+    HeaderName::from_static("x-envoy-decorator-operation"),
+    HeaderName::from_static("x-envoy-downstream-service-cluster"),
+    HeaderName::from_static("x-envoy-downstream-service-node"),
+    HeaderName::from_static("x-envoy-original-path"),
+];
+
+/// The peer of a request that nobody knows anything about.
+pub(super) const UNKNOWN: Peer =
+    Peer { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), tls: false };

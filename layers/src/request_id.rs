@@ -1,0 +1,142 @@
+//! `x-request-id`: one id for a request on its whole way.
+//!
+//! As Envoy by default: a random UUID where the client sent none; one that it sent is kept as it
+//! is, whatever it says, unless the request comes from outside to an edge (see
+//! [`crate::forwarded`]), where ids are made anew.
+
+use std::task::{Context, Poll};
+
+use http::{HeaderName, HeaderValue, Request};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// `x-request-id`
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives each request an id; see the [module](self).
+#[derive(Clone, Copy, Debug)]
+pub struct RequestIdLayer {
+    generate: bool,
+}
+
+impl RequestIdLayer {
+    /// Ids are made where there is none.
+    pub const fn new() -> Self {
+        Self { generate: true }
+    }
+
+    /// Whether ids are made (`generate_request_id`). Default `true`.
+    #[must_use]
+    pub const fn generate(mut self, generate: bool) -> Self {
+        self.generate = generate;
+        self
+    }
+}
+
+impl Default for RequestIdLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for RequestIdLayer {
+    type Service = RequestId<S>;
+
+    fn layer(&self, inner: S) -> RequestId<S> {
+        RequestId { inner, generate: self.generate }
+    }
+}
+
+/// Gives each request an id; see the [module](self).
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId<S> {
+    inner: S,
+    generate: bool,
+}
+
+impl<S, B> Service<Request<B>> for RequestId<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        if self.generate {
+            if let http::header::Entry::Vacant(entry) = request.headers_mut().entry(REQUEST_ID) {
+                entry.insert(new_id());
+            }
+        }
+        self.inner.call(request)
+    }
+}
+
+/// A random UUID (RFC 9562, version 4). Ids are for finding requests again, not for secrets: a
+/// fast generator will do.
+pub fn new_id() -> HeaderValue {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut random = fastrand::u128(..).to_be_bytes();
+    random[6] = random[6] & 0x0f | 0x40;
+    random[8] = random[8] & 0x3f | 0x80;
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (index, byte) in random.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 0x0f)];
+        at += 2;
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::convert::Infallible;
+
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    async fn id_of(layer: RequestIdLayer, request: Request<()>) -> Option<HeaderValue> {
+        let echo = service_fn(|request: Request<()>| async move {
+            Ok::<_, Infallible>(request.headers().get(REQUEST_ID).cloned())
+        });
+        layer.layer(echo).oneshot(request).await.expect("infallible")
+    }
+
+    #[tokio::test]
+    async fn an_id_is_made_where_there_is_none() {
+        let id = id_of(RequestIdLayer::new(), Request::new(())).await.expect("an id");
+        let id = id.to_str().expect("text");
+        let lengths: Vec<_> = id.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(&id[14..15], "4", "the version of a random UUID");
+        assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"), "the variant of RFC 9562");
+    }
+
+    #[tokio::test]
+    async fn an_id_that_is_there_is_kept() {
+        let mut request = Request::new(());
+        request.headers_mut().insert(REQUEST_ID, HeaderValue::from_static("any text"));
+        assert_eq!(id_of(RequestIdLayer::new(), request).await.expect("kept"), "any text");
+    }
+
+    #[tokio::test]
+    async fn none_is_made_if_not_wanted() {
+        assert_eq!(id_of(RequestIdLayer::new().generate(false), Request::new(())).await, None);
+    }
+
+    #[test]
+    fn ids_differ() {
+        let ids: HashSet<_> = (0..1000).map(|_| new_id()).collect();
+        assert_eq!(ids.len(), 1000);
+    }
+}

@@ -1,0 +1,73 @@
+//! The outer edge of the request path: whatever failed inside becomes a response.
+//!
+//! Inside, layers return typed errors; outside, a service that never fails, as axum wants it. This
+//! layer turns the one into the other ([`crate::error::respond`]), follows the request body for
+//! the layers inside, and closes the connection where the proxy answered before it had read
+//! the whole request: what is left of the body must not be taken for the next request.
+
+mod future;
+
+pub use future::ResponseFuture;
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use http::{Request, Response, Version};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::body::{Body, ResponseBody};
+use crate::error::respond::is_grpc;
+use crate::error::{BoxError, ProxyError};
+
+/// Turns errors into responses; see the [module](self).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RespondLayer(());
+
+impl RespondLayer {
+    /// The layer.
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl<S> Layer<S> for RespondLayer {
+    type Service = Respond<S>;
+
+    fn layer(&self, inner: S) -> Respond<S> {
+        Respond { inner }
+    }
+}
+
+/// Turns errors into responses; see the [module](self).
+#[derive(Clone, Copy, Debug)]
+pub struct Respond<S> {
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for Respond<S>
+where
+    S: Service<Request<Body>, Response = Response<ResponseBody>, Error = ProxyError>,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // An inner service that fails to become ready fails its request too, where it is answered.
+        self.inner.poll_ready(cx).map(|_| Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        let progress = request.body_mut().track();
+        if let Some(progress) = &progress {
+            request.extensions_mut().insert(std::sync::Arc::clone(progress));
+        }
+        let http1 = request.version() < Version::HTTP_2;
+        let grpc = is_grpc(request.headers());
+        ResponseFuture::new(self.inner.call(request), progress, http1, grpc)
+    }
+}

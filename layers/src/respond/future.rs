@@ -1,0 +1,61 @@
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderValue, Response, header};
+use pin_project_lite::pin_project;
+
+use crate::body::{RequestProgress, ResponseBody};
+use crate::error::ProxyError;
+use crate::error::respond::{grpc_response, response};
+
+pin_project! {
+    /// The future of [`Respond`](super::Respond).
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        progress: Option<Arc<RequestProgress>>,
+        http1: bool,
+        grpc: bool,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) fn new(
+        inner: F,
+        progress: Option<Arc<RequestProgress>>,
+        http1: bool,
+        grpc: bool,
+    ) -> Self {
+        Self { inner, progress, http1, grpc }
+    }
+}
+
+impl<F> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, ProxyError>>,
+{
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = match ready!(this.inner.poll(cx)) {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "request failed");
+                let mut reply = if *this.grpc { grpc_response(&error) } else { response(&error) };
+                // What the log and the counters make of it.
+                reply.extensions_mut().insert(error.kind());
+                reply
+            }
+        };
+        let unread = this.progress.as_ref().is_some_and(|p| p.completed_at().is_none());
+        if *this.http1 && unread && response.body().is_local() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(response))
+    }
+}

@@ -1,0 +1,267 @@
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::HeaderMap;
+
+use crate::error::{ErrorKind, ProxyError};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// What to do with a request that asks for another protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// It is allowed: `connection: upgrade` and `upgrade` go upstream.
+    Allow,
+    /// Answer 403, as Envoy does where no `upgrade_configs` entry names the protocol.
+    Refuse,
+}
+
+/// Takes hop-by-hop headers out of a request.
+///
+/// # Errors
+///
+/// [`ErrorKind::UpgradeRefused`] for a protocol switch that is not allowed, and
+/// [`ErrorKind::BadRequest`] where `connection` nominates a header that the proxy itself vouches
+/// for (`x-forwarded-*`, pseudo headers): taking it out would let a client choose what the
+/// upstream believes.
+pub fn request_headers(headers: &mut HeaderMap, upgrade: Upgrade) -> Result<(), ProxyError> {
+    let present = Present::of(headers);
+    if present.connection {
+        connection(headers, upgrade, present.upgrade)?;
+    } else if present.upgrade {
+        headers.remove(UPGRADE);
+    }
+    if present.te {
+        te(headers);
+    }
+    if present.keep_alive {
+        headers.remove(KEEP_ALIVE);
+    }
+    if present.proxy_connection {
+        headers.remove(PROXY_CONNECTION);
+    }
+    if present.transfer_encoding {
+        headers.remove(TRANSFER_ENCODING);
+    }
+    Ok(())
+}
+
+/// Takes hop-by-hop headers out of a response.
+pub fn response_headers(headers: &mut HeaderMap, switching_protocols: bool) {
+    let present = Present::of(headers);
+    if !switching_protocols {
+        if present.connection {
+            headers.remove(CONNECTION);
+        }
+        if present.upgrade {
+            headers.remove(UPGRADE);
+        }
+    }
+    if present.keep_alive {
+        headers.remove(KEEP_ALIVE);
+    }
+    if present.proxy_connection {
+        headers.remove(PROXY_CONNECTION);
+    }
+    if present.transfer_encoding {
+        headers.remove(TRANSFER_ENCODING);
+    }
+}
+
+/// Which of the headers of interest are there. One walk over the names costs less than a look-up
+/// for each, and most messages have none of them.
+#[derive(Default)]
+struct Present {
+    connection: bool,
+    keep_alive: bool,
+    proxy_connection: bool,
+    te: bool,
+    transfer_encoding: bool,
+    upgrade: bool,
+}
+
+impl Present {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "connection" => present.connection = true,
+                "keep-alive" => present.keep_alive = true,
+                "proxy-connection" => present.proxy_connection = true,
+                "te" => present.te = true,
+                "transfer-encoding" => present.transfer_encoding = true,
+                "upgrade" => present.upgrade = true,
+                _ => {}
+            }
+        }
+        present
+    }
+}
+
+/// Takes out `connection` and what it nominates.
+fn connection(
+    headers: &mut HeaderMap,
+    upgrade: Upgrade,
+    has_upgrade: bool,
+) -> Result<(), ProxyError> {
+    // Almost always it is `keep-alive` or `close` alone, which name nothing that is left.
+    let single = headers.get(CONNECTION).is_some_and(|value| {
+        value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+            || value.as_bytes().eq_ignore_ascii_case(b"close")
+    }) && headers.get_all(CONNECTION).iter().nth(1).is_none();
+    if single {
+        headers.remove(CONNECTION);
+        headers.remove(UPGRADE);
+        return Ok(());
+    }
+
+    let mut nominated = Vec::new();
+    let mut wants_upgrade = false;
+    for value in headers.get_all(CONNECTION) {
+        for token in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+            if token.eq_ignore_ascii_case(b"upgrade") {
+                wants_upgrade = true;
+            } else if let Ok(name) = HeaderName::from_bytes(token) {
+                nominated.push(name);
+            }
+        }
+    }
+    if nominated.iter().any(is_vouched_for) {
+        return Err(ProxyError::new(ErrorKind::BadRequest));
+    }
+    let h2c = headers.get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"h2c"));
+    if wants_upgrade && has_upgrade && !h2c {
+        if upgrade == Upgrade::Refuse {
+            return Err(ProxyError::new(ErrorKind::UpgradeRefused));
+        }
+        for name in nominated.iter().filter(|name| !is_kept(name)) {
+            headers.remove(name);
+        }
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        return Ok(());
+    }
+    headers.remove(CONNECTION);
+    headers.remove(UPGRADE);
+    if h2c {
+        // RFC 7540's upgrade from HTTP/1.1 is history; Envoy serves such a request as it is.
+        headers.remove(HTTP2_SETTINGS);
+    }
+    for name in nominated.iter().filter(|name| !is_kept(name)) {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+/// Headers that stay although they are nominated: framing and routing need them, and `te` has a
+/// rule of its own.
+fn is_kept(name: &HeaderName) -> bool {
+    matches!(*name, TE | HOST | CONTENT_LENGTH | TRAILER)
+}
+
+/// Headers whose nomination is refused.
+fn is_vouched_for(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto" | "forwarded"
+    )
+}
+
+/// `te` keeps nothing but `trailers` (RFC 9110 section 10.1.4: the rest is between neighbours).
+fn te(headers: &mut HeaderMap) {
+    let trailers = headers.get_all(TE).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|b| *b == b',')
+            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    });
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    } else {
+        headers.remove(TE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v)))
+            .collect()
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn every_hop_by_hop_header_goes_from_a_request() {
+        for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]
+        {
+            let mut map = headers(&[("accept", "*/*")]);
+            map.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+            request_headers(&mut map, Upgrade::Refuse).expect("served");
+            assert_eq!(names(&map), ["accept"], "{name}");
+        }
+    }
+
+    #[test]
+    fn nominated_headers_go_but_te_has_its_own_rule() {
+        let mut map =
+            headers(&[("connection", "te, X-Mine ,close"), ("x-mine", "1"), ("te", "trailers")]);
+        request_headers(&mut map, Upgrade::Refuse).expect("served");
+        assert_eq!(names(&map), ["te"]);
+    }
+
+    #[test]
+    fn te_is_reduced_to_trailers() {
+        let mut map = headers(&[("te", "gzip, trailers;q=0.5, trailers")]);
+        request_headers(&mut map, Upgrade::Refuse).expect("served");
+        assert_eq!(map["te"], "trailers");
+        let mut map = headers(&[("te", "gzip")]);
+        request_headers(&mut map, Upgrade::Refuse).expect("served");
+        assert!(map.is_empty());
+    }
+
+    #[test]
+    fn nominating_what_the_proxy_vouches_for_is_refused() {
+        let mut map = headers(&[("connection", "close, x-forwarded-for")]);
+        let error = request_headers(&mut map, Upgrade::Refuse).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::BadRequest);
+    }
+
+    #[test]
+    fn a_switch_is_refused_or_passed_whole() {
+        let lines = [("connection", "keep-alive, Upgrade, x-a"), ("upgrade", "websocket"), ("x-a", "")];
+        let error = request_headers(&mut headers(&lines), Upgrade::Refuse).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::UpgradeRefused);
+        let mut map = headers(&lines);
+        request_headers(&mut map, Upgrade::Allow).expect("allowed");
+        assert_eq!(map["connection"], "upgrade");
+        assert_eq!(map["upgrade"], "websocket");
+        assert_eq!(map.len(), 2);
+    }
+
+    #[test]
+    fn h2c_is_ignored() {
+        let mut map = headers(&[
+            ("connection", "Upgrade, HTTP2-Settings"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAA"),
+        ]);
+        request_headers(&mut map, Upgrade::Refuse).expect("served as HTTP/1");
+        assert!(map.is_empty());
+    }
+
+    #[test]
+    fn a_response_keeps_what_it_nominates() {
+        let mut map = headers(&[("connection", "x-a"), ("x-a", "1"), ("keep-alive", "timeout=5")]);
+        response_headers(&mut map, false);
+        assert_eq!(names(&map), ["x-a"]);
+    }
+}

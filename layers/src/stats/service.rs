@@ -1,0 +1,93 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response, Version};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::{DownstreamStats, ListenerCodes, ResponseBody, ResponseFuture};
+
+/// Counts requests and responses; see the [module](super).
+#[derive(Clone, Debug)]
+pub struct Stats<S> {
+    inner: S,
+    stats: Arc<DownstreamStats>,
+    listener: Option<Arc<ListenerCodes>>,
+}
+
+impl<S> Stats<S> {
+    pub(super) fn new(
+        inner: S,
+        stats: Arc<DownstreamStats>,
+        listener: Option<Arc<ListenerCodes>>,
+    ) -> Self {
+        Self { inner, stats, listener }
+    }
+}
+
+/// A request that is being served. Dropped when its response has ended, or when nobody wants it
+/// any more.
+#[derive(Debug)]
+pub(super) struct ActiveStream {
+    stats: Arc<DownstreamStats>,
+    listener: Option<Arc<ListenerCodes>>,
+    began: Instant,
+    completed: bool,
+}
+
+impl ActiveStream {
+    pub(super) fn respond(&self, status: http::StatusCode) {
+        self.stats.charge(status);
+        if let Some(listener) = &self.listener {
+            listener.charge(status);
+        }
+    }
+
+    /// The response has ended as it should.
+    pub(super) fn complete(&mut self) {
+        self.completed = true;
+    }
+}
+
+impl Drop for ActiveStream {
+    fn drop(&mut self) {
+        self.stats.rq_active.decrement(1.0);
+        if self.completed {
+            self.stats.rq_time.record(self.began.elapsed().as_millis() as f64);
+        } else {
+            self.stats.rq_rx_reset.increment(1);
+        }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Stats<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: http_body::Body,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let stats = &self.stats;
+        stats.rq_total.increment(1);
+        if request.version() == Version::HTTP_2 {
+            stats.rq_http2_total.increment(1);
+        } else {
+            stats.rq_http1_total.increment(1);
+        }
+        stats.rq_active.increment(1.0);
+        let stream = ActiveStream {
+            stats: Arc::clone(stats),
+            listener: self.listener.clone(),
+            began: Instant::now(),
+            completed: false,
+        };
+        ResponseFuture::new(self.inner.call(request), stream)
+    }
+}
