@@ -1,6 +1,8 @@
 //! Tower layers that proxy.
 #![forbid(unsafe_code)]
 
+mod headers;
+mod uri_path;
 pub mod worker;
 pub mod stats;
 pub mod route;
