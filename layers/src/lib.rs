@@ -5,4 +5,5 @@ mod headers;
 mod uri_path;
 pub mod worker;
 pub mod stats;
+pub mod sanitize;
 pub mod route;
