@@ -1,19 +1,21 @@
 //! Tower layers that proxy.
 #![forbid(unsafe_code)]
 
+mod headers;
+mod uri_path;
 pub mod worker;
 pub mod stats;
+pub mod sanitize;
+pub mod forwarded;
+pub mod request_id;
+pub mod respond;
 pub mod route;
+pub mod timeout;
+pub mod upstream_stats;
+pub mod upstream_timing;
 pub mod cluster;
 pub mod balance;
 pub mod discover;
 pub mod endpoint;
 pub mod body;
 pub mod error;
-pub mod upstream_timing;
-pub mod upstream_stats;
-pub mod timeout;
-pub mod respond;
-pub mod request_id;
-pub mod sanitize;
-pub mod forwarded;

@@ -27,6 +27,8 @@
 
 mod hop_by_hop;
 mod layer;
+pub mod path;
 
 pub use hop_by_hop::{Upgrade, request_headers, response_headers};
 pub use layer::{ResponseFuture, Sanitize, SanitizeLayer};
+pub use path::{EscapedSlashes, PathNormalizer, PathOutcome};

@@ -11,6 +11,7 @@ use super::matching::HeaderMatch;
 /// A change of the path on its way upstream.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[allow(missing_docs)] // the fields say it
 pub enum PathRewrite {
     /// Replace the matched prefix (for an exact match: the whole path).
     Prefix(String),
@@ -24,6 +25,7 @@ pub enum PathRewrite {
 /// A change of the authority on its way upstream.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[allow(missing_docs)] // the fields say it
 pub enum HostRewrite {
     /// This value.
     Literal(HeaderValue),
@@ -58,6 +60,7 @@ pub struct Redirect {
 /// How a redirect changes the path.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[allow(missing_docs)] // the fields say it
 pub enum RedirectPath {
     /// This path; one with a query replaces the query as well.
     Full(String),
@@ -141,6 +144,7 @@ pub struct UpgradeRule {
 /// What of the request picks the endpoint under a hashing balancer (`hash_policy`).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[allow(missing_docs)] // the fields say it
 pub enum HashPolicy {
     /// A header's value.
     Header { name: HeaderName, terminal: bool },

@@ -1,11 +1,24 @@
 //! What a route asks of a request: its path, headers and query.
+//!
+//! ```
+//! use front_proxy_layers::route::{StringMatch, full_match};
+//!
+//! let digits = StringMatch::Regex(full_match("[0-9]+")?);
+//! assert!(digits.matches(b"12"));
+//! assert!(!digits.matches(b"12x"));
+//! # Ok::<(), regex::Error>(())
+//! ```
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, header};
 use regex::Regex;
+
+use super::view::RequestView;
+use crate::headers;
 
 /// A match on one piece of text (Envoy's `StringMatcher`).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[allow(missing_docs)] // the fields say it
 pub enum StringMatch {
     /// The whole text.
     Exact { value: String, ignore_case: bool },
@@ -17,6 +30,56 @@ pub enum StringMatch {
     Contains { value: String, ignore_case: bool },
     /// The whole text, by a regular expression that is anchored on both sides.
     Regex(Regex),
+}
+
+/// Compiles a regular expression that has to match the whole text, as Envoy's matchers do.
+pub fn full_match(pattern: &str) -> Result<Regex, regex::Error> {
+    // Compiled alone first, so that an unbalanced `)` can't close the group added here.
+    Regex::new(pattern)?;
+    Regex::new(&format!(r"\A(?:{pattern})\z"))
+}
+
+impl StringMatch {
+    /// Whether `value` matches. Case is ignored in ASCII only, as in Envoy.
+    pub fn matches(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact {
+                value: want,
+                ignore_case,
+            } => same(value, want, *ignore_case),
+            Self::Prefix {
+                value: want,
+                ignore_case,
+            } => value
+                .get(..want.len())
+                .is_some_and(|start| same(start, want, *ignore_case)),
+            Self::Suffix {
+                value: want,
+                ignore_case,
+            } => value
+                .len()
+                .checked_sub(want.len())
+                .is_some_and(|from| same(&value[from..], want, *ignore_case)),
+            Self::Contains {
+                value: want,
+                ignore_case,
+            } => {
+                want.is_empty()
+                    || value
+                        .windows(want.len())
+                        .any(|part| same(part, want, *ignore_case))
+            }
+            Self::Regex(regex) => std::str::from_utf8(value).is_ok_and(|v| regex.is_match(v)),
+        }
+    }
+}
+
+fn same(value: &[u8], want: &str, ignore_case: bool) -> bool {
+    if ignore_case {
+        value.eq_ignore_ascii_case(want.as_bytes())
+    } else {
+        value == want.as_bytes()
+    }
 }
 
 /// A match on a header (Envoy's `HeaderMatcher`).
@@ -45,13 +108,83 @@ pub enum HeaderMatchName {
     Authority,
     /// `:scheme`
     Scheme,
-    /// Any other. Several lines of it are joined by commas.
+    /// Any other. Of several lines one has to match; those of a header that Envoy keeps as one
+    /// (`accept`, `content-type`, `x-forwarded-for` ...) are joined by commas first.
     Header(HeaderName),
+}
+
+impl HeaderMatch {
+    /// Whether the request's header is as asked.
+    pub fn matches(&self, request: &RequestView<'_>) -> bool {
+        match &self.name {
+            HeaderMatchName::Method => self.matches_one(Some(request.method.as_str())),
+            HeaderMatchName::Path => self.matches_one(request.path_and_query),
+            HeaderMatchName::Authority => self.matches_one(Some(request.authority)),
+            HeaderMatchName::Scheme => self.matches_one(Some(request.scheme)),
+            // `host` is the authority's legacy name (HTTP/2 requests have no such line at all).
+            HeaderMatchName::Header(name) if *name == header::HOST => {
+                self.matches_one(Some(request.authority))
+            }
+            HeaderMatchName::Header(name) => self.matches_header(name, request.headers),
+        }
+    }
+
+    /// The same against a bare header map (a response's, say), where pseudo headers are absent.
+    pub fn matches_map(&self, map: &HeaderMap) -> bool {
+        match &self.name {
+            HeaderMatchName::Header(name) => self.matches_header(name, map),
+            _ => self.matches_one(None),
+        }
+    }
+
+    fn matches_one(&self, value: Option<&str>) -> bool {
+        self.decide(value.is_some(), |rule| {
+            value.is_some_and(|v| rule.matches_value(v.as_bytes()))
+        })
+    }
+
+    fn matches_header(&self, name: &HeaderName, map: &HeaderMap) -> bool {
+        self.decide(map.contains_key(name), |rule| {
+            if headers::is_single_line(name)
+                && let Some(joined) = headers::joined(map, name)
+            {
+                return rule.matches_value(&joined);
+            }
+            map.get_all(name)
+                .iter()
+                .any(|value| rule.matches_value(value.as_bytes()))
+        })
+    }
+
+    fn decide(&self, is_there: bool, any_matches: impl FnOnce(&HeaderRule) -> bool) -> bool {
+        let found = match &self.rule {
+            HeaderRule::Present(wanted) => (is_there || self.treat_missing_as_empty) == *wanted,
+            _ if is_there => any_matches(&self.rule),
+            rule if self.treat_missing_as_empty => rule.matches_value(b""),
+            // Not even inverted: "is not X" asks for a header that is there.
+            _ => return false,
+        };
+        found != self.invert
+    }
+}
+
+impl HeaderRule {
+    fn matches_value(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Present(wanted) => *wanted,
+            Self::Value(text) => text.matches(value),
+            Self::Range { start, end } => std::str::from_utf8(value)
+                .ok()
+                .and_then(|v| v.trim().parse::<i64>().ok())
+                .is_some_and(|number| (*start..*end).contains(&number)),
+        }
+    }
 }
 
 /// What is asked of a header.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[allow(missing_docs)] // the fields say it
 pub enum HeaderRule {
     /// It is there (`true`) or not (`false`).
     Present(bool),
@@ -80,6 +213,23 @@ pub enum QueryRule {
     Value(StringMatch),
 }
 
+impl QueryMatch {
+    /// Whether the first parameter of this name is as asked. Nothing is percent-decoded, neither
+    /// name nor value: `?a=%31` is not `a=1`.
+    pub fn matches(&self, query: Option<&str>) -> bool {
+        let value = query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|parameter| !parameter.is_empty())
+            .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
+            .find_map(|(name, value)| (name == self.name).then_some(value));
+        match &self.rule {
+            QueryRule::Present(wanted) => value.is_some() == *wanted,
+            QueryRule::Value(text) => value.is_some_and(|v| text.matches(v.as_bytes())),
+        }
+    }
+}
+
 /// A match on the path, without the query.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -96,6 +246,35 @@ pub enum PathMatch {
     Connect,
 }
 
+impl PathMatch {
+    /// Whether the request's path matches. Without a path (CONNECT to an authority) only
+    /// [`PathMatch::Connect`] does.
+    pub fn matches(&self, request: &RequestView<'_>, case_sensitive: bool) -> bool {
+        if let Self::Connect = self {
+            return *request.method == http::Method::CONNECT;
+        }
+        let Some(path) = request.path() else {
+            return false;
+        };
+        match self {
+            Self::Prefix(prefix) => begins(path, prefix, !case_sensitive),
+            Self::SegmentPrefix(prefix) => {
+                begins(path, prefix, !case_sensitive)
+                    && matches!(path.as_bytes().get(prefix.len()), None | Some(b'/'))
+            }
+            Self::Exact(whole) => same(path.as_bytes(), whole, !case_sensitive),
+            Self::Regex(regex) => regex.is_match(path),
+            Self::Connect => false,
+        }
+    }
+}
+
+fn begins(path: &str, prefix: &str, ignore_case: bool) -> bool {
+    path.as_bytes()
+        .get(..prefix.len())
+        .is_some_and(|start| same(start, prefix, ignore_case))
+}
+
 /// A fraction of requests, drawn anew for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fraction {
@@ -103,6 +282,16 @@ pub struct Fraction {
     pub numerator: u32,
     /// 100, 10 000 or 1 000 000.
     pub denominator: u32,
+}
+
+impl Fraction {
+    /// Whether a request that drew this number belongs to the fraction.
+    pub fn takes(self, random: u64) -> bool {
+        // A denominator of 0 is no fraction at all.
+        random
+            .checked_rem(u64::from(self.denominator))
+            .is_some_and(|drawn| drawn < u64::from(self.numerator))
+    }
 }
 
 /// All that a route asks of a request (Envoy's `RouteMatch`). Every part must match.
@@ -121,3 +310,41 @@ pub struct RouteMatch {
     /// Only so many of the requests.
     pub fraction: Option<Fraction>,
 }
+
+impl RouteMatch {
+    /// A match on the path alone.
+    pub fn new(path: PathMatch) -> Self {
+        Self {
+            path,
+            case_sensitive: true,
+            headers: Vec::new(),
+            query: Vec::new(),
+            grpc: false,
+            fraction: None,
+        }
+    }
+
+    /// Whether the request is as asked in every part. The path goes first: it is what tells most
+    /// routes apart.
+    pub fn matches(&self, request: &RequestView<'_>) -> bool {
+        self.path.matches(request, self.case_sensitive)
+            && self.fraction.is_none_or(|part| part.takes(request.random))
+            && (!self.grpc || is_grpc(request.headers))
+            && self.headers.iter().all(|header| header.matches(request))
+            && (self.query.is_empty() || {
+                let query = request.query();
+                self.query.iter().all(|parameter| parameter.matches(query))
+            })
+    }
+}
+
+/// Whether the `content-type` says gRPC: `application/grpc`, alone or with `+` and a format.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! What a route table looks at: the parts of a request, borrowed.
+
+use http::header::{HOST, HeaderName};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method};
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
+
+/// A request as a route table sees it.
+///
+/// ```
+/// use front_proxy_layers::route::RequestView;
+///
+/// let (parts, ()) = http::Request::get("/a?b=1").header("host", "front.example").body(())?.into_parts();
+/// let view = RequestView::of(&parts, 7);
+/// assert_eq!((view.path(), view.query()), (Some("/a"), Some("b=1")));
+/// assert_eq!((view.authority, view.scheme, view.random), ("front.example", "http", 7));
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'r> {
+    /// The method.
+    pub method: &'r Method,
+    /// Path and query as sent; `None` for a CONNECT to an authority.
+    pub path_and_query: Option<&'r str>,
+    /// Host and port as sent.
+    pub authority: &'r str,
+    /// `:scheme`
+    pub scheme: &'r str,
+    /// How the client came, as `x-forwarded-proto` says: what `require_tls` goes by.
+    pub forwarded_proto: &'r str,
+    /// All headers.
+    pub headers: &'r HeaderMap,
+    /// A number drawn for this request; fractions and weighted clusters share it, as in Envoy.
+    pub random: u64,
+}
+
+impl<'r> RequestView<'r> {
+    /// Reads a request's head. The authority is the URI's, else the `host` header's; the scheme is
+    /// the URI's, else `x-forwarded-proto`, else `http`.
+    pub fn of(parts: &'r Parts, random: u64) -> Self {
+        let forwarded = parts
+            .headers
+            .get(FORWARDED_PROTO)
+            .and_then(|value| value.to_str().ok());
+        let scheme = parts.uri.scheme_str().or(forwarded).unwrap_or("http");
+        Self {
+            method: &parts.method,
+            path_and_query: parts.uri.path_and_query().map(PathAndQuery::as_str),
+            authority: authority(parts),
+            scheme,
+            forwarded_proto: forwarded.unwrap_or(scheme),
+            headers: &parts.headers,
+            random,
+        }
+    }
+
+    /// The path without query and fragment.
+    pub fn path(&self) -> Option<&'r str> {
+        self.path_and_query.map(path_of)
+    }
+
+    /// What follows the first `?`.
+    pub fn query(&self) -> Option<&'r str> {
+        let (_, query) = self.path_and_query?.split_once('?')?;
+        Some(query)
+    }
+
+    /// Whether `x-envoy-internal` marks the request as one from inside.
+    pub fn is_internal(&self) -> bool {
+        self.headers
+            .get(INTERNAL)
+            .is_some_and(|value| value.as_bytes() == b"true")
+    }
+}
+
+/// Host and port of a request: the URI's, else the `host` header's, else empty.
+pub fn authority(parts: &Parts) -> &str {
+    if let Some(authority) = parts.uri.authority() {
+        return authority.as_str();
+    }
+    parts
+        .headers
+        .get(HOST)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// A path without query and fragment.
+pub(super) fn path_of(path_and_query: &str) -> &str {
+    let end = path_and_query
+        .bytes()
+        .position(|b| matches!(b, b'?' | b'#'))
+        .unwrap_or(path_and_query.len());
+    &path_and_query[..end]
+}
