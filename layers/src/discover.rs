@@ -21,9 +21,15 @@
 //!
 //! [`dns`] holds Envoy's two DNS discoveries, `STRICT_DNS` and `LOGICAL_DNS`.
 
+#[cfg(feature = "dns")]
+pub mod dns;
+mod update_stats;
+
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+pub use update_stats::UpdateStats;
 
 /// Takes the members of a cluster as discovery learns them.
 pub trait MemberSet: Send + Sync {
