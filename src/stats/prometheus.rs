@@ -1,0 +1,150 @@
+//! `/stats/prometheus`: the text exposition format.
+//!
+//! Counters come first, then gauges, text readouts (where asked for) and histograms; families of a
+//! kind go by the stat's base name, their samples by the whole name. A sample without labels has
+//! empty braces and there are no `# HELP` lines, as in Envoy.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+
+use metrics_exporter_prometheus::formatting::{sanitize_label_value, write_type_line};
+
+use super::Chunks;
+use super::chunks::chunks;
+use super::histogram::{DEFAULT_BUCKETS, Distribution, QUANTILES};
+use super::name::Name;
+use super::query::{Buckets, InvalidQuery, Kind, Query};
+use super::registry::{HistogramReading, Registry, Selection, Stat, StatValue};
+
+/// Renders what `query` asks for. Its `type` and `format` don't matter here.
+pub fn render(registry: &Registry, query: &Query) -> Result<Chunks, InvalidQuery> {
+    let as_summary = match query.buckets {
+        Buckets::Default | Buckets::Cumulative => false,
+        Buckets::Summary => true,
+        Buckets::Disjoint | Buckets::Detailed => {
+            return Err(InvalidQuery("unsupported prometheus histogram bucket mode".to_owned()));
+        }
+        Buckets::PrometheusNative => {
+            return Err(InvalidQuery(
+                "unsupported prometheusnative histogram type when not using protobuf exposition format"
+                    .to_owned(),
+            ));
+        }
+    };
+    let all_kinds = Query { kind: Kind::All, ..query.clone() };
+    let Selection { values, histograms } = registry.select(&all_kinds);
+    let (mut counters, mut gauges, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    for stat in values {
+        match stat.kind() {
+            Kind::Counters => counters.push(stat),
+            Kind::TextReadouts => texts.push(stat),
+            Kind::All | Kind::Gauges | Kind::Histograms => gauges.push(stat),
+        }
+    }
+    if !query.text_readouts {
+        texts.clear();
+    }
+    // Two families of one name are not valid; the first kind keeps it.
+    let mut taken = HashSet::new();
+    let mut scalars = Vec::new();
+    for (kind, stats) in [("counter", counters), ("gauge", gauges), ("gauge", texts)] {
+        let families = families(stats, Stat::parts, &mut taken);
+        scalars.extend(families.into_iter().map(|stats| (kind, stats)));
+    }
+    let histograms = families(histograms, HistogramReading::parts, &mut taken);
+    let scalars = chunks(scalars.into_iter(), |page, (kind, stats)| scalar(page, kind, &stats));
+    let histograms = chunks(histograms.into_iter(), move |page, stats| {
+        distribution(page, as_summary, &stats);
+    });
+    Ok(Box::new(scalars.chain(histograms)))
+}
+
+/// Groups stats by their Prometheus names.
+fn families<T>(
+    mut stats: Vec<T>,
+    name: impl Fn(&T) -> &Name,
+    taken: &mut HashSet<String>,
+) -> Vec<Vec<T>> {
+    let key = |stat: &T| (name(stat).base().to_owned(), name(stat).full().to_owned());
+    stats.sort_by_cached_key(key);
+    let mut families: Vec<Vec<T>> = Vec::new();
+    let mut places = HashMap::new();
+    for stat in stats {
+        let family = name(&stat).prometheus();
+        if let Some(&place) = places.get(family) {
+            let family: &mut Vec<T> = &mut families[place];
+            family.push(stat);
+        } else if taken.insert(family.to_owned()) {
+            places.insert(family.to_owned(), families.len());
+            families.push(vec![stat]);
+        }
+    }
+    families
+}
+
+fn scalar(page: &mut String, kind: &str, family: &[Stat]) {
+    let Some(first) = family.first() else { return };
+    write_type_line(page, first.parts().prometheus(), None, None, kind);
+    for stat in family {
+        let name = stat.parts();
+        match stat.value() {
+            StatValue::Counter(value) | StatValue::Gauge(value) => {
+                sample(page, name, "", None, &value);
+            }
+            StatValue::Float(value) => sample(page, name, "", None, &value),
+            StatValue::Text(text) => {
+                sample(page, name, "", Some(("text_value", &sanitize_label_value(&text))), &0);
+            }
+        }
+    }
+}
+
+fn distribution(page: &mut String, as_summary: bool, family: &[HistogramReading]) {
+    let Some(first) = family.first() else { return };
+    // The buckets are made for milliseconds: what somebody else measures in seconds would all
+    // fall into the first, so foreign histograms are shown by their quantiles.
+    let as_summary = as_summary || first.is_foreign();
+    let kind = if as_summary { "summary" } else { "histogram" };
+    write_type_line(page, first.parts().prometheus(), None, None, kind);
+    for stat in family {
+        let (name, scale) = (stat.parts(), stat.scale());
+        let shown = if as_summary { stat.interval() } else { stat.total() };
+        if as_summary {
+            for (quantile, value) in QUANTILES.iter().zip(shown.quantiles()) {
+                let label = Some(("quantile", quantile as &dyn std::fmt::Display));
+                sample(page, name, "", label, &(value * scale));
+            }
+        } else {
+            buckets(page, name, &shown, scale);
+        }
+        // A rate needs sums that never fall: only Envoy's own summaries cover the interval alone.
+        let summed = if stat.is_foreign() { stat.total() } else { shown };
+        sample(page, name, "_sum", None, &(summed.sum() * scale));
+        sample(page, name, "_count", None, &summed.count());
+    }
+}
+
+fn buckets(page: &mut String, name: &Name, shown: &Distribution, scale: f64) {
+    let below = shown.cumulative(DEFAULT_BUCKETS.map(|bound| bound / scale));
+    for (bound, count) in DEFAULT_BUCKETS.iter().zip(below) {
+        sample(page, name, "_bucket", Some(("le", bound)), &count);
+    }
+    sample(page, name, "_bucket", Some(("le", &"+Inf")), &shown.count());
+}
+
+/// A sample. The crate's own writer leaves empty braces out, which Envoy never does.
+fn sample(
+    page: &mut String,
+    name: &Name,
+    suffix: &str,
+    extra: Option<(&str, &dyn std::fmt::Display)>,
+    value: &dyn std::fmt::Display,
+) {
+    let labels = name.labels();
+    let _ = write!(page, "{}{suffix}{{{labels}", name.prometheus());
+    if let Some((key, value)) = extra {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let _ = write!(page, "{comma}{key}=\"{value}\"");
+    }
+    let _ = writeln!(page, "}} {value}");
+}

@@ -1,0 +1,433 @@
+//! The registry: every stat by its name.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use front_proxy_layers::stats::{Scope, StatName, StatsSink, Unit};
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit as MetricsUnit,
+};
+
+use super::cells::{CounterCell, FloatCell, GaugeCell, Slots};
+use super::histogram::{Distribution, HistogramCell};
+use super::lookups::Lookups;
+use super::name::{Name, foreign_full};
+use super::query::{Kind, Query};
+
+/// Every stat of the process, by name. Clones are handles to the same stats.
+///
+/// Names are looked up when a handle is made, under a lock; recording through a handle takes no
+/// lock and allocates nothing (a histogram allocates once for each power of ten it meets on a
+/// worker). A name that is asked for twice gives the same stat.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+impl Registry {
+    /// A registry for `concurrency` workers. More threads than that may record; they share.
+    pub fn new(concurrency: usize) -> Self {
+        let workers = concurrency.max(1);
+        Self {
+            inner: Arc::new(Inner {
+                workers,
+                slots: Mutex::new(Slots::new(workers)),
+                stats: RwLock::default(),
+                lookups: Lookups::default(),
+            }),
+        }
+    }
+
+    /// The root scope: names are used as they are.
+    pub fn scope(&self) -> Scope {
+        Scope::new(Arc::new(self.clone()))
+    }
+
+    /// A stat whose value is a text.
+    pub fn text_readout(&self, name: &StatName) -> TextReadout {
+        TextReadout {
+            entry: self.inner.entry(
+                name.full(),
+                |stats| &mut stats.texts,
+                |stats| &stats.texts,
+                || (Name::own(name), Mutex::default()),
+            ),
+        }
+    }
+
+    /// The stats that `query` asks for, as they are now.
+    ///
+    /// What comes back are handles: values are read when a page is rendered, so that a page of
+    /// any length is written without holding a lock or a copy of it.
+    pub fn select(&self, query: &Query) -> Selection {
+        let stats = self.inner.read();
+        let wanted = |kind| query.kind == Kind::All || query.kind == kind;
+        let mut values = Vec::new();
+        if wanted(Kind::Counters) {
+            let counters = stats.counters.values();
+            let counters = counters.filter(|stat| query.takes(stat.name.full(), || stat.cell.used()));
+            values.extend(counters.map(|stat| Stat(Handle::Counter(Arc::clone(stat)))));
+        }
+        if wanted(Kind::Gauges) {
+            let gauges = stats.gauges.values();
+            let gauges = gauges.filter(|stat| query.takes(stat.name.full(), || stat.cell.used()));
+            values.extend(gauges.map(|stat| Stat(Handle::Gauge(Arc::clone(stat)))));
+            let floats = stats.floats.values();
+            let floats = floats.filter(|stat| query.takes(stat.name.full(), || stat.cell.used()));
+            values.extend(floats.map(|stat| Stat(Handle::Float(Arc::clone(stat)))));
+        }
+        if wanted(Kind::TextReadouts) {
+            let texts = stats.texts.values();
+            let texts = texts.filter(|stat| query.takes(stat.name.full(), || stat.read().is_some()));
+            values.extend(texts.map(|stat| Stat(Handle::Text(Arc::clone(stat)))));
+        }
+        let mut histograms = Vec::new();
+        if wanted(Kind::Histograms) {
+            let all = stats.histograms.values();
+            let all = all.filter(|stat| {
+                query.takes(stat.name.full(), || !stat.cell.cell.total().is_empty())
+            });
+            histograms.extend(all.map(|stat| HistogramReading(Arc::clone(stat))));
+        }
+        drop(stats);
+        values.sort_by(|a, b| a.name().cmp(b.name()));
+        Selection { values, histograms }
+    }
+
+    /// Sets every counter back to zero; gauges and histograms keep their values.
+    pub fn reset_counters(&self) {
+        for counter in self.inner.read().counters.values() {
+            counter.cell.reset();
+        }
+    }
+
+    /// Ends an interval: histograms show what came since the last flush. See [`flush_every`].
+    pub fn flush(&self) {
+        let histograms = self.inner.read().histograms.values().cloned().collect::<Vec<_>>();
+        for histogram in histograms {
+            histogram.cell.cell.flush();
+        }
+    }
+
+    /// Lookups of names.
+    pub fn lookups(&self) -> &Lookups {
+        &self.inner.lookups
+    }
+
+    fn histogram_entry(&self, full: &str, unit: Unit, name: impl FnOnce() -> (Name, bool)) -> Histogram {
+        let workers = self.inner.workers;
+        let entry = self.inner.entry(
+            full,
+            |stats| &mut stats.histograms,
+            |stats| &stats.histograms,
+            || {
+                let (name, foreign) = name();
+                let cell = HistogramCell::new(workers);
+                (name, HistogramStat { cell, unit, foreign })
+            },
+        );
+        Histogram::from_arc(entry)
+    }
+}
+
+impl StatsSink for Registry {
+    fn counter(&self, name: &StatName) -> Counter {
+        Counter::from_arc(self.inner.counter(name.full(), || Name::own(name)))
+    }
+
+    fn gauge(&self, name: &StatName) -> Gauge {
+        Gauge::from_arc(self.inner.entry(
+            name.full(),
+            |stats| &mut stats.gauges,
+            |stats| &stats.gauges,
+            || (Name::own(name), GaugeCell::new(&mut self.inner.slots())),
+        ))
+    }
+
+    fn histogram(&self, name: &StatName, unit: Unit) -> Histogram {
+        self.histogram_entry(name.full(), unit, || (Name::own(name), false))
+    }
+}
+
+/// Metrics of other code in the process, under their own names. Descriptions are not kept: Envoy
+/// shows none.
+impl Recorder for Registry {
+    fn describe_counter(&self, _: KeyName, _: Option<MetricsUnit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<MetricsUnit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<MetricsUnit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.inner.counter(&foreign_full(key), || Name::foreign(key)))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.inner.entry(
+            &foreign_full(key),
+            |stats| &mut stats.floats,
+            |stats| &stats.floats,
+            || (Name::foreign(key), FloatCell::default()),
+        ))
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        let full = foreign_full(key);
+        self.histogram_entry(&full, Unit::Unspecified, || (Name::foreign(key), true))
+    }
+}
+
+/// Ends an interval of every histogram each `interval`, for ever. Envoy's default is 5 s.
+pub async fn flush_every(registry: Registry, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first tick is at once.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        registry.flush();
+    }
+}
+
+/// A handle to a stat whose value is a text.
+#[derive(Clone, Debug)]
+pub struct TextReadout {
+    entry: Arc<Entry<Mutex<Option<Box<str>>>>>,
+}
+
+impl TextReadout {
+    /// Replaces the text.
+    pub fn set(&self, value: &str) {
+        let mut text = self.entry.cell.lock().unwrap_or_else(PoisonError::into_inner);
+        *text = Some(value.into());
+    }
+}
+
+/// What a [`Query`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub(super) values: Vec<Stat>,
+    pub(super) histograms: Vec<HistogramReading>,
+}
+
+impl Selection {
+    /// Counters, gauges and text readouts by name.
+    pub fn values(&self) -> &[Stat] {
+        &self.values
+    }
+
+    /// Histograms by name.
+    pub fn histograms(&self) -> &[HistogramReading] {
+        &self.histograms
+    }
+}
+
+/// A counter, gauge or text readout.
+#[derive(Clone, Debug)]
+pub struct Stat(Handle);
+
+impl Stat {
+    /// The dotted name.
+    pub fn name(&self) -> &str {
+        self.parts().full()
+    }
+
+    /// The value at this moment.
+    pub fn value(&self) -> StatValue {
+        match &self.0 {
+            Handle::Counter(stat) => StatValue::Counter(stat.cell.value()),
+            Handle::Gauge(stat) => StatValue::Gauge(stat.cell.value()),
+            Handle::Float(stat) => StatValue::Float(stat.cell.value()),
+            Handle::Text(stat) => StatValue::Text(stat.read().unwrap_or_default()),
+        }
+    }
+
+    pub(super) fn parts(&self) -> &Name {
+        match &self.0 {
+            Handle::Counter(stat) => &stat.name,
+            Handle::Gauge(stat) => &stat.name,
+            Handle::Float(stat) => &stat.name,
+            Handle::Text(stat) => &stat.name,
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match &self.0 {
+            Handle::Counter(_) => Kind::Counters,
+            Handle::Gauge(_) | Handle::Float(_) => Kind::Gauges,
+            Handle::Text(_) => Kind::TextReadouts,
+        }
+    }
+}
+
+/// A value as it was read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum StatValue {
+    /// Of a counter.
+    Counter(u64),
+    /// Of a gauge.
+    Gauge(u64),
+    /// Of a gauge that came through the `metrics` facade.
+    Float(f64),
+    /// Of a text readout.
+    Text(Box<str>),
+}
+
+/// A histogram.
+#[derive(Clone, Debug)]
+pub struct HistogramReading(Arc<Entry<HistogramStat>>);
+
+impl HistogramReading {
+    /// The dotted name.
+    pub fn name(&self) -> &str {
+        self.0.name.full()
+    }
+
+    /// Everything recorded until now.
+    pub fn total(&self) -> Distribution {
+        self.0.cell.cell.total()
+    }
+
+    /// What came between the last two flushes.
+    pub fn interval(&self) -> Distribution {
+        self.0.cell.cell.interval()
+    }
+
+    /// What one recorded unit is in print: percentages are kept in parts per million.
+    pub fn scale(&self) -> f64 {
+        if self.0.cell.unit == Unit::Percent { 1e-6 } else { 1.0 }
+    }
+
+    /// Whether it came through the `metrics` facade, where milliseconds can't be assumed.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.0.cell.foreign
+    }
+
+    pub(super) fn parts(&self) -> &Name {
+        &self.0.name
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    workers: usize,
+    slots: Mutex<Slots>,
+    stats: RwLock<Stats>,
+    lookups: Lookups,
+}
+
+impl Inner {
+    fn counter(&self, full: &str, name: impl FnOnce() -> Name) -> Arc<Entry<CounterCell>> {
+        self.entry(
+            full,
+            |stats| &mut stats.counters,
+            |stats| &stats.counters,
+            || (name(), CounterCell::new(&mut self.slots())),
+        )
+    }
+
+    fn entry<T>(
+        &self,
+        full: &str,
+        table_mut: impl FnOnce(&mut Stats) -> &mut Table<T>,
+        table: impl FnOnce(&Stats) -> &Table<T>,
+        new: impl FnOnce() -> (Name, T),
+    ) -> Arc<Entry<T>> {
+        self.lookups.note(full);
+        if let Some(known) = table(&self.read()).get(full) {
+            return Arc::clone(known);
+        }
+        let mut stats = self.stats.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = table_mut(&mut stats).entry(full.into()).or_insert_with(|| {
+            let (name, cell) = new();
+            Arc::new(Entry { name, cell })
+        });
+        Arc::clone(entry)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Stats> {
+        self.stats.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slots(&self) -> std::sync::MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Table<T> = BTreeMap<Box<str>, Arc<Entry<T>>>;
+
+#[derive(Debug, Default)]
+struct Stats {
+    counters: Table<CounterCell>,
+    gauges: Table<GaugeCell>,
+    floats: Table<FloatCell>,
+    texts: Table<Mutex<Option<Box<str>>>>,
+    histograms: Table<HistogramStat>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    name: Name,
+    cell: T,
+}
+
+impl<T: CounterFn> CounterFn for Entry<T> {
+    #[inline]
+    fn increment(&self, value: u64) {
+        self.cell.increment(value);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.cell.absolute(value);
+    }
+}
+
+impl<T: GaugeFn> GaugeFn for Entry<T> {
+    #[inline]
+    fn increment(&self, value: f64) {
+        self.cell.increment(value);
+    }
+
+    #[inline]
+    fn decrement(&self, value: f64) {
+        self.cell.decrement(value);
+    }
+
+    fn set(&self, value: f64) {
+        self.cell.set(value);
+    }
+}
+
+impl HistogramFn for Entry<HistogramStat> {
+    #[inline]
+    fn record(&self, value: f64) {
+        self.cell.cell.record(value);
+    }
+
+    #[inline]
+    fn record_many(&self, value: f64, count: usize) {
+        self.cell.cell.record_many(value, count);
+    }
+}
+
+impl Entry<Mutex<Option<Box<str>>>> {
+    fn read(&self) -> Option<Box<str>> {
+        self.cell.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[derive(Debug)]
+struct HistogramStat {
+    cell: HistogramCell,
+    unit: Unit,
+    foreign: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Handle {
+    Counter(Arc<Entry<CounterCell>>),
+    Gauge(Arc<Entry<GaugeCell>>),
+    Float(Arc<Entry<FloatCell>>),
+    Text(Arc<Entry<Mutex<Option<Box<str>>>>>),
+}

@@ -1,0 +1,107 @@
+//! `/stats` as text: a line per stat.
+
+use std::fmt::Write as _;
+
+use super::Chunks;
+use super::chunks::chunks;
+use super::histogram::{Bin, DEFAULT_BUCKETS, Distribution, QUANTILES};
+use super::number::{Shortest, SixDigits};
+use super::query::Buckets;
+use super::registry::{HistogramReading, Selection, Stat, StatValue};
+
+/// Counters, gauges and texts by name, then histograms by name.
+pub fn render(selection: Selection, buckets: Buckets) -> Chunks {
+    let values = chunks(selection.values.into_iter(), |page, stat| value(page, &stat));
+    let histograms = chunks(selection.histograms.into_iter(), move |page, stat| {
+        histogram(page, &stat, buckets);
+    });
+    Box::new(values.chain(histograms))
+}
+
+pub(super) fn value(page: &mut String, stat: &Stat) {
+    page.push_str(stat.name());
+    let _ = match stat.value() {
+        StatValue::Counter(value) | StatValue::Gauge(value) => writeln!(page, ": {value}"),
+        StatValue::Float(value) => writeln!(page, ": {}", Shortest(value)),
+        StatValue::Text(text) => writeln!(page, ": \"{}\"", text.escape_debug()),
+    };
+}
+
+pub(super) fn histogram(page: &mut String, stat: &HistogramReading, buckets: Buckets) {
+    let (total, interval, scale) = (stat.total(), stat.interval(), stat.scale());
+    page.push_str(stat.name());
+    if total.is_empty() {
+        page.push_str(": No recorded values\n");
+        return;
+    }
+    page.push(':');
+    match buckets {
+        Buckets::Default | Buckets::Summary | Buckets::PrometheusNative => {
+            page.push(' ');
+            summary(page, &total, &interval, scale);
+        }
+        Buckets::Cumulative | Buckets::Disjoint => {
+            for (bound, during, ever) in bounds(&total, &interval, scale, buckets) {
+                let _ = write!(page, " B{}({during},{ever})", SixDigits(bound));
+            }
+        }
+        Buckets::Detailed => {
+            page.push_str("\n  totals=");
+            bins(page, total.bins(), scale);
+            page.push_str("\n  intervals=");
+            bins(page, interval.bins(), scale);
+            page.push_str("\n  summary=");
+            summary(page, &total, &interval, scale);
+        }
+    }
+    page.push('\n');
+}
+
+/// Upper bound, samples of the interval and samples ever of each bucket.
+pub(super) fn bounds(
+    total: &Distribution,
+    interval: &Distribution,
+    scale: f64,
+    buckets: Buckets,
+) -> Vec<(f64, u64, u64)> {
+    let edges = DEFAULT_BUCKETS.map(|bound| bound / scale);
+    let (during, ever) = (interval.cumulative(edges), total.cumulative(edges));
+    let mut rows = DEFAULT_BUCKETS.iter().zip(during).zip(ever);
+    let mut below = (0, 0);
+    std::iter::from_fn(|| {
+        let ((bound, during), ever) = rows.next()?;
+        let row = (*bound, during - below.0, ever - below.1);
+        if buckets == Buckets::Disjoint {
+            below = (during, ever);
+        }
+        Some(row)
+    })
+    .collect()
+}
+
+fn summary(page: &mut String, total: &Distribution, interval: &Distribution, scale: f64) {
+    let values = interval.quantiles().into_iter().zip(total.quantiles());
+    for (nth, (quantile, (during, ever))) in QUANTILES.iter().zip(values).enumerate() {
+        let _ = write!(
+            page,
+            "{}P{}({},{})",
+            if nth == 0 { "" } else { " " },
+            SixDigits(quantile * 100.0),
+            Shortest(during * scale),
+            Shortest(ever * scale),
+        );
+    }
+}
+
+fn bins(page: &mut String, bins: &[Bin], scale: f64) {
+    for (nth, bin) in bins.iter().enumerate() {
+        let _ = write!(
+            page,
+            "{}{},{}:{}",
+            if nth == 0 { "" } else { ", " },
+            SixDigits(bin.lower() * scale),
+            SixDigits(bin.width() * scale),
+            bin.count(),
+        );
+    }
+}
