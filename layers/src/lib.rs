@@ -10,6 +10,7 @@ pub mod forwarded;
 pub mod request_id;
 pub mod respond;
 pub mod route;
+pub mod router;
 pub mod timeout;
 pub mod upstream_stats;
 pub mod upstream_timing;

@@ -45,13 +45,13 @@ pub struct Respond<S> {
     inner: S,
 }
 
-impl<S, B> Service<Request<B>> for Respond<S>
+impl<S, B, R> Service<Request<B>> for Respond<S>
 where
-    S: Service<Request<Body>, Response = Response<ResponseBody>, Error = ProxyError>,
+    S: Service<Request<Body>, Response = Response<ResponseBody<R>>, Error = ProxyError>,
     B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<ResponseBody>;
+    type Response = Response<ResponseBody<R>>;
     type Error = Infallible;
     type Future = ResponseFuture<S::Future>;
 

@@ -5,65 +5,84 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
 
-use crate::cluster::UpstreamBody;
 use crate::error::ProxyError;
 
-/// A response body: made by the proxy itself, or streaming from an upstream.
-#[derive(Debug)]
-pub struct ResponseBody(Kind);
-
-#[derive(Debug)]
-enum Kind {
-    Local(Option<Bytes>),
-    Upstream(UpstreamBody),
+pin_project! {
+    /// A response body: made by the proxy itself, or streaming from an upstream.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
 }
 
-impl ResponseBody {
+pin_project! {
+    #[project = KindProj]
+    #[derive(Debug)]
+    enum Kind<B> {
+        Local { bytes: Option<Bytes> },
+        Upstream { #[pin] body: B },
+    }
+}
+
+impl<B> ResponseBody<B> {
     /// A body that the proxy made.
     pub fn local(bytes: Bytes) -> Self {
-        Self(Kind::Local((!bytes.is_empty()).then_some(bytes)))
+        Self { kind: Kind::Local { bytes: (!bytes.is_empty()).then_some(bytes) } }
+    }
+
+    /// A body that an upstream sends.
+    pub fn upstream(body: B) -> Self {
+        Self { kind: Kind::Upstream { body } }
+    }
+
+    /// The same local body in the company of other upstream bodies; an upstream's is left empty.
+    pub(crate) fn into_any<C>(self) -> ResponseBody<C> {
+        let bytes = match self.kind {
+            Kind::Local { bytes } => bytes,
+            Kind::Upstream { .. } => None,
+        };
+        ResponseBody { kind: Kind::Local { bytes } }
     }
 
     /// Whether the proxy made it.
     pub fn is_local(&self) -> bool {
-        matches!(self.0, Kind::Local(_))
+        matches!(self.kind, Kind::Local { .. })
     }
 }
 
-impl From<UpstreamBody> for ResponseBody {
-    fn from(body: UpstreamBody) -> Self {
-        Self(Kind::Upstream(body))
-    }
-}
-
-impl Body for ResponseBody {
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes, Error = ProxyError>,
+{
     type Data = Bytes;
     type Error = ProxyError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ProxyError>>> {
-        match &mut self.0 {
-            Kind::Local(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
+        match self.project().kind.project() {
+            KindProj::Local { bytes } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            KindProj::Upstream { body } => body.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Local(bytes) => bytes.is_none(),
-            Kind::Upstream(body) => body.is_end_stream(),
+        match &self.kind {
+            Kind::Local { bytes } => bytes.is_none(),
+            Kind::Upstream { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Local(bytes) => {
+        match &self.kind {
+            Kind::Local { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
-            Kind::Upstream(body) => body.size_hint(),
+            Kind::Upstream { body } => body.size_hint(),
         }
     }
 }

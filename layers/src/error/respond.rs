@@ -12,7 +12,7 @@ const RESET: &str = "upstream connect error or disconnect/reset before headers. 
 /// The response that Envoy gives for this failure.
 ///
 /// gRPC requests get `200` with `grpc-status` instead, which is [`grpc_response`].
-pub fn response(error: &ProxyError) -> Response<ResponseBody> {
+pub fn response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
     let kind = error.kind();
     let mut response = local_reply(kind.status(), body(error));
     if kind == ErrorKind::Overflow {
@@ -22,7 +22,7 @@ pub fn response(error: &ProxyError) -> Response<ResponseBody> {
 }
 
 /// A response made by the proxy itself: with a body it is plain text, without one it has no type.
-pub fn local_reply(status: StatusCode, body: Bytes) -> Response<ResponseBody> {
+pub fn local_reply<B>(status: StatusCode, body: Bytes) -> Response<ResponseBody<B>> {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     if !body.is_empty() {
@@ -36,7 +36,7 @@ pub fn local_reply(status: StatusCode, body: Bytes) -> Response<ResponseBody> {
 
 /// The answer to a failed gRPC request: a trailers-only response whose status is mapped from the
 /// HTTP one as gRPC's `http-grpc-status-mapping` says, with the body as `grpc-message`.
-pub fn grpc_response(error: &ProxyError) -> Response<ResponseBody> {
+pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
     let kind = error.kind();
     let status = match kind.status().as_u16() {
         400 => 13,
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_reset_names_its_reason() {
         let error = ProxyError::new(ErrorKind::ConnectFailed);
-        let response = response(&error);
+        let response = response::<()>(&error);
         assert_eq!(response.status(), 503);
         assert_eq!(
             body(&error),
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_empty_answer_has_no_type() {
-        let response = response(&ProxyError::new(ErrorKind::NoRoute));
+        let response = response::<()>(&ProxyError::new(ErrorKind::NoRoute));
         assert_eq!(response.status(), 404);
         assert_eq!(response.headers()["content-length"], "0");
         assert!(!response.headers().contains_key("content-type"));

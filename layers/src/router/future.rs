@@ -1,0 +1,94 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::body::{Body, ResponseBody};
+use crate::error::{ErrorKind, ProxyError};
+
+pin_project! {
+    /// The future of [`Router`](super::Router).
+    pub struct ResponseFuture<S>
+    where
+        S: Service<Request<Body>>,
+    {
+        #[pin]
+        state: State<S, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F> {
+        /// Not ready yet. What is made ready here is what is called.
+        Readying { service: S, request: Option<Request<Body>> },
+        Called { #[pin] future: F },
+        Failed { error: Option<ProxyError> },
+        Replied { reply: Option<Response<ResponseBody<()>>> },
+    }
+}
+
+impl<S> ResponseFuture<S>
+where
+    S: Service<Request<Body>>,
+{
+    pub(super) fn forward(service: S, request: Request<Body>) -> Self {
+        Self { state: State::Readying { service, request: Some(request) } }
+    }
+
+    pub(super) fn failed(error: ProxyError) -> Self {
+        Self { state: State::Failed { error: Some(error) } }
+    }
+
+    pub(super) fn reply(reply: Response<ResponseBody<()>>) -> Self {
+        Self { state: State::Replied { reply: Some(reply) } }
+    }
+}
+
+impl<S, R> Future for ResponseFuture<S>
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = ProxyError>,
+{
+    type Output = Result<Response<ResponseBody<R>>, ProxyError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProj::Readying { service, request } => {
+                    ready!(service.poll_ready(cx))?;
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    let future = service.call(request);
+                    this.state.set(State::Called { future });
+                }
+                StateProj::Called { future } => {
+                    let response = ready!(future.poll(cx))?;
+                    return Poll::Ready(Ok(response.map(ResponseBody::upstream)));
+                }
+                StateProj::Failed { error } => {
+                    let error = error.take();
+                    return Poll::Ready(Err(
+                        error.unwrap_or_else(|| ProxyError::new(ErrorKind::NoRoute))
+                    ));
+                }
+                StateProj::Replied { reply } => {
+                    let Some(reply) = reply.take() else { return Poll::Pending };
+                    return Poll::Ready(Ok(reply.map(ResponseBody::into_any)));
+                }
+            }
+        }
+    }
+}
+
+impl<S> fmt::Debug for ResponseFuture<S>
+where
+    S: Service<Request<Body>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
