@@ -36,6 +36,7 @@ pub use histogram::{Bin, DEFAULT_BUCKETS, Distribution, QUANTILES};
 pub use lookups::Lookups;
 pub use process::Memory;
 pub use query::{Buckets, Format, InvalidQuery, Kind, Query};
+pub(crate) use query::{filter_regex, parameter, parameters};
 pub use registry::{
     HistogramReading, Registry, Selection, Stat, StatValue, TextReadout, flush_every,
 };

@@ -255,7 +255,10 @@ impl Default for Lane {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "gauges are whole numbers; `as` saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "gauges are whole numbers; `as` saturates"
+)]
 fn whole(value: f64) -> i64 {
     value.round() as i64
 }

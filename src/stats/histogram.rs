@@ -16,14 +16,29 @@ use super::cells::own;
 
 /// Upper bounds of the buckets that Prometheus and `histogram_buckets=` show: Envoy's defaults.
 pub const DEFAULT_BUCKETS: [f64; 19] = [
-    0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0, 30000.0,
-    60000.0, 300_000.0, 600_000.0, 1_800_000.0, 3_600_000.0,
+    0.5,
+    1.0,
+    5.0,
+    10.0,
+    25.0,
+    50.0,
+    100.0,
+    250.0,
+    500.0,
+    1000.0,
+    2500.0,
+    5000.0,
+    10000.0,
+    30000.0,
+    60000.0,
+    300_000.0,
+    600_000.0,
+    1_800_000.0,
+    3_600_000.0,
 ];
 
 /// The quantiles that `/stats` shows.
-pub const QUANTILES: [f64; 10] = [
-    0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0,
-];
+pub const QUANTILES: [f64; 10] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0];
 
 /// Powers of ten that are told apart: from nanoseconds in seconds to petabytes in bytes.
 const LOWEST: i32 = -9;
@@ -56,17 +71,29 @@ impl HistogramCell {
         let mut bins = Vec::new();
         let zero = self.lanes.iter().map(|lane| load(&lane.zero)).sum();
         if zero > 0 {
-            bins.push(Bin { digits: 0, power: 0, count: zero });
+            bins.push(Bin {
+                digits: 0,
+                power: 0,
+                count: zero,
+            });
         }
         for (decade, power) in (LOWEST..).take(DECADES).enumerate() {
             counts.fill(0);
-            for filed in self.lanes.iter().filter_map(|lane| lane.decades[decade].get()) {
+            for filed in self
+                .lanes
+                .iter()
+                .filter_map(|lane| lane.decades[decade].get())
+            {
                 for (sum, bin) in counts.iter_mut().zip(filed.iter()) {
                     *sum += load(bin);
                 }
             }
             bins.extend((10..).zip(counts).filter(|(_, count)| *count > 0).map(
-                |(digits, count)| Bin { digits, power, count },
+                |(digits, count)| Bin {
+                    digits,
+                    power,
+                    count,
+                },
             ));
         }
         Distribution { bins }
@@ -127,7 +154,10 @@ impl Distribution {
     ///
     /// That middle is where the mean of values spread by `1/x` over the bin would be, which is
     /// circllhist's choice and keeps wide distributions unbiased.
-    #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 do not occur")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts beyond 2^53 do not occur"
+    )]
     pub fn sum(&self) -> f64 {
         let of = |bin: &Bin| bin.middle() * bin.count as f64;
         self.bins.iter().map(of).sum()
@@ -190,7 +220,9 @@ impl Distribution {
             let count = bin.count - known.map_or(0, |old| old.count.min(bin.count));
             (count > 0).then_some(Bin { count, ..*bin })
         });
-        Self { bins: bins.collect() }
+        Self {
+            bins: bins.collect(),
+        }
     }
 }
 
@@ -216,7 +248,11 @@ impl Bin {
 
     /// From the lower to the upper edge.
     pub fn width(&self) -> f64 {
-        if self.digits == 0 { 0.0 } else { power_of_ten(self.power - 1) }
+        if self.digits == 0 {
+            0.0
+        } else {
+            power_of_ten(self.power - 1)
+        }
     }
 
     fn upper(&self) -> f64 {
@@ -229,7 +265,11 @@ impl Bin {
 
     fn middle(&self) -> f64 {
         let (lower, width) = (self.lower(), self.width());
-        if lower == 0.0 { 0.0 } else { lower + width * (lower / (2.0 * lower + width)) }
+        if lower == 0.0 {
+            0.0
+        } else {
+            lower + width * (lower / (2.0 * lower + width))
+        }
     }
 }
 

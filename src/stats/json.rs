@@ -25,7 +25,9 @@ pub fn render(selection: Selection, buckets: Buckets) -> Chunks {
                 (format!("{comma}{{\"histograms\":["), "]}]}")
             }
             Buckets::Detailed => (
-                format!("{comma}{{\"histograms\":{{\"supported_percentiles\":{percents},\"details\":["),
+                format!(
+                    "{comma}{{\"histograms\":{{\"supported_percentiles\":{percents},\"details\":["
+                ),
                 "]}}]}",
             ),
             Buckets::Default | Buckets::Summary | Buckets::PrometheusNative => (
@@ -109,5 +111,8 @@ fn bins(bins: &[Bin], scale: f64) -> Value {
 }
 
 fn percents() -> Value {
-    QUANTILES.iter().map(|quantile| number::json(quantile * 100.0)).collect()
+    QUANTILES
+        .iter()
+        .map(|quantile| number::json(quantile * 100.0))
+        .collect()
 }

@@ -10,7 +10,11 @@ pub(super) struct Shortest(pub(super) f64);
 
 impl Display for Shortest {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        if self.0.is_nan() { f.write_str("nan") } else { write!(f, "{}", self.0) }
+        if self.0.is_nan() {
+            f.write_str("nan")
+        } else {
+            write!(f, "{}", self.0)
+        }
     }
 }
 
@@ -41,7 +45,10 @@ impl Display for SixDigits {
 
 /// A JSON number; whole ones without a fraction, `null` for none.
 pub(super) fn json(value: f64) -> Value {
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked to be whole and small"
+    )]
     if value.fract() == 0.0 && value.abs() < 9e15 {
         return Value::from(value as i64);
     }

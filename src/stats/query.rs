@@ -40,7 +40,9 @@ impl Query {
             Some("prometheusnative") => Buckets::PrometheusNative,
             Some(_) => return Err(InvalidQuery(USAGE_BUCKETS.to_owned())),
         };
-        let filter = value("filter").map(|filter| filter_regex(&filter)).transpose()?;
+        let filter = value("filter")
+            .map(|filter| filter_regex(&filter))
+            .transpose()?;
         let format = match value("format").as_deref() {
             None | Some("text") => Format::Text,
             Some("json") => Format::Json,
@@ -66,6 +68,15 @@ impl Query {
             buckets,
             text_readouts: parameter(query, "text_readouts").is_some(),
         })
+    }
+
+    /// Native histograms have no form but Prometheus's own.
+    pub(crate) fn check_buckets(&self) -> Result<(), InvalidQuery> {
+        if self.buckets == Buckets::PrometheusNative {
+            let why = "Invalid histogram_buckets type for non prometheus stats type";
+            return Err(InvalidQuery(why.to_owned()));
+        }
+        Ok(())
     }
 
     pub(super) fn takes(&self, name: &str, used: impl FnOnce() -> bool) -> bool {
@@ -140,7 +151,9 @@ impl std::error::Error for InvalidQuery {}
 ///
 /// `+` stays a plus: it is common in filters, which people type unescaped.
 pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
-    parameters(query).find(|(key, _)| key == name).map(|(_, value)| value)
+    parameters(query)
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value)
 }
 
 /// All parameters in their order.
@@ -158,9 +171,10 @@ pub(crate) fn filter_regex(pattern: &str) -> Result<Regex, InvalidQuery> {
     regex.map_err(|error| {
         let why = match error {
             regex::Error::CompiledTooBig(_) => "pattern too large - compile failed".to_owned(),
-            _ => ast::parse::Parser::new()
-                .parse(pattern)
-                .map_or_else(|error| re2_message(&error), |_| "invalid pattern".to_owned()),
+            _ => ast::parse::Parser::new().parse(pattern).map_or_else(
+                |error| re2_message(&error),
+                |_| "invalid pattern".to_owned(),
+            ),
         };
         InvalidQuery(format!("Invalid re2 regex: {why}"))
     })
@@ -229,7 +243,10 @@ mod tests {
             ("a%5C", "trailing \\"),
         ];
         for (filter, why) in cases {
-            assert_eq!(refusal(&format!("filter={filter}")), format!("Invalid re2 regex: {why}"));
+            assert_eq!(
+                refusal(&format!("filter={filter}")),
+                format!("Invalid re2 regex: {why}")
+            );
         }
     }
 

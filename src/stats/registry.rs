@@ -67,7 +67,8 @@ impl Registry {
         let mut values = Vec::new();
         if wanted(Kind::Counters) {
             let counters = stats.counters.values();
-            let counters = counters.filter(|stat| query.takes(stat.name.full(), || stat.cell.used()));
+            let counters =
+                counters.filter(|stat| query.takes(stat.name.full(), || stat.cell.used()));
             values.extend(counters.map(|stat| Stat(Handle::Counter(Arc::clone(stat)))));
         }
         if wanted(Kind::Gauges) {
@@ -80,7 +81,8 @@ impl Registry {
         }
         if wanted(Kind::TextReadouts) {
             let texts = stats.texts.values();
-            let texts = texts.filter(|stat| query.takes(stat.name.full(), || stat.read().is_some()));
+            let texts =
+                texts.filter(|stat| query.takes(stat.name.full(), || stat.read().is_some()));
             values.extend(texts.map(|stat| Stat(Handle::Text(Arc::clone(stat)))));
         }
         let mut histograms = Vec::new();
@@ -105,7 +107,13 @@ impl Registry {
 
     /// Ends an interval: histograms show what came since the last flush. See [`flush_every`].
     pub fn flush(&self) {
-        let histograms = self.inner.read().histograms.values().cloned().collect::<Vec<_>>();
+        let histograms = self
+            .inner
+            .read()
+            .histograms
+            .values()
+            .cloned()
+            .collect::<Vec<_>>();
         for histogram in histograms {
             histogram.cell.cell.flush();
         }
@@ -116,7 +124,12 @@ impl Registry {
         &self.inner.lookups
     }
 
-    fn histogram_entry(&self, full: &str, unit: Unit, name: impl FnOnce() -> (Name, bool)) -> Histogram {
+    fn histogram_entry(
+        &self,
+        full: &str,
+        unit: Unit,
+        name: impl FnOnce() -> (Name, bool),
+    ) -> Histogram {
         let workers = self.inner.workers;
         let entry = self.inner.entry(
             full,
@@ -125,7 +138,14 @@ impl Registry {
             || {
                 let (name, foreign) = name();
                 let cell = HistogramCell::new(workers);
-                (name, HistogramStat { cell, unit, foreign })
+                (
+                    name,
+                    HistogramStat {
+                        cell,
+                        unit,
+                        foreign,
+                    },
+                )
             },
         );
         Histogram::from_arc(entry)
@@ -159,7 +179,10 @@ impl Recorder for Registry {
     fn describe_histogram(&self, _: KeyName, _: Option<MetricsUnit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.inner.counter(&foreign_full(key), || Name::foreign(key)))
+        Counter::from_arc(
+            self.inner
+                .counter(&foreign_full(key), || Name::foreign(key)),
+        )
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
@@ -198,7 +221,11 @@ pub struct TextReadout {
 impl TextReadout {
     /// Replaces the text.
     pub fn set(&self, value: &str) {
-        let mut text = self.entry.cell.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = self
+            .entry
+            .cell
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *text = Some(value.into());
     }
 }
@@ -296,7 +323,11 @@ impl HistogramReading {
 
     /// What one recorded unit is in print: percentages are kept in parts per million.
     pub fn scale(&self) -> f64 {
-        if self.0.cell.unit == Unit::Percent { 1e-6 } else { 1.0 }
+        if self.0.cell.unit == Unit::Percent {
+            1e-6
+        } else {
+            1.0
+        }
     }
 
     /// Whether it came through the `metrics` facade, where milliseconds can't be assumed.
@@ -413,7 +444,10 @@ impl HistogramFn for Entry<HistogramStat> {
 
 impl Entry<Mutex<Option<Box<str>>>> {
     fn read(&self) -> Option<Box<str>> {
-        self.cell.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.cell
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

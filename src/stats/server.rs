@@ -104,7 +104,8 @@ impl ServerStats {
     /// Brings the gauges up to date.
     #[expect(clippy::cast_precision_loss, reason = "none of these comes near 2^53")]
     pub fn refresh(&self, reading: &ServerReading) {
-        self.live.set(f64::from(u8::from(reading.state == ServerState::Live)));
+        self.live
+            .set(f64::from(u8::from(reading.state == ServerState::Live)));
         self.state.set(f64::from(reading.state.number()));
         self.uptime.set(reading.uptime.as_secs() as f64);
         self.total_connections.set(reading.connections as f64);

@@ -1,0 +1,62 @@
+//! The admin interface: what the proxy is doing, and a few levers.
+//!
+//! [`router`] makes an axum app of the handles in an [`AdminState`]. The binary serves it on the
+//! bootstrap's `admin` address with [`serve`]; an app of its own mounts it wherever it likes:
+//!
+//! ```
+//! use front_proxy::admin::{AdminState, router};
+//! use front_proxy::stats::Registry;
+//!
+//! let stats = Registry::new(1);
+//! let app = axum::Router::<()>::new().nest("/proxy", router(AdminState::new(stats)));
+//! # let _ = app;
+//! ```
+//!
+//! Paths, texts, codes and headers are Envoy's. So is this: **there is no password**. Whoever
+//! reaches the address can read the configuration and stop the process, so keep it on loopback or
+//! behind something that asks who is there. What a *browser* can be made to do from elsewhere is
+//! limited, see [`router`].
+
+mod state;
+mod status;
+mod commands;
+mod page;
+mod guard;
+mod help;
+mod stats;
+mod clusters;
+mod listeners;
+mod server_info;
+mod config_dump;
+mod certs;
+mod runtime;
+mod logging;
+mod control;
+mod serve;
+mod timestamp;
+pub mod version;
+
+use axum::Router;
+
+pub use serve::{AdminHandle, serve};
+pub use state::{
+    AdminState, ClusterView, ConfigView, Control, ListenerView, ServerView, UnknownLogger,
+    Unsupported,
+};
+pub use status::{
+    CertificateDetails, CertificateStatus, ClusterStatus, DrainOptions, HealthFlags, HostStats,
+    HostStatus, ListenerStatus, LogLevel, OutlierStatus, PriorityLimits, RuntimeStatus, ServerInfo,
+    SubjectAltName,
+};
+
+/// The admin pages as an axum app, to be served or nested.
+///
+/// Pages that change something answer to `POST` only, and not to every browser: a request with an
+/// `Origin` (which browsers add to every `POST`) must come from a page of this same host, and the
+/// host must be an address, `localhost`, a name without dots, or one of
+/// [`AdminState::trusted_hosts`]. The first keeps other sites' forms out, the second sites that
+/// point their own name at this address (DNS rebinding). Programs that send no `Origin`, as curl
+/// and scrapers do, are not concerned.
+pub fn router(state: AdminState) -> Router {
+    commands::router(state)
+}

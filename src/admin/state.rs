@@ -1,0 +1,243 @@
+//! What the admin pages show and do: handles that whoever runs the proxy puts in.
+//!
+//! Every view is a trait with one or a few methods that answer "how is it now?", called when a
+//! page is asked for. A view that is not set shows as empty.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+
+use super::status::{
+    CertificateStatus, ClusterStatus, DrainOptions, ListenerStatus, LogLevel, RuntimeStatus,
+    ServerInfo,
+};
+use crate::stats::Registry;
+use crate::stats::server::{ServerReading, ServerStats};
+
+/// Everything the admin app needs. Only the registry is a must:
+///
+/// ```
+/// use front_proxy::admin::{AdminState, router};
+/// use front_proxy::stats::Registry;
+///
+/// let state = AdminState::new(Registry::new(1));
+/// let app: axum::Router = axum::Router::new().nest("/proxy", router(state));
+/// # let _ = app;
+/// ```
+#[derive(Clone, Debug)]
+pub struct AdminState {
+    pub(super) stats: Registry,
+    pub(super) server_stats: Option<Arc<ServerStats>>,
+    pub(super) server: Arc<dyn ServerView>,
+    pub(super) clusters: Arc<dyn ClusterView>,
+    pub(super) listeners: Arc<dyn ListenerView>,
+    pub(super) config: Arc<dyn ConfigView>,
+    pub(super) control: Arc<dyn Control>,
+    pub(super) trusted_hosts: Arc<[String]>,
+}
+
+impl AdminState {
+    /// Pages over `stats`, with nothing else to show or to do.
+    pub fn new(stats: Registry) -> Self {
+        Self {
+            stats,
+            server_stats: None,
+            server: Arc::new(Nothing),
+            clusters: Arc::new(Nothing),
+            listeners: Arc::new(Nothing),
+            config: Arc::new(Nothing),
+            control: Arc::new(Nothing),
+            trusted_hosts: Arc::default(),
+        }
+    }
+
+    /// Shows the server, and keeps its `server.*` stats up to date whenever stats are asked for.
+    #[must_use]
+    pub fn server(mut self, view: Arc<dyn ServerView>, stats: ServerStats) -> Self {
+        self.server = view;
+        self.server_stats = Some(Arc::new(stats));
+        self
+    }
+
+    /// Shows clusters.
+    #[must_use]
+    pub fn clusters(mut self, view: Arc<dyn ClusterView>) -> Self {
+        self.clusters = view;
+        self
+    }
+
+    /// Shows listeners.
+    #[must_use]
+    pub fn listeners(mut self, view: Arc<dyn ListenerView>) -> Self {
+        self.listeners = view;
+        self
+    }
+
+    /// Shows configuration, certificates and runtime values.
+    #[must_use]
+    pub fn config(mut self, view: Arc<dyn ConfigView>) -> Self {
+        self.config = view;
+        self
+    }
+
+    /// Lets the pages that change something do so.
+    #[must_use]
+    pub fn control(mut self, control: Arc<dyn Control>) -> Self {
+        self.control = control;
+        self
+    }
+
+    /// Host names under which browsers may change something, beside addresses, `localhost` and
+    /// names without a dot. See [`router`](super::router).
+    #[must_use]
+    pub fn trusted_hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+        self.trusted_hosts = hosts
+            .into_iter()
+            .map(|host| host.to_ascii_lowercase())
+            .collect();
+        self
+    }
+
+    pub(super) fn refresh_stats(&self) {
+        let Some(stats) = &self.server_stats else {
+            return;
+        };
+        let info = self.server.server_info();
+        stats.refresh(&ServerReading {
+            state: info.state,
+            uptime: info.uptime,
+            connections: info.connections,
+            days_until_first_cert_expiring: super::certs::days_until_first_expires(
+                &self.config.certificates(),
+            ),
+        });
+    }
+}
+
+/// The process as a whole.
+pub trait ServerView: Debug + Send + Sync {
+    /// How it is now.
+    fn server_info(&self) -> ServerInfo;
+
+    /// What start-up still waits for, by kind (`listener`, `cluster`).
+    fn unready_targets(&self) -> BTreeMap<String, Vec<String>> {
+        BTreeMap::new()
+    }
+}
+
+/// The clusters.
+pub trait ClusterView: Debug + Send + Sync {
+    /// All clusters in the order in which to show them.
+    fn clusters(&self) -> Vec<ClusterStatus>;
+}
+
+/// The listeners.
+pub trait ListenerView: Debug + Send + Sync {
+    /// All listeners that listen.
+    fn listeners(&self) -> Vec<ListenerStatus>;
+}
+
+/// What was loaded.
+pub trait ConfigView: Debug + Send + Sync {
+    /// The bootstrap as it was read, in JSON. Secrets are blotted out before anyone sees it.
+    fn bootstrap(&self) -> Value {
+        Value::Object(Map::new())
+    }
+
+    /// When it was read.
+    fn loaded_at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    /// Certificates in use.
+    fn certificates(&self) -> Vec<CertificateStatus> {
+        Vec::new()
+    }
+
+    /// Runtime values.
+    fn runtime(&self) -> RuntimeStatus {
+        RuntimeStatus::default()
+    }
+}
+
+/// What can be done to the process from outside.
+pub trait Control: Debug + Send + Sync {
+    /// Stops listening, as `options` say.
+    fn drain_listeners(&self, options: DrainOptions) -> Result<(), Unsupported> {
+        let _ = options;
+        Err(Unsupported)
+    }
+
+    /// Ends the process once the answer is on its way.
+    fn quit(&self) -> Result<(), Unsupported> {
+        Err(Unsupported)
+    }
+
+    /// Makes the server pass (`true`) or fail health checks.
+    fn set_healthy(&self, healthy: bool) -> Result<(), Unsupported> {
+        let _ = healthy;
+        Err(Unsupported)
+    }
+
+    /// Opens log files anew, after they were moved away.
+    fn reopen_logs(&self) -> Result<(), Unsupported> {
+        Err(Unsupported)
+    }
+
+    /// Loggers with their levels, by name.
+    fn loggers(&self) -> Vec<(String, LogLevel)> {
+        Vec::new()
+    }
+
+    /// Sets the level of one logger, or of all for `None`.
+    fn set_log_level(&self, logger: Option<&str>, level: LogLevel) -> Result<(), UnknownLogger> {
+        let _ = (logger, level);
+        Err(UnknownLogger)
+    }
+
+    /// Overrides runtime values; an empty one ends an override.
+    fn modify_runtime(&self, values: &[(String, String)]) -> Result<(), Unsupported> {
+        let _ = values;
+        Err(Unsupported)
+    }
+}
+
+/// This process can't do that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsupported;
+
+/// There is no logger of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownLogger;
+
+/// Shows nothing and does nothing.
+#[derive(Debug)]
+struct Nothing;
+
+impl ServerView for Nothing {
+    fn server_info(&self) -> ServerInfo {
+        ServerInfo {
+            version: super::version::string(),
+            ..ServerInfo::default()
+        }
+    }
+}
+
+impl ClusterView for Nothing {
+    fn clusters(&self) -> Vec<ClusterStatus> {
+        Vec::new()
+    }
+}
+
+impl ListenerView for Nothing {
+    fn listeners(&self) -> Vec<ListenerStatus> {
+        Vec::new()
+    }
+}
+
+impl ConfigView for Nothing {}
+
+impl Control for Nothing {}
