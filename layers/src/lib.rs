@@ -8,6 +8,7 @@ pub mod stats;
 pub mod sanitize;
 pub mod forwarded;
 pub mod request_id;
+pub mod server_header;
 pub mod respond;
 pub mod route;
 pub mod router;

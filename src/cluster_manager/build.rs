@@ -1,0 +1,187 @@
+//! From a cluster's configuration to the cluster.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use front_proxy_layers::balance::{LeastRequest, LoadBalancer, Random, RoundRobin};
+use front_proxy_layers::cluster::{Cluster, Limits, Priority};
+use front_proxy_layers::discover::dns::{
+    DnsResolver, DnsResolverOptions, FirstResolution, LogicalDns, LookupFamily, Refresh, Settings,
+    StrictDns, Target,
+};
+use front_proxy_layers::discover::{Locality, Member, MemberSet, UpdateStats};
+use front_proxy_layers::endpoint::{ConnectionOptions, Connector, Protocol};
+use front_proxy_layers::stats::Scope;
+use tokio::task::JoinHandle;
+
+use crate::config::model::{self, Discovery, DnsFamily, LbPolicy, UpstreamProtocol};
+
+/// A cluster could not be built.
+#[derive(Debug)]
+pub struct BuildError {
+    cluster: String,
+    what: String,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cluster `{}`: {}", self.cluster, self.what)
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+pub(super) fn cluster(
+    config: &model::Cluster,
+    scope: &Scope,
+    workers: usize,
+) -> Result<Cluster, BuildError> {
+    let fail = |what: String| BuildError { cluster: config.name.clone(), what };
+    let connector = match &config.tls {
+        None => Connector::plain(),
+        Some(tls) => crate::tls::upstream(tls, config.protocol).map_err(fail)?,
+    };
+    let builder = Cluster::builder(config.name.as_str())
+        .stats(scope.clone())
+        .stat_name(config.alt_stat_name.as_deref().unwrap_or(&config.name))
+        .connections(connections(config))
+        .connector(connector)
+        .limits(Priority::Default, limits(&config.breakers))
+        .limits(Priority::High, limits(&config.breakers_high))
+        .shards(workers);
+    Ok(match config.lb_policy {
+        LbPolicy::RoundRobin => balanced(builder, RoundRobin::default()),
+        LbPolicy::Random => balanced(builder, Random),
+        LbPolicy::LeastRequest => balanced(builder, LeastRequest),
+        LbPolicy::RingHash | LbPolicy::Maglev => {
+            return Err(fail("this load balancing policy is not supported yet".to_owned()));
+        }
+    })
+}
+
+fn balanced(
+    builder: front_proxy_layers::cluster::ClusterBuilder,
+    balancer: impl LoadBalancer,
+) -> Cluster {
+    builder.balancer(balancer).build()
+}
+
+fn connections(config: &model::Cluster) -> ConnectionOptions {
+    ConnectionOptions {
+        protocol: match config.protocol {
+            UpstreamProtocol::Http1 | UpstreamProtocol::Downstream => Protocol::Http1,
+            UpstreamProtocol::Http2 => Protocol::Http2,
+            UpstreamProtocol::Auto => Protocol::Auto,
+        },
+        connect_timeout: config.connect_timeout,
+        idle_timeout: config.idle_timeout,
+        max_requests: config.max_requests_per_connection,
+        max_duration: config.max_connection_duration,
+        title_case_headers: config.http1.proper_case_words,
+        http2_max_streams: config.http2.max_concurrent_streams,
+        http2_stream_window: config.http2.initial_stream_window_size,
+        http2_connection_window: config.http2.initial_connection_window_size,
+        http2_keepalive: config.http2.keepalive,
+    }
+}
+
+fn limits(thresholds: &model::Thresholds) -> Limits {
+    Limits {
+        connections: thresholds.max_connections,
+        pending: thresholds.max_pending_requests,
+        requests: thresholds.max_requests,
+        retries: thresholds.max_retries,
+        track_remaining: thresholds.track_remaining,
+    }
+}
+
+/// Fills the cluster with its members, or starts what will. The second value waits for the first
+/// resolution.
+pub(super) fn discover(
+    config: &model::Cluster,
+    cluster: &Cluster,
+    scope: &Scope,
+) -> (Option<JoinHandle<()>>, Option<FirstResolution>) {
+    let stat_name = config.alt_stat_name.as_deref().unwrap_or(&config.name);
+    let stats =
+        UpdateStats::new(&scope.child("cluster").tagged("envoy_cluster_name", stat_name));
+    match &config.discovery {
+        Discovery::Static => {
+            cluster.update(config.endpoints.iter().filter_map(member).collect());
+            (None, None)
+        }
+        Discovery::StrictDns(dns) => {
+            let targets = config.endpoints.iter().map(target).collect();
+            let discovery = StrictDns::new(targets, resolver(dns), settings(dns), stats);
+            let first = discovery.first_resolution();
+            (Some(tokio::spawn(discovery.run(cluster.clone()))), Some(first))
+        }
+        Discovery::LogicalDns(dns) => {
+            let Some(endpoint) = config.endpoints.first() else { return (None, None) };
+            let discovery = LogicalDns::new(target(endpoint), resolver(dns), settings(dns), stats);
+            let first = discovery.first_resolution();
+            (Some(tokio::spawn(discovery.run(cluster.clone()))), Some(first))
+        }
+    }
+}
+
+fn member(endpoint: &model::EndpointSpec) -> Option<Member> {
+    let ip: IpAddr = endpoint.host.parse().ok()?;
+    Some(Member {
+        address: SocketAddr::new(ip, endpoint.port),
+        hostname: endpoint.hostname.as_deref().unwrap_or(&endpoint.host).into(),
+        weight: endpoint.weight,
+        locality: locality(endpoint),
+        priority: endpoint.priority,
+    })
+}
+
+fn target(endpoint: &model::EndpointSpec) -> Target {
+    Target {
+        host: endpoint.host.as_str().into(),
+        port: endpoint.port,
+        hostname: endpoint.hostname.as_deref().map(Into::into),
+        weight: endpoint.weight,
+        locality: locality(endpoint),
+        priority: endpoint.priority,
+    }
+}
+
+fn locality(endpoint: &model::EndpointSpec) -> Option<Arc<Locality>> {
+    let (region, zone, sub_zone) = &endpoint.locality;
+    if region.is_empty() && zone.is_empty() && sub_zone.is_empty() {
+        return None;
+    }
+    Some(Arc::new(Locality {
+        region: region.clone(),
+        zone: zone.clone(),
+        sub_zone: sub_zone.clone(),
+    }))
+}
+
+fn resolver(dns: &model::Dns) -> Arc<DnsResolver> {
+    Arc::new(DnsResolver::new(DnsResolverOptions {
+        resolvers: dns.resolvers.clone(),
+        use_tcp: dns.use_tcp,
+        no_search: dns.no_search,
+        ..DnsResolverOptions::default()
+    }))
+}
+
+fn settings(dns: &model::Dns) -> Settings {
+    Settings {
+        family: match dns.family {
+            DnsFamily::Auto => LookupFamily::Auto,
+            DnsFamily::V4Only => LookupFamily::V4Only,
+            DnsFamily::V6Only => LookupFamily::V6Only,
+            DnsFamily::V4Preferred => LookupFamily::V4Preferred,
+            DnsFamily::All => LookupFamily::All,
+        },
+        refresh: Refresh {
+            rate: dns.refresh_rate,
+            respect_ttl: dns.respect_ttl,
+            ..Refresh::default()
+        },
+    }
+}

@@ -1,0 +1,56 @@
+//! Listeners: sockets, and what is done with each connection that comes in on one.
+
+mod accept;
+mod bind;
+mod build;
+mod stats;
+
+pub(crate) use accept::accept;
+pub use bind::BindError;
+pub(crate) use bind::bind;
+pub(crate) use build::filter_chains;
+pub(crate) use stats::ListenerStats;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::model::{ConnectionTimeouts, HttpConnectionManager};
+use crate::request_path::HttpFilters;
+
+/// A listener as its workers see it.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) stats: ListenerStats,
+    pub(crate) connection_limit: Option<u64>,
+    /// Connections over all workers, for the limit.
+    pub(crate) connections: AtomicU64,
+    pub(crate) chains: Vec<Arc<FilterChain>>,
+}
+
+/// What serves a connection.
+pub(crate) struct FilterChain {
+    pub(crate) server_names: Vec<String>,
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) http: Arc<HttpConnectionManager>,
+    pub(crate) filters: HttpFilters,
+}
+
+impl FilterChain {
+    pub(crate) fn timeouts(&self) -> &ConnectionTimeouts {
+        &self.http.timeouts
+    }
+}
+
+impl std::fmt::Debug for FilterChain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FilterChain")
+            .field("server_names", &self.server_names)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
+}
