@@ -2,5 +2,16 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod listener;
+pub mod connection;
+mod request_path;
+mod routes;
+mod cluster_manager;
+mod tls;
+pub mod server;
+mod workers;
+pub mod shutdown;
 pub mod stats;
 pub mod admin;
+pub mod sandbox;
+pub mod service;
