@@ -1,0 +1,220 @@
+//! Accepting connections and handing each to its filter chain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::{FilterChain, Listener};
+use crate::connection::{self, Downstream};
+use crate::shutdown::{Phase, Signal};
+use crate::workers::OpenConnections;
+
+/// Accepts connections until `signal` says that listeners are closed.
+pub(crate) async fn accept(
+    worker: usize,
+    listener: Arc<Listener>,
+    socket: TcpListener,
+    mut signal: Signal,
+    open: Arc<OpenConnections>,
+) {
+    let mut closed = signal.clone();
+    let mut closed = std::pin::pin!(closed.reached(Phase::ListenersClosed));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            () = &mut closed => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Some(connection) = AcceptedConnection::admit(worker, &listener) else {
+                    continue;
+                };
+                let open = open.open();
+                let signal = signal.clone();
+                tokio::spawn(async move {
+                    connection.serve(stream, peer, signal).await;
+                    drop(open);
+                });
+            }
+            Err(error) if is_connection_error(&error) => {}
+            Err(error) => {
+                // Out of file descriptors or memory: trying again at once would spin.
+                tracing::warn!(%error, listener = listener.name, "can't accept connections");
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                    () = signal.reached(Phase::ListenersClosed) => return,
+                }
+            }
+        }
+    }
+}
+
+/// Errors of the one connection that was about to be accepted: the next may be fine.
+fn is_connection_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// A connection that counts as one of its listener's, until it is dropped.
+struct AcceptedConnection {
+    worker: usize,
+    listener: Arc<Listener>,
+    began: Instant,
+}
+
+impl AcceptedConnection {
+    /// Counts it; `None` if the listener has as many as it may have.
+    fn admit(worker: usize, listener: &Arc<Listener>) -> Option<Self> {
+        let before = listener.connections.fetch_add(1, Ordering::Relaxed);
+        if listener.connection_limit.is_some_and(|limit| before >= limit) {
+            listener.connections.fetch_sub(1, Ordering::Relaxed);
+            listener.stats.cx_overflow.increment(1);
+            return None;
+        }
+        let stats = &listener.stats;
+        stats.cx_total.increment(1);
+        stats.cx_active.increment(1.0);
+        if let Some((total, active)) = stats.workers.get(worker) {
+            total.increment(1);
+            active.increment(1.0);
+        }
+        Some(Self { worker, listener: Arc::clone(listener), began: Instant::now() })
+    }
+
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, signal: Signal) {
+        // Answers are written whole: waiting to fill a segment would only add latency.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let Ok(local) = stream.local_addr() else { return };
+        let downstream = |server_name| Downstream { peer, local, server_name };
+        // One chain without conditions is the rule: no need to look into the handshake for it.
+        if let [chain] = &self.listener.chains[..] {
+            if chain.server_names.is_empty() {
+                match &chain.tls {
+                    None => {
+                        connection::serve_plain(chain, stream, downstream(None), signal).await;
+                    }
+                    Some(tls) => {
+                        let handshake = tls.accept(stream);
+                        self.serve_tls(chain, handshake, downstream(None), signal).await;
+                    }
+                }
+                return;
+            }
+        }
+        self.choose(stream, downstream(None), signal).await;
+    }
+
+    /// Several chains, or one with conditions: the client's hello says which.
+    async fn choose(&self, stream: TcpStream, downstream: Downstream, signal: Signal) {
+        let chains = &self.listener.chains;
+        let plain = chains.iter().find(|c| c.tls.is_none() && c.server_names.is_empty());
+        if chains.iter().all(|c| c.tls.is_none()) {
+            match plain {
+                Some(chain) => connection::serve_plain(chain, stream, downstream, signal).await,
+                None => self.listener.stats.no_filter_chain_match.increment(1),
+            }
+            return;
+        }
+        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+        let Ok(start) = hello.await else {
+            self.count_tls_failure(None);
+            return;
+        };
+        let name = start.client_hello().server_name().map(str::to_ascii_lowercase);
+        let Some((chain, tls)) = find_chain(chains, name.as_deref()) else {
+            self.listener.stats.no_filter_chain_match.increment(1);
+            return;
+        };
+        let handshake = start.into_stream(Arc::clone(tls.config()));
+        let downstream = Downstream { server_name: name, ..downstream };
+        self.serve_tls(chain, handshake, downstream, signal).await;
+    }
+
+    async fn serve_tls(
+        &self,
+        chain: &Arc<FilterChain>,
+        handshake: impl Future<Output = io::Result<TlsStream<TcpStream>>>,
+        mut downstream: Downstream,
+        signal: Signal,
+    ) {
+        match handshake.await {
+            Ok(stream) => {
+                let tls = stream.get_ref().1;
+                if let Some(ssl) = &self.listener.stats.ssl {
+                    ssl.handshake(tls);
+                }
+                downstream.server_name =
+                    downstream.server_name.or_else(|| tls.server_name().map(str::to_owned));
+                connection::serve_tls(chain, stream, downstream, signal).await;
+            }
+            Err(error) => self.count_tls_failure(Some(&error)),
+        }
+    }
+
+    fn count_tls_failure(&self, error: Option<&io::Error>) {
+        let Some(ssl) = &self.listener.stats.ssl else { return };
+        let cause = error.and_then(io::Error::get_ref);
+        match cause.and_then(|e| e.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::NoCertificatesPresented) => ssl.fail_verify_no_cert.increment(1),
+            Some(rustls::Error::InvalidCertificate(_)) => ssl.fail_verify_error.increment(1),
+            Some(_) => ssl.connection_error.increment(1),
+            // The client went away in the middle of it: no TLS error.
+            None => {}
+        }
+    }
+}
+
+impl Drop for AcceptedConnection {
+    fn drop(&mut self) {
+        let stats = &self.listener.stats;
+        self.listener.connections.fetch_sub(1, Ordering::Relaxed);
+        stats.cx_destroy.increment(1);
+        stats.cx_active.decrement(1.0);
+        stats.cx_length_ms.record(self.began.elapsed().as_millis() as f64);
+        if let Some((_, active)) = stats.workers.get(self.worker) {
+            active.decrement(1.0);
+        }
+    }
+}
+
+/// The chain for a server name: exact, then the longest `*.suffix`, then one without conditions.
+fn find_chain<'a>(
+    chains: &'a [Arc<FilterChain>],
+    name: Option<&str>,
+) -> Option<(&'a Arc<FilterChain>, &'a tokio_rustls::TlsAcceptor)> {
+    let rank = |chain: &FilterChain| {
+        if chain.server_names.is_empty() {
+            return Some(0);
+        }
+        let name = name?;
+        chain
+            .server_names
+            .iter()
+            .filter_map(|pattern| match pattern.strip_prefix('*') {
+                None => (pattern == name).then_some(usize::MAX),
+                Some(suffix) => {
+                    (name.len() > suffix.len() && name.ends_with(suffix)).then_some(suffix.len())
+                }
+            })
+            .max()
+    };
+    chains
+        .iter()
+        .filter_map(|chain| Some((rank(chain)?, chain, chain.tls.as_ref()?)))
+        .max_by_key(|(rank, ..)| *rank)
+        .map(|(_, chain, tls)| (chain, tls))
+}
