@@ -1,0 +1,431 @@
+//! The slow path: a head that is not plain is read as Envoy's codec reads it, and is refused or
+//! written anew in the plain form that hyper reads the same way.
+
+use std::borrow::Cow;
+
+use super::GateConfig;
+use super::bytes::{HOST, TOKEN, is, trim};
+use super::framing::Framing;
+use super::refusal::{Refusal, RefusalKind};
+use super::target::{is_known_method, normalize};
+use crate::config::model::UnderscoresAction;
+
+/// hyper keeps the lengths above for itself.
+const MAX_LENGTH: u64 = u64::MAX - 2;
+
+/// A head that passes, in its plain form.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// What hyper gets.
+    pub(super) bytes: Vec<u8>,
+    pub(super) framing: Framing,
+    /// An answer of 101 (to `CONNECT`: any 2xx) turns the connection into a tunnel.
+    pub(super) upgrade: bool,
+    pub(super) connect: bool,
+    /// The gate owes the client a `100 Continue`.
+    pub(super) expect_continue: bool,
+    /// Headers left out for an underscore in their name.
+    pub(super) dropped_underscores: u32,
+}
+
+/// Where a head ends, looked for bit by bit as it arrives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct EndFinder {
+    /// Bytes looked at.
+    seen: usize,
+    /// Where the current line starts.
+    line: usize,
+    /// Whether the request line has been judged.
+    judged: bool,
+}
+
+/// What is there of a head.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Not all of it.
+    Partial,
+    /// This many bytes, with the empty line.
+    Complete(usize),
+    /// The request line alone is enough to refuse it.
+    Refused(RefusalKind),
+}
+
+impl EndFinder {
+    /// Looks on in `input`, which starts with the head and has grown since the last call.
+    ///
+    /// A request line is judged as soon as it is complete, as Envoy does.
+    pub(super) fn find(&mut self, input: &[u8]) -> Found {
+        while let Some(tail) = input.get(self.seen..) {
+            let Some(offset) = tail.iter().position(|&byte| byte == b'\n') else {
+                self.seen = input.len();
+                return Found::Partial;
+            };
+            let line_end = self.seen + offset;
+            let line = input.get(self.line..line_end).unwrap_or_default();
+            self.seen = line_end + 1;
+            self.line = self.seen;
+            if !self.judged {
+                self.judged = true;
+                match RequestLine::parse(line) {
+                    Err(RefusalKind::BadRequest) => {
+                        return Found::Refused(RefusalKind::BadRequest);
+                    }
+                    // HTTP/0.9 has no headers, so this is all.
+                    Ok(request) if request.version.is_empty() => {
+                        return Found::Complete(self.seen);
+                    }
+                    _ => {}
+                }
+            } else if line.is_empty() || line == b"\r" {
+                return Found::Complete(self.seen);
+            }
+        }
+        Found::Partial
+    }
+}
+
+/// Reads a complete head, `input`, which ends with its empty line.
+///
+/// The order of the checks is Envoy's: it decides which answer a head with two faults gets.
+pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
+    let refuse = |kind| Err(Refusal::new(kind));
+    let mut lines = input.split(|&byte| byte == b'\n');
+    let request_line = lines.next().unwrap_or_default();
+    if input
+        .iter()
+        .any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f)
+    {
+        return refuse(RefusalKind::InvalidCharacters);
+    }
+    let mut fields = fields(lines).map_err(Refusal::new)?;
+    let dropped_underscores = underscores(&mut fields, config).map_err(Refusal::new)?;
+    let body = Body::of(&mut fields, config).map_err(Refusal::new)?;
+    merge(&mut fields, b"host");
+    merge(&mut fields, b"expect");
+    if fields.len() > config.max_headers {
+        return refuse(RefusalKind::TooManyHeaders);
+    }
+    let framing = body.framing().map_err(Refusal::new)?;
+    let request = match RequestLine::parse(request_line) {
+        Err(RefusalKind::FragmentInPath) => return Err(fragment(request_line, &fields)),
+        other => other.map_err(Refusal::new)?,
+    };
+    let old_version = request.version != b"HTTP/1.1";
+    if old_version && !config.accept_http_10 {
+        return refuse(RefusalKind::Version);
+    }
+    if old_version && framing == Framing::Chunked {
+        return refuse(RefusalKind::BadRequest);
+    }
+    let connect = request.method == b"CONNECT";
+    if connect && framing == Framing::Chunked {
+        return refuse(RefusalKind::TransferEncoding);
+    }
+    if connect && framing != Framing::Empty && framing != Framing::Length(0) {
+        return refuse(RefusalKind::BodyDisallowed);
+    }
+    // The authority of an absolute form takes the place of Host, which is then not looked at.
+    let origin_form = request.target.first() == Some(&b'/') || *request.target == *b"*";
+    if let Some(host) = fields.iter_mut().find(|field| field.is(b"host")) {
+        if !host.value.iter().all(|&byte| is(byte, HOST)) {
+            if origin_form || connect {
+                return refuse(RefusalKind::InvalidAuthority);
+            }
+            host.value = Cow::Borrowed(b"");
+        }
+    }
+    let expect = fields
+        .iter()
+        .position(|field| field.is(b"expect") && field.value.eq_ignore_ascii_case(b"100-continue"));
+    let expect = expect.filter(|_| config.answer_100_continue);
+    if let Some(at) = expect {
+        fields.remove(at);
+    }
+    let upgrade = fields.iter().any(|field| field.is(b"upgrade"));
+    let bytes = write(&request, old_version, &fields, input.len());
+    let expect_continue = expect.is_some();
+    Ok(Head {
+        bytes,
+        framing,
+        upgrade,
+        connect,
+        expect_continue,
+        dropped_underscores,
+    })
+}
+
+/// Reads a complete trailer section, which ends with its empty line, into its plain form.
+pub(super) fn read_trailers(input: &[u8], config: &GateConfig) -> Result<Vec<u8>, RefusalKind> {
+    if input
+        .iter()
+        .any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f)
+    {
+        return Err(RefusalKind::InvalidCharacters);
+    }
+    let mut fields = fields(input.split(|&byte| byte == b'\n'))?;
+    if !config.enable_trailers {
+        return Ok(b"\r\n".to_vec());
+    }
+    underscores(&mut fields, config)?;
+    if fields.len() > config.max_headers {
+        return Err(RefusalKind::TooManyHeaders);
+    }
+    // Fields that frame or route a message have no place in trailers (RFC 9110 section 6.5.1).
+    fields.retain(|field| {
+        !field.is(b"content-length") && !field.is(b"transfer-encoding") && !field.is(b"host")
+    });
+    let mut bytes = Vec::with_capacity(input.len() + 16);
+    write_fields(&fields, &mut bytes);
+    Ok(bytes)
+}
+
+/// `METHOD target HTTP/x.y`, however many blanks lie between.
+#[derive(Debug)]
+struct RequestLine<'a> {
+    method: &'a [u8],
+    target: Cow<'a, [u8]>,
+    /// Empty for HTTP/0.9.
+    version: &'a [u8],
+}
+
+impl<'a> RequestLine<'a> {
+    fn parse(line: &'a [u8]) -> Result<Self, RefusalKind> {
+        let (method, target, version) = Self::split(line);
+        if !is_known_method(method) {
+            return Err(RefusalKind::BadRequest);
+        }
+        let target = normalize(method, target);
+        match version {
+            [] | [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {}
+            _ => return Err(RefusalKind::BadRequest),
+        }
+        Ok(Self {
+            method,
+            target: target?,
+            version,
+        })
+    }
+
+    /// The three words of a request line; the last one keeps inner blanks.
+    fn split(line: &'a [u8]) -> (&'a [u8], &'a [u8], &'a [u8]) {
+        let word = |input: &'a [u8]| {
+            let start = input.iter().position(|&b| b > b' ').unwrap_or(input.len());
+            let input = input.get(start..).unwrap_or_default();
+            let end = input.iter().position(|&b| b <= b' ').unwrap_or(input.len());
+            input.split_at_checked(end).unwrap_or((input, &[]))
+        };
+        // A line that begins with a blank has no method.
+        let end = line.iter().position(|&b| b <= b' ').unwrap_or(line.len());
+        let (method, rest) = line.split_at_checked(end).unwrap_or((line, &[]));
+        let (target, rest) = word(rest);
+        (method, target, trim(rest))
+    }
+}
+
+/// One header, its value unfolded.
+#[derive(Debug)]
+struct Field<'a> {
+    name: &'a [u8],
+    value: Cow<'a, [u8]>,
+    /// Whether a CR stood inside the value.
+    cr: bool,
+}
+
+impl Field<'_> {
+    fn is(&self, name: &[u8]) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// The headers in `lines`, up to the empty one.
+fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, RefusalKind> {
+    let mut fields = Vec::<Field<'a>>::with_capacity(16);
+    for line in lines {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match line.first() {
+            None => break,
+            // A folded line: the line break goes, its blanks stay.
+            Some(b' ' | b'\t') => {
+                let field = fields.last_mut().ok_or(RefusalKind::BadRequest)?;
+                field.cr |= line.contains(&b'\r');
+                field
+                    .value
+                    .to_mut()
+                    .extend(line.iter().filter(|&&byte| byte != b'\r'));
+            }
+            Some(_) => {
+                let colon = line.iter().position(|&byte| byte == b':');
+                let (name, value) = colon
+                    .and_then(|colon| line.split_at_checked(colon))
+                    .ok_or(RefusalKind::BadRequest)?;
+                if name.is_empty() || !name.iter().all(|&byte| is(byte, TOKEN)) {
+                    return Err(RefusalKind::BadRequest);
+                }
+                let value = value.get(1..).unwrap_or_default();
+                let cr = value.contains(&b'\r');
+                let value = if cr {
+                    Cow::Owned(
+                        value
+                            .iter()
+                            .copied()
+                            .filter(|&byte| byte != b'\r')
+                            .collect(),
+                    )
+                } else {
+                    Cow::Borrowed(value)
+                };
+                fields.push(Field { name, value, cr });
+            }
+        }
+    }
+    for field in &mut fields {
+        field.value = match &field.value {
+            Cow::Borrowed(value) => Cow::Borrowed(trim(value)),
+            Cow::Owned(value) => Cow::Owned(trim(value).to_vec()),
+        };
+    }
+    Ok(fields)
+}
+
+/// Applies `headers_with_underscores_action`; returns how many headers it dropped.
+fn underscores(fields: &mut Vec<Field<'_>>, config: &GateConfig) -> Result<u32, RefusalKind> {
+    let before = fields.len();
+    match config.underscores {
+        UnderscoresAction::Allow => {}
+        UnderscoresAction::RejectRequest => {
+            if fields.iter().any(|field| field.name.contains(&b'_')) {
+                return Err(RefusalKind::Underscore);
+            }
+        }
+        UnderscoresAction::DropHeader => fields.retain(|field| !field.name.contains(&b'_')),
+    }
+    Ok(u32::try_from(before - fields.len()).unwrap_or(u32::MAX))
+}
+
+/// What the headers say about the body.
+#[derive(Debug, Clone, Copy)]
+struct Body {
+    length: Option<u64>,
+    coding: Option<Coding>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Chunked,
+    Unknown,
+}
+
+impl Body {
+    /// Reads them, and drops a length that `allow_chunked_length` makes meaningless.
+    fn of(fields: &mut Vec<Field<'_>>, config: &GateConfig) -> Result<Self, RefusalKind> {
+        let mut lengths = fields.iter().filter(|field| field.is(b"content-length"));
+        let mut codings = fields.iter().filter(|field| field.is(b"transfer-encoding"));
+        let (length, coding) = (lengths.next(), codings.next());
+        let repeated = codings.next().is_some();
+        if lengths.next().is_some() {
+            return Err(RefusalKind::BadRequest);
+        }
+        if length.into_iter().chain(coding).any(|field| field.cr) {
+            return Err(RefusalKind::BadRequest);
+        }
+        let coding = coding.map(|field| match field.value.eq_ignore_ascii_case(b"chunked") {
+            true if !repeated => Coding::Chunked,
+            _ => Coding::Unknown,
+        });
+        if length.is_some() && coding.is_some() {
+            if !config.allow_chunked_length || coding != Some(Coding::Chunked) {
+                return Err(RefusalKind::LengthAndChunked);
+            }
+            fields.retain(|field| !field.is(b"content-length"));
+            return Ok(Self {
+                length: None,
+                coding,
+            });
+        }
+        let length = length.map(|field| number(&field.value).ok_or(RefusalKind::BadRequest));
+        Ok(Self {
+            length: length.transpose()?,
+            coding,
+        })
+    }
+
+    fn framing(self) -> Result<Framing, RefusalKind> {
+        match (self.coding, self.length) {
+            (Some(Coding::Unknown), _) => Err(RefusalKind::TransferEncoding),
+            (Some(Coding::Chunked), _) => Ok(Framing::Chunked),
+            (None, Some(length)) => Ok(Framing::Length(length)),
+            (None, None) => Ok(Framing::Empty),
+        }
+    }
+}
+
+/// Joins repeated `name` lines into the first one, as Envoy does with headers it knows.
+fn merge(fields: &mut Vec<Field<'_>>, name: &[u8]) {
+    if fields.iter().filter(|field| field.is(name)).count() < 2 {
+        return;
+    }
+    let values: Vec<_> = fields.iter().filter(|field| field.is(name)).collect();
+    let values: Vec<&[u8]> = values
+        .iter()
+        .map(|field| &*field.value)
+        .filter(|value| !value.is_empty())
+        .collect();
+    let joined = values.join(&b',');
+    let mut first = true;
+    fields.retain(|field| !field.is(name) || std::mem::take(&mut first));
+    if let Some(field) = fields.iter_mut().find(|field| field.is(name)) {
+        field.value = Cow::Owned(joined);
+    }
+}
+
+/// A fragment is refused where Envoy looks at paths, which is after it looked for a Host.
+fn fragment(request_line: &[u8], fields: &[Field<'_>]) -> Refusal {
+    let text = |bytes: &[u8]| Some(String::from_utf8_lossy(bytes).into_owned());
+    let (method, target, _) = RequestLine::split(request_line);
+    let host = fields.iter().find(|field| field.is(b"host"));
+    let kind = match (host, target.first()) {
+        (None, Some(b'/')) => RefusalKind::MissingHost,
+        _ => RefusalKind::FragmentInPath,
+    };
+    Refusal {
+        method: text(method),
+        target: text(target),
+        host: host.and_then(|field| text(&field.value)),
+        ..Refusal::new(kind)
+    }
+}
+
+fn write(request: &RequestLine<'_>, old: bool, fields: &[Field<'_>], len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len + 64);
+    bytes.extend_from_slice(request.method);
+    bytes.push(b' ');
+    bytes.extend_from_slice(&request.target);
+    bytes.extend_from_slice(if old {
+        b" HTTP/1.0\r\n"
+    } else {
+        b" HTTP/1.1\r\n"
+    });
+    write_fields(fields, &mut bytes);
+    bytes
+}
+
+fn write_fields(fields: &[Field<'_>], bytes: &mut Vec<u8>) {
+    for field in fields {
+        bytes.extend_from_slice(field.name);
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(&field.value);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+}
+
+/// Digits only; leading zeros are fine.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits.iter().try_fold(0u64, |sum, &byte| {
+        sum.checked_mul(10)?.checked_add(u64::from(byte - b'0'))
+    })?;
+    (value <= MAX_LENGTH).then_some(value)
+}

@@ -1,0 +1,245 @@
+//! What a connection's gate shows to its owner and to the layers above.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::refusal::Refusal;
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Phase {
+    /// Between requests: `idle_timeout` runs.
+    Idle,
+    /// A head has begun and is not complete: `request_headers_timeout` runs.
+    Head,
+    /// The body of a request is being read: `request_timeout` runs.
+    Body,
+    /// The request is complete, its answer is not.
+    Answer,
+    /// Raw bytes after a 101, or after a `CONNECT` that was granted.
+    Tunnel,
+    /// Nothing more is read: the client closed, or a request was refused.
+    Closed,
+}
+
+impl Phase {
+    const ALL: [Self; 6] = [
+        Self::Idle,
+        Self::Head,
+        Self::Body,
+        Self::Answer,
+        Self::Tunnel,
+        Self::Closed,
+    ];
+}
+
+/// Shared by a gate, the owner of its connection and the layers above.
+///
+/// One task writes nearly all of it, so the atomics are plain loads and stores in practice.
+#[derive(Debug)]
+pub struct GateState {
+    created: Instant,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    released: AtomicU64,
+    finished: AtomicU64,
+    continues: AtomicU32,
+    dropped_underscores: AtomicU32,
+    phase: AtomicU8,
+    /// Nanoseconds between `created` and the first byte of the current head, plus one; 0: none.
+    head_since: AtomicU64,
+    client_closed: AtomicBool,
+    delay_close: AtomicBool,
+    time_out: AtomicBool,
+    waiting: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+    refusal: Mutex<Option<Refusal>>,
+}
+
+impl GateState {
+    pub(super) fn new() -> Self {
+        Self {
+            created: Instant::now(),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            released: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            continues: AtomicU32::new(0),
+            dropped_underscores: AtomicU32::new(0),
+            phase: AtomicU8::new(Phase::Idle as u8),
+            head_since: AtomicU64::new(0),
+            client_closed: AtomicBool::new(false),
+            delay_close: AtomicBool::new(false),
+            time_out: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            waker: Mutex::new(None),
+            refusal: Mutex::new(None),
+        }
+    }
+
+    /// Bytes read from the client.
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written to the client.
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Ordering::Relaxed)
+    }
+
+    /// Requests handed to hyper so far.
+    pub fn requests(&self) -> u64 {
+        self.released.load(Ordering::Relaxed)
+    }
+
+    /// `100 Continue` answers the gate wrote (`downstream_rq_1xx`).
+    pub fn continues(&self) -> u32 {
+        self.continues.load(Ordering::Relaxed)
+    }
+
+    /// Headers dropped for an underscore (`http1.dropped_headers_with_underscores`).
+    pub fn dropped_underscores(&self) -> u32 {
+        self.dropped_underscores.load(Ordering::Relaxed)
+    }
+
+    /// Where the connection stands.
+    pub fn phase(&self) -> Phase {
+        let phase = usize::from(self.phase.load(Ordering::Relaxed));
+        Phase::ALL.get(phase).copied().unwrap_or(Phase::Closed)
+    }
+
+    /// When the first byte of the head came that is being read; `None` unless it is incomplete.
+    pub fn head_since(&self) -> Option<Instant> {
+        let nanos = self.head_since.load(Ordering::Relaxed).checked_sub(1)?;
+        self.created.checked_add(Duration::from_nanos(nanos))
+    }
+
+    /// When the connection was made.
+    pub fn created(&self) -> Instant {
+        self.created
+    }
+
+    /// Whether the client has closed its side.
+    pub fn client_closed(&self) -> bool {
+        self.client_closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether closing must wait for the client, or its unread bytes would reset the connection
+    /// before it has read the last answer.
+    pub fn delay_close(&self) -> bool {
+        !self.client_closed() && self.delay_close.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a delayed close, for an answer given before the request was read.
+    pub fn set_delay_close(&self) {
+        self.delay_close.store(true, Ordering::Relaxed);
+    }
+
+    /// The request that was refused, if one was. It is the last of the connection.
+    pub fn refusal(&self) -> Option<Refusal> {
+        lock(&self.refusal).clone()
+    }
+
+    /// Refuses the head that is being read with a 408 when the connection is next polled. Does
+    /// nothing outside of [`Phase::Head`].
+    pub fn time_out_head(&self) {
+        if self.phase() == Phase::Head {
+            self.time_out.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn head_timed_out(&self) -> bool {
+        self.time_out.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn read(&self, bytes: usize) {
+        add(&self.bytes_in, bytes);
+    }
+
+    pub(super) fn wrote(&self, bytes: usize) {
+        add(&self.bytes_out, bytes);
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn head_begins(&self) {
+        if self.head_since.load(Ordering::Relaxed) == 0 {
+            let nanos = u64::try_from(self.created.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+            self.head_since
+                .store(nanos.saturating_add(1), Ordering::Relaxed);
+            self.set_phase(Phase::Head);
+        }
+    }
+
+    pub(super) fn release(&self, phase: Phase) {
+        add(&self.released, 1);
+        self.head_since.store(0, Ordering::Relaxed);
+        self.set_phase(phase);
+    }
+
+    pub(super) fn continued(&self) {
+        self.continues.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn drop_underscores(&self, headers: u32) {
+        self.dropped_underscores
+            .fetch_add(headers, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_client_closed(&self) {
+        self.client_closed.store(true, Ordering::Relaxed);
+        self.set_phase(Phase::Closed);
+    }
+
+    pub(super) fn set_refusal(&self, refusal: Refusal) {
+        *lock(&self.refusal) = Some(refusal);
+        self.set_delay_close();
+        self.set_phase(Phase::Closed);
+    }
+
+    /// Whether the service is through with every request it got.
+    pub(super) fn all_answered(&self) -> bool {
+        // Pairs with `finish`: whoever reads the count sees what was done before.
+        self.finished.load(Ordering::SeqCst) >= self.released.load(Ordering::Relaxed)
+    }
+
+    /// One answer has ended.
+    pub(super) fn finish(&self) {
+        self.finished.fetch_add(1, Ordering::SeqCst);
+        if self.waiting.swap(false, Ordering::SeqCst)
+            && let Some(waker) = lock(&self.waker).take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Wakes the task when the next answer ends, should that happen in another task.
+    pub(super) fn wake_when_answered(&self, waker: &Waker) {
+        let mut slot = lock(&self.waker);
+        if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+        drop(slot);
+        self.waiting.store(true, Ordering::SeqCst);
+        if self.all_answered() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// A lock poisoned by a panic elsewhere still guards valid data: each is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn add(counter: &AtomicU64, count: usize) {
+    let sum = counter.load(Ordering::Relaxed).wrapping_add(count as u64);
+    counter.store(sum, Ordering::Relaxed);
+}
