@@ -1,3 +1,11 @@
 //! One client connection: its protocol, and the codecs between its bytes and the request path.
 
 pub mod http1;
+mod http2;
+mod io;
+mod open;
+mod serve;
+mod service;
+
+pub(crate) use open::OpenConnection;
+pub(crate) use serve::{Downstream, gate_config, serve};

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod listener;
+mod listener;
 pub mod connection;
 mod request_path;
 mod routes;

@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicU64;
 
 use tokio_rustls::TlsAcceptor;
 
+use crate::connection::http1::GateConfig;
 use crate::config::model::{ConnectionTimeouts, HttpConnectionManager};
 use crate::request_path::HttpFilters;
 
@@ -38,6 +39,8 @@ pub(crate) struct FilterChain {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) http: Arc<HttpConnectionManager>,
     pub(crate) filters: HttpFilters,
+    /// The limits of HTTP/1, as its gate wants them.
+    pub(crate) gate: Arc<GateConfig>,
 }
 
 impl FilterChain {

@@ -12,7 +12,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{FilterChain, Listener};
-use crate::connection::{self, Downstream};
+use crate::connection::{self, Downstream, OpenConnection};
 use crate::shutdown::{Phase, Signal};
 use crate::workers::OpenConnections;
 
@@ -98,77 +98,83 @@ impl AcceptedConnection {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let Ok(local) = stream.local_addr() else { return };
-        let downstream = |server_name| Downstream { peer, local, server_name };
+        let chains = &self.listener.chains;
         // One chain without conditions is the rule: no need to look into the handshake for it.
-        if let [chain] = &self.listener.chains[..] {
+        if let [chain] = &chains[..] {
             if chain.server_names.is_empty() {
                 match &chain.tls {
-                    None => {
-                        connection::serve_plain(chain, stream, downstream(None), signal).await;
-                    }
+                    None => self.serve_plain(chain, stream, peer, signal).await,
                     Some(tls) => {
-                        let handshake = tls.accept(stream);
-                        self.serve_tls(chain, handshake, downstream(None), signal).await;
+                        let open = OpenConnection::new(&chain.filters.stats, true);
+                        self.serve_tls(chain, tls.accept(stream), peer, open, signal).await;
                     }
                 }
                 return;
             }
         }
-        self.choose(stream, downstream(None), signal).await;
-    }
-
-    /// Several chains, or one with conditions: the client's hello says which.
-    async fn choose(&self, stream: TcpStream, downstream: Downstream, signal: Signal) {
-        let chains = &self.listener.chains;
-        let plain = chains.iter().find(|c| c.tls.is_none() && c.server_names.is_empty());
-        if chains.iter().all(|c| c.tls.is_none()) {
-            match plain {
-                Some(chain) => connection::serve_plain(chain, stream, downstream, signal).await,
+        if chains.iter().all(|chain| chain.tls.is_none()) {
+            match chains.iter().find(|chain| chain.server_names.is_empty()) {
+                Some(chain) => self.serve_plain(chain, stream, peer, signal).await,
                 None => self.listener.stats.no_filter_chain_match.increment(1),
             }
             return;
         }
+        self.choose_by_hello(stream, peer, signal).await;
+    }
+
+    async fn serve_plain(
+        &self,
+        chain: &Arc<FilterChain>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        signal: Signal,
+    ) {
+        let open = OpenConnection::new(&chain.filters.stats, false);
+        let downstream = Downstream { peer, tls: false, alpn_http2: false };
+        connection::serve(chain, stream, downstream, open, signal).await;
+    }
+
+    /// Several chains, or one with conditions: the client's hello says which.
+    async fn choose_by_hello(&self, stream: TcpStream, peer: SocketAddr, signal: Signal) {
         let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
-        let Ok(start) = hello.await else {
-            self.count_tls_failure(None);
-            return;
+        let start = match hello.await {
+            Ok(start) => start,
+            Err(error) => return self.count_tls_failure(&error),
         };
         let name = start.client_hello().server_name().map(str::to_ascii_lowercase);
-        let Some((chain, tls)) = find_chain(chains, name.as_deref()) else {
+        let Some((chain, tls)) = find_chain(&self.listener.chains, name.as_deref()) else {
             self.listener.stats.no_filter_chain_match.increment(1);
             return;
         };
+        let open = OpenConnection::new(&chain.filters.stats, true);
         let handshake = start.into_stream(Arc::clone(tls.config()));
-        let downstream = Downstream { server_name: name, ..downstream };
-        self.serve_tls(chain, handshake, downstream, signal).await;
+        self.serve_tls(chain, handshake, peer, open, signal).await;
     }
 
     async fn serve_tls(
         &self,
         chain: &Arc<FilterChain>,
         handshake: impl Future<Output = io::Result<TlsStream<TcpStream>>>,
-        mut downstream: Downstream,
+        peer: SocketAddr,
+        open: OpenConnection,
         signal: Signal,
     ) {
-        match handshake.await {
-            Ok(stream) => {
-                let tls = stream.get_ref().1;
-                if let Some(ssl) = &self.listener.stats.ssl {
-                    ssl.handshake(tls);
-                }
-                downstream.server_name =
-                    downstream.server_name.or_else(|| tls.server_name().map(str::to_owned));
-                connection::serve_tls(chain, stream, downstream, signal).await;
-            }
-            Err(error) => self.count_tls_failure(Some(&error)),
+        let stream = match handshake.await {
+            Ok(stream) => stream,
+            Err(error) => return self.count_tls_failure(&error),
+        };
+        let tls = stream.get_ref().1;
+        if let Some(ssl) = &self.listener.stats.ssl {
+            ssl.handshake(tls);
         }
+        let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
+        let downstream = Downstream { peer, tls: true, alpn_http2 };
+        connection::serve(chain, stream, downstream, open, signal).await;
     }
 
-    fn count_tls_failure(&self, error: Option<&io::Error>) {
+    fn count_tls_failure(&self, error: &io::Error) {
         let Some(ssl) = &self.listener.stats.ssl else { return };
-        let cause = error.and_then(io::Error::get_ref);
-        match cause.and_then(|e| e.downcast_ref::<rustls::Error>()) {
+        match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::NoCertificatesPresented) => ssl.fail_verify_no_cert.increment(1),
             Some(rustls::Error::InvalidCertificate(_)) => ssl.fail_verify_error.increment(1),
             Some(_) => ssl.connection_error.increment(1),

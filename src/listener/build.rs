@@ -33,6 +33,7 @@ pub(crate) fn filter_chains(
                 server_names: chain.server_names.clone(),
                 tls: tls.map(Into::into),
                 http: Arc::clone(&chain.http),
+                gate: Arc::new(crate::connection::gate_config(&chain.http)),
                 filters: filters(&chain.http, clusters, root, listener_scope)?,
             }))
         })

@@ -52,9 +52,13 @@ where
                 reply
             }
         };
-        let unread = this.progress.as_ref().is_some_and(|p| p.completed_at().is_none());
-        if *this.http1 && unread && response.body().is_local() {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
+            if *this.http1 && response.body().is_local() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            // Whether it will have been complete when the response ends is for the stats to see.
+            response.extensions_mut().insert(progress);
         }
         Poll::Ready(Ok(response))
     }

@@ -34,9 +34,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        let stream = this.stream.take();
-        if let Some(stream) = &stream {
-            stream.respond(response.status());
+        let mut stream = this.stream.take();
+        if let Some(stream) = &mut stream {
+            stream.respond(&response);
         }
         Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, stream))))
     }

@@ -5,6 +5,8 @@ use http::{Request, Response, Version};
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::body::RequestProgress;
+
 use super::{DownstreamStats, ListenerCodes, ResponseBody, ResponseFuture};
 
 /// Counts requests and responses; see the [module](super).
@@ -32,15 +34,19 @@ pub(super) struct ActiveStream {
     stats: Arc<DownstreamStats>,
     listener: Option<Arc<ListenerCodes>>,
     began: Instant,
+    /// The request, where it was not complete when the response began.
+    request: Option<Arc<RequestProgress>>,
     completed: bool,
 }
 
 impl ActiveStream {
-    pub(super) fn respond(&self, status: http::StatusCode) {
+    pub(super) fn respond<R>(&mut self, response: &Response<R>) {
+        let status = response.status();
         self.stats.charge(status);
         if let Some(listener) = &self.listener {
             listener.charge(status);
         }
+        self.request = response.extensions().get::<Arc<RequestProgress>>().map(Arc::clone);
     }
 
     /// The response has ended as it should.
@@ -52,10 +58,14 @@ impl ActiveStream {
 impl Drop for ActiveStream {
     fn drop(&mut self) {
         self.stats.rq_active.decrement(1.0);
+        if self.request.as_ref().is_some_and(|request| request.completed_at().is_none()) {
+            self.stats.rq_response_before_rq_complete.increment(1);
+            self.stats.rq_rx_reset.increment(1);
+        } else if !self.completed {
+            self.stats.rq_rx_reset.increment(1);
+        }
         if self.completed {
             self.stats.rq_time.record(self.began.elapsed().as_millis() as f64);
-        } else {
-            self.stats.rq_rx_reset.increment(1);
         }
     }
 }
@@ -86,6 +96,7 @@ where
             stats: Arc::clone(stats),
             listener: self.listener.clone(),
             began: Instant::now(),
+            request: None,
             completed: false,
         };
         ResponseFuture::new(self.inner.call(request), stream)

@@ -202,6 +202,11 @@ impl GateState {
         self.set_phase(Phase::Closed);
     }
 
+    /// Whether an answer is due or being written.
+    pub fn is_answering(&self) -> bool {
+        !self.all_answered()
+    }
+
     /// Whether the service is through with every request it got.
     pub(super) fn all_answered(&self) -> bool {
         // Pairs with `finish`: whoever reads the count sees what was done before.

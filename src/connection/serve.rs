@@ -1,0 +1,317 @@
+//! Serving a connection from its first byte to its close.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use front_proxy_layers::forwarded::Peer;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::http1::{
+    self, GateConfig, GateState, Http1Gate, Phase as GatePhase, Replay, Returned, TrackedService,
+    delayed_close,
+};
+use super::io::Counted;
+use super::open::{OpenConnection, Protocol};
+use super::service::PathService;
+use crate::config::model::{Codec, HttpConnectionManager};
+use crate::listener::FilterChain;
+use crate::shutdown::{Phase, Signal};
+
+/// Where a connection comes from and what its handshake said.
+#[derive(Clone, Debug)]
+pub(crate) struct Downstream {
+    pub(crate) peer: SocketAddr,
+    pub(crate) tls: bool,
+    /// ALPN chose HTTP/2.
+    pub(crate) alpn_http2: bool,
+}
+
+/// Serves the connection until it closes. `open` counts it meanwhile.
+pub(crate) async fn serve<IO>(
+    chain: &Arc<FilterChain>,
+    io: IO,
+    downstream: Downstream,
+    mut open: OpenConnection,
+    signal: Signal,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = Peer { address: downstream.peer, tls: downstream.tls };
+    let service = || PathService::new(chain.filters.for_connection(peer));
+    let io = Counted::new(io, Arc::clone(&chain.filters.stats));
+    let http2 = match chain.http.codec {
+        Codec::Http2 => true,
+        Codec::Http1 => false,
+        Codec::Auto => downstream.alpn_http2,
+    };
+    if http2 {
+        super::http2::serve(chain, io, service(), &mut open, signal).await;
+        return;
+    }
+    let returned = serve_http1(chain, io, service(), &mut open, signal.clone()).await;
+    if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
+        // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
+        super::http2::serve(chain, Replay::new(io, read), service(), &mut open, signal).await;
+    }
+}
+
+/// Serves HTTP/1. Returns the stream if it turns out to be HTTP/2.
+async fn serve_http1<IO>(
+    chain: &Arc<FilterChain>,
+    io: Counted<IO>,
+    service: PathService,
+    open: &mut OpenConnection,
+    signal: Signal,
+) -> Option<Returned<Counted<IO>>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (gate, handle) = Http1Gate::resume(io, BytesMut::new(), Arc::clone(&chain.gate));
+    let state = Arc::clone(handle.state());
+    let service = TrackedService::new(service, Arc::clone(&state));
+    let mut builder = Builder::new();
+    chain.gate.configure(&mut builder);
+    builder.title_case_headers(chain.http.http1.proper_case_words);
+    let connection = builder.serve_connection(TokioIo::new(gate), service);
+
+    drive(connection, &state, chain, open, signal).await;
+
+    let mut returned = handle.reclaim()?;
+    if returned.protocol == http1::Protocol::Http2 {
+        return Some(returned);
+    }
+    if state.bytes_in() > 0 {
+        open.speaks(Protocol::Http1);
+    }
+    if let Some(refusal) = state.refusal() {
+        count_refusal(chain, open, &refusal);
+    }
+    let delay = match chain.timeouts().delayed_close {
+        Some(delay) if state.delay_close() => delay,
+        _ => Duration::ZERO,
+    };
+    // The client may close while we wait for that: then it was the client.
+    let by_client = state.client_closed();
+    let closed = delayed_close(&mut returned.io, delay).await;
+    if !delay.is_zero() && matches!(closed, Ok(true)) {
+        open.stats().cx_delayed_close_timeout.increment(1);
+        open.closed_by_client(false);
+    } else {
+        open.closed_by_client(by_client || !delay.is_zero());
+    }
+    None
+}
+
+/// Drives hyper's connection, and ends it when it has been idle or open for too long, or when the
+/// process is about to end.
+async fn drive<C>(
+    connection: C,
+    state: &GateState,
+    chain: &FilterChain,
+    open: &mut OpenConnection,
+    mut signal: Signal,
+) where
+    C: GracefulConnection,
+{
+    let mut connection = std::pin::pin!(connection);
+    let mut timers = Timers::new(chain, open.began());
+    let mut drain = std::pin::pin!(signal.reached(Phase::Draining));
+    let mut draining = false;
+    poll_fn(|cx| {
+        loop {
+            let polled = connection.as_mut().poll(cx);
+            // Not before: the first bytes may still turn out to be HTTP/2's preface.
+            if state.requests() > 0 {
+                open.speaks(Protocol::Http1);
+            }
+            if polled.is_ready() {
+                return Poll::Ready(());
+            }
+            if !draining && drain.as_mut().poll(cx).is_ready() {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+                continue;
+            }
+            match timers.poll(cx, state, open) {
+                Poll::Pending => return Poll::Pending,
+                // The head's time is up: the gate refuses it when it is polled.
+                Poll::Ready(Expired::Head) => state.time_out_head(),
+                Poll::Ready(Expired::Connection) if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                Poll::Ready(Expired::Connection) => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    // hyper still has the service's future where the client left before its answer.
+    open.requests_active(state.is_answering());
+}
+
+/// hyper's connection types have no trait for this.
+pub(super) trait GracefulConnection: Future {
+    fn graceful_shutdown(self: Pin<&mut Self>);
+}
+
+impl<I, B, S> GracefulConnection for hyper::server::conn::http1::Connection<I, S>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        hyper::server::conn::http1::Connection::graceful_shutdown(self);
+    }
+}
+
+enum Expired {
+    Head,
+    Connection,
+}
+
+/// The timeouts of a connection. One timer serves all: it is set for the earliest and looks again
+/// when it fires, so a request neither sets nor clears one.
+struct Timers {
+    idle: Option<Duration>,
+    head: Option<Duration>,
+    drain: Duration,
+    life_ends: Option<Instant>,
+    idle_since: Instant,
+    requests: u64,
+    /// Idle or old: the connection closes when this is over and it is idle.
+    drain_ends: Option<Instant>,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Timers {
+    fn new(chain: &FilterChain, began: Instant) -> Self {
+        let timeouts = chain.timeouts();
+        let life_ends = timeouts.max_connection_duration.map(|life| began + life);
+        let first = [timeouts.idle, timeouts.request_headers, timeouts.max_connection_duration];
+        let first = first.into_iter().flatten().min().unwrap_or(FAR);
+        Self {
+            idle: timeouts.idle,
+            head: timeouts.request_headers,
+            drain: timeouts.drain,
+            life_ends,
+            idle_since: began,
+            requests: 0,
+            drain_ends: None,
+            sleep: Box::pin(sleep_until(began + first)),
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        state: &GateState,
+        open: &OpenConnection,
+    ) -> Poll<Expired> {
+        let idle = state.phase() == GatePhase::Idle;
+        if idle && self.requests != state.requests() {
+            self.requests = state.requests();
+            self.idle_since = Instant::now();
+        }
+        if let (Some(limit), GatePhase::Head) = (self.head, state.phase()) {
+            // A head begins at any time: its end may come before what the timer is set for.
+            if let Some(since) = state.head_since() {
+                let ends = Instant::from_std(since) + limit;
+                if ends < self.sleep.deadline() {
+                    self.sleep.as_mut().reset(ends);
+                }
+            }
+        }
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let mut next = now + FAR;
+            if let Some(ends) = self.drain_ends {
+                if ends <= now {
+                    return Poll::Ready(Expired::Connection);
+                }
+                next = next.min(ends);
+            } else {
+                if let Some(ends) = self.life_ends {
+                    if ends <= now {
+                        open.stats().cx_max_duration_reached.increment(1);
+                        self.drain_ends = Some(now + self.drain);
+                        next = next.min(now + self.drain);
+                    } else {
+                        next = next.min(ends);
+                    }
+                }
+                if let Some(limit) = self.idle {
+                    let ends = self.idle_since + limit;
+                    if !idle || self.drain_ends.is_some() {
+                        next = next.min(now + limit);
+                    } else if ends <= now {
+                        open.stats().cx_idle_timeout.increment(1);
+                        self.drain_ends = Some(now + self.drain);
+                        next = next.min(now + self.drain);
+                    } else {
+                        next = next.min(ends);
+                    }
+                }
+            }
+            if let (Some(limit), Some(since)) = (self.head, state.head_since()) {
+                let ends = Instant::from_std(since) + limit;
+                if state.phase() == GatePhase::Head && ends <= now {
+                    return Poll::Ready(Expired::Head);
+                }
+                next = next.min(ends.max(now + Duration::from_millis(1)));
+            }
+            self.sleep.as_mut().reset(next);
+        }
+        Poll::Pending
+    }
+}
+
+/// Longer than anything that is waited for.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The gate's limits for a connection manager.
+pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {
+    GateConfig {
+        max_head_bytes: usize::try_from(config.max_request_headers_kb)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(1024),
+        max_headers: usize::try_from(config.max_headers_count).unwrap_or(usize::MAX),
+        accept_http_10: config.http1.accept_http_10,
+        allow_chunked_length: config.http1.allow_chunked_length,
+        enable_trailers: config.http1.enable_trailers,
+        answer_100_continue: !config.proxy_100_continue,
+        underscores: config.underscores,
+        server_header: http::HeaderValue::from_str(&config.server_name).ok(),
+        detect_http2: config.codec == Codec::Auto,
+    }
+}
+
+/// Counts a request that never reached the request path.
+fn count_refusal(chain: &FilterChain, open: &OpenConnection, refusal: &http1::Refusal) {
+    let stats = open.stats();
+    let kind = refusal.kind;
+    stats.rq_total.increment(1);
+    stats.rq_http1_total.increment(1);
+    if kind.is_protocol_error() {
+        stats.cx_protocol_error.increment(1);
+    }
+    if kind.is_before_request_complete() {
+        stats.rq_response_before_rq_complete.increment(1);
+        stats.rq_rx_reset.increment(1);
+    }
+    if kind == http1::RefusalKind::HeaderTimeout {
+        stats.rq_header_timeout.increment(1);
+    }
+    stats.charge(kind.status());
+    chain.filters.listener_codes.charge(kind.status());
+}
