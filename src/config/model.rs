@@ -37,8 +37,12 @@ pub struct Node {
     pub id: String,
     /// `cluster`; `--service-cluster` overrides it.
     pub cluster: String,
+    /// `locality.region`
+    pub region: String,
     /// `locality.zone`; `--service-zone` overrides it.
     pub zone: String,
+    /// `locality.sub_zone`
+    pub sub_zone: String,
     /// `metadata`, as JSON.
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }
@@ -85,6 +89,8 @@ pub struct Listener {
 /// A filter chain: what serves connections that match it.
 #[derive(Clone, Debug)]
 pub struct FilterChain {
+    /// `name`; empty where none was given.
+    pub name: String,
     /// `filter_chain_match.server_names`: exact or `*.suffix`, lower case; empty matches all.
     pub server_names: Vec<String>,
     /// `transport_socket`, where it is TLS.
@@ -206,7 +212,8 @@ pub struct HttpConnectionManager {
     pub max_headers_count: u32,
     /// `common_http_protocol_options.headers_with_underscores_action`. Default ALLOW.
     pub underscores: UnderscoresAction,
-    /// `stream_error_on_invalid_http_message` / `override_stream_error_on_invalid_http_message`
+    /// `http_protocol_options.override_stream_error_on_invalid_http_message`, else
+    /// `stream_error_on_invalid_http_message`: an HTTP/1 connection outlives a bad message.
     pub keep_connection_on_bad_message: bool,
     /// `http_protocol_options`
     pub http1: Http1Options,
@@ -335,6 +342,9 @@ pub struct Http2Options {
     pub allow_connect: bool,
     /// `connection_keepalive.interval` and `.timeout`
     pub keepalive: Option<(Duration, Duration)>,
+    /// `override_stream_error_on_invalid_http_message`, else the connection manager's
+    /// `stream_error_on_invalid_http_message`: a bad message ends its stream only.
+    pub keep_connection_on_bad_message: bool,
 }
 
 impl Default for Http2Options {
@@ -345,6 +355,7 @@ impl Default for Http2Options {
             initial_connection_window_size: 24 << 20,
             allow_connect: false,
             keepalive: None,
+            keep_connection_on_bad_message: false,
         }
     }
 }

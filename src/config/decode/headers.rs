@@ -1,0 +1,135 @@
+//! Changes of headers: what is added and removed at a route, a virtual host or a table.
+
+use front_proxy_layers::route::{AppendAction, HeaderAdd, HeaderEdits};
+use http::HeaderName;
+
+use crate::config::diagnostic::Diagnostic;
+use crate::config::format;
+use crate::config::message::{Context, Message, Variants};
+use crate::config::schema::route::{HEADER_VALUE, HEADER_VALUE_OPTION};
+use crate::config::source::Span;
+
+const APPEND_ACTIONS: &Variants<AppendAction> = &[
+    (
+        "APPEND_IF_EXISTS_OR_ADD",
+        0,
+        Some(AppendAction::AppendIfExistsOrAdd),
+    ),
+    ("ADD_IF_ABSENT", 1, Some(AppendAction::AddIfAbsent)),
+    (
+        "OVERWRITE_IF_EXISTS_OR_ADD",
+        2,
+        Some(AppendAction::OverwriteIfExistsOrAdd),
+    ),
+    (
+        "OVERWRITE_IF_EXISTS",
+        3,
+        Some(AppendAction::OverwriteIfExists),
+    ),
+];
+
+/// Envoy's limits on one list and on names and values.
+const MAX_EDITS: usize = 1000;
+const MAX_LENGTH: usize = 16384;
+
+/// The four fields of header changes that a message has.
+pub(super) fn header_edits(m: &Message<'_>) -> HeaderEdits {
+    HeaderEdits {
+        request_add: added(m, "request_headers_to_add"),
+        request_remove: removed(m, "request_headers_to_remove"),
+        response_add: added(m, "response_headers_to_add"),
+        response_remove: removed(m, "response_headers_to_remove"),
+    }
+}
+
+fn added(m: &Message<'_>, field: &str) -> Vec<HeaderAdd> {
+    let options = m.messages(field, &HEADER_VALUE_OPTION);
+    if options.len() > MAX_EDITS {
+        m.error(format!(
+            "`{field}` must not have more than {MAX_EDITS} entries"
+        ));
+    }
+    options.into_iter().filter_map(add).collect()
+}
+
+fn add(m: Message<'_>) -> Option<HeaderAdd> {
+    let header = m
+        .required("header")
+        .and_then(|n| Message::open(m.cx, n, &HEADER_VALUE));
+    let mut action = m.enumeration("append_action", APPEND_ACTIONS);
+    if let Some(append) = m.optional_bool("append") {
+        if m.has("append_action") {
+            m.error("both `append` and `append_action` are set: leave `append` out");
+        }
+        // The old form of the same.
+        action = Some(if append {
+            AppendAction::AppendIfExistsOrAdd
+        } else {
+            AppendAction::OverwriteIfExistsOrAdd
+        });
+    }
+    let keep_empty_value = m.bool("keep_empty_value");
+    m.finish();
+    let header = header?;
+    let key = header.required_string("key");
+    let place = header.get("key").map_or(header.span(), |n| &n.span);
+    let name = changeable(header.cx, &key, place, "modified");
+    let value = header.header_text("value").unwrap_or_default();
+    let value_place = header.get("value").map_or(header.span(), |n| &n.span);
+    for (what, text, place) in [("name", &key, place), ("value", &value, value_place)] {
+        if text.len() > MAX_LENGTH {
+            let message = format!("a header {what} must not be longer than {MAX_LENGTH} bytes");
+            header.cx.error(place, message);
+        }
+    }
+    check_format(header.cx, &value, value_place);
+    header.finish();
+    Some(HeaderAdd {
+        name: name?,
+        value,
+        action: action.unwrap_or_default(),
+        keep_empty_value,
+    })
+}
+
+fn removed(m: &Message<'_>, field: &str) -> Vec<HeaderName> {
+    m.strings(field)
+        .into_iter()
+        .filter_map(|(name, place)| changeable(m.cx, name, place, "removed"))
+        .collect()
+}
+
+/// The name of a header that a configuration may change.
+fn changeable(cx: &Context, name: &str, place: &Span, what: &str) -> Option<HeaderName> {
+    if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
+        cx.report(
+            Diagnostic::new(
+                place,
+                format!(":-prefixed or host headers may not be {what}"),
+            )
+            .help("use `prefix_rewrite`, `host_rewrite_literal` and their like"),
+        );
+        return None;
+    }
+    header_name(cx, name, place)
+}
+
+/// A header name as HTTP allows it (RFC 9110, 5.1).
+pub(super) fn header_name(cx: &Context, name: &str, place: &Span) -> Option<HeaderName> {
+    let parsed = HeaderName::from_bytes(name.as_bytes()).ok();
+    if parsed.is_none() {
+        cx.error(place, format!("`{name}` is not a header name"));
+    }
+    parsed
+}
+
+/// Checks the `%COMMAND%`s of a text.
+pub(super) fn check_format(cx: &Context, text: &str, place: &Span) {
+    if let Err(why) = format::check(text) {
+        let mut diagnostic = Diagnostic::new(place, why.message);
+        if let Some(help) = why.help {
+            diagnostic = diagnostic.help(help);
+        }
+        cx.report(diagnostic);
+    }
+}

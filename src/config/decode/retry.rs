@@ -1,0 +1,167 @@
+//! Retry policies.
+
+use std::time::Duration;
+
+use front_proxy_layers::route::{RetryOn, RetryPolicy};
+use http::StatusCode;
+
+use crate::config::decode::any::typed_config;
+use crate::config::decode::route_match::header_matchers;
+use crate::config::diagnostic::Diagnostic;
+use crate::config::message::{Context, Message};
+use crate::config::schema::route::{
+    PREVIOUS_HOSTS, RETRY_BACK_OFF, RETRY_HOST_PREDICATE, RETRY_POLICY,
+};
+use crate::config::source::Span;
+use crate::config::suggest::nearest;
+
+pub(super) type Retry = RetryPolicy;
+
+/// Envoy's first back-off (`upstream.base_retry_backoff_ms`), and how many times longer the last is.
+const BASE_INTERVAL: Duration = Duration::from_millis(25);
+const INTERVALS: u32 = 10;
+
+/// A retry policy in a field, where given.
+pub(super) fn retry(m: &Message<'_>, field: &str) -> Option<Retry> {
+    let m = m.message(field, &RETRY_POLICY)?;
+    let (base_interval, max_interval) = back_off(&m);
+    let out = RetryPolicy {
+        on: conditions(&m),
+        num_retries: m.u32("num_retries").unwrap_or(1),
+        per_try_timeout: m.timeout("per_try_timeout", None),
+        per_try_idle_timeout: m.timeout("per_try_idle_timeout", None),
+        status_codes: status_codes(&m),
+        response_headers: header_matchers(&m, "retriable_headers"),
+        request_headers: header_matchers(&m, "retriable_request_headers"),
+        base_interval,
+        max_interval,
+        avoid_previous_hosts: previous_hosts(&m),
+        host_selection_attempts: m
+            .u32_in("host_selection_retry_max_attempts", 0..=i64::from(u32::MAX))
+            // 0 is "not set" here, and not set is 1.
+            .filter(|n| *n > 0)
+            .unwrap_or(1),
+    };
+    m.finish();
+    Some(out)
+}
+
+fn back_off(m: &Message<'_>) -> (Duration, Duration) {
+    let Some(m) = m.message("retry_back_off", &RETRY_BACK_OFF) else {
+        return (BASE_INTERVAL, BASE_INTERVAL * INTERVALS);
+    };
+    m.required("base_interval");
+    let base = m.positive_duration("base_interval");
+    let max = m.positive_duration("max_interval");
+    if let (Some(base), Some(max)) = (base, max)
+        && max < base
+    {
+        let place = m.get("max_interval").map_or(m.span(), |n| &n.span);
+        m.cx.error(
+            place,
+            "`max_interval` must be greater than or equal to `base_interval`",
+        );
+    }
+    m.finish();
+    // Envoy counts whole milliseconds, at least one.
+    let base = base.unwrap_or(BASE_INTERVAL).max(Duration::from_millis(1));
+    (
+        base,
+        max.unwrap_or_else(|| base.saturating_mul(INTERVALS))
+            .max(base),
+    )
+}
+
+fn status_codes(m: &Message<'_>) -> Vec<StatusCode> {
+    m.list("retriable_status_codes")
+        .into_iter()
+        .filter_map(|n| m.cx.integer("retriable_status_codes", n, 100..=999))
+        .filter_map(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok())
+        .collect()
+}
+
+fn previous_hosts(m: &Message<'_>) -> bool {
+    let mut found = false;
+    for predicate in m.messages("retry_host_predicate", &RETRY_HOST_PREDICATE) {
+        if let Some(any) = typed_config(&predicate, "retry host predicate", &[&PREVIOUS_HOSTS]) {
+            any.message.finish();
+            found = true;
+        }
+        predicate.finish();
+    }
+    found
+}
+
+fn conditions(m: &Message<'_>) -> RetryOn {
+    let mut on = RetryOn::default();
+    let (Some(text), Some(node)) = (m.string("retry_on"), m.get("retry_on")) else {
+        return on;
+    };
+    let mut offset = 0;
+    for part in text.split(',') {
+        let name = part.trim();
+        if !name.is_empty() {
+            // Where the text is plain, its characters stand one by one in the file.
+            let blanks = part.chars().take_while(|c| c.is_whitespace()).count();
+            let place = node.span.within(offset + blanks, name.chars().count());
+            condition(m.cx, &mut on, name, &place);
+        }
+        offset += part.chars().count() + 1;
+    }
+    on
+}
+
+/// Envoy leaves out what it doesn't know; a typo would then silently retry nothing.
+fn condition(cx: &Context, on: &mut RetryOn, name: &str, place: &Span) {
+    const NAMES: &[&str] = &[
+        "5xx",
+        "gateway-error",
+        "reset",
+        "reset-before-request",
+        "connect-failure",
+        "envoy-ratelimited",
+        "retriable-4xx",
+        "refused-stream",
+        "retriable-status-codes",
+        "retriable-headers",
+        "cancelled",
+        "deadline-exceeded",
+        "internal",
+        "resource-exhausted",
+        "unavailable",
+    ];
+    let flag = match name {
+        "5xx" => &mut on.five_xx,
+        "gateway-error" => &mut on.gateway_error,
+        "reset" => &mut on.reset,
+        "reset-before-request" => &mut on.reset_before_request,
+        "connect-failure" => &mut on.connect_failure,
+        "envoy-ratelimited" => &mut on.envoy_ratelimited,
+        "retriable-4xx" => &mut on.retriable_4xx,
+        "refused-stream" => &mut on.refused_stream,
+        "retriable-status-codes" => &mut on.retriable_status_codes,
+        "retriable-headers" => &mut on.retriable_headers,
+        "cancelled" => &mut on.grpc_cancelled,
+        "deadline-exceeded" => &mut on.grpc_deadline_exceeded,
+        "internal" => &mut on.grpc_internal,
+        "resource-exhausted" => &mut on.grpc_resource_exhausted,
+        "unavailable" => &mut on.grpc_unavailable,
+        "http3-post-connect-failure" => {
+            cx.error(
+                place,
+                format!("the retry condition `{name}` is not supported yet"),
+            );
+            return;
+        }
+        _ => {
+            let message = format!("unknown retry condition `{name}`");
+            let help = match nearest(name, NAMES.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it can be {}", crate::config::message::list(NAMES)),
+            };
+            cx.report(Diagnostic::new(place, message).help(help));
+            return;
+        }
+    };
+    *flag = true;
+}

@@ -1,0 +1,184 @@
+//! What many messages hold: addresses, data from files, regular expressions.
+
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use regex::Regex;
+
+use crate::config::diagnostic::Diagnostic;
+use crate::config::message::{Context, Message, Variants};
+use crate::config::model::DataSource;
+use crate::config::re2;
+use crate::config::schema::bootstrap::{ADDRESS, DATA_SOURCE, SOCKET_ADDRESS};
+use crate::config::schema::route::{GOOGLE_RE2, REGEX_MATCHER, REGEX_SUBSTITUTE};
+use crate::config::source::Span;
+use crate::config::yaml::Node;
+
+const PROTOCOLS: &Variants<()> = &[("TCP", 0, Some(())), ("UDP", 1, None)];
+
+/// Far more than any certificate or error page needs.
+const MAX_FILE: u64 = 16 << 20;
+
+/// The host and port of an address, and where the host stands.
+pub(super) struct HostPort<'a> {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) place: &'a Span,
+}
+
+impl HostPort<'_> {
+    /// The address, where the host is an IP address.
+    pub(super) fn ip(&self) -> Option<SocketAddr> {
+        let ip: IpAddr = self.host.parse().ok()?;
+        Some(SocketAddr::new(ip, self.port))
+    }
+}
+
+/// `address`: a host and a port.
+pub(super) fn host_port<'a>(m: &Message<'a>, field: &str) -> Option<HostPort<'a>> {
+    let node = m.required(field)?;
+    host_port_of(m.cx, node)
+}
+
+/// An `Address`.
+pub(super) fn host_port_of<'a>(cx: &'a Context, node: &'a Node) -> Option<HostPort<'a>> {
+    let m = Message::open(cx, node, &ADDRESS)?;
+    let socket = m.one_of(&["socket_address"], true);
+    m.finish();
+    let s = Message::open(cx, socket?.1, &SOCKET_ADDRESS)?;
+    s.enumeration("protocol", PROTOCOLS);
+    let host = s.required_string("address");
+    let place = s.get("address").map_or(s.span(), |n| &n.span);
+    s.required("port_value");
+    let port = s.integer("port_value", 0..=65535);
+    s.finish();
+    if host.is_empty() {
+        return None;
+    }
+    let port = u16::try_from(port?).ok()?;
+    Some(HostPort { host, port, place })
+}
+
+/// An address that must be an IP address: listeners bind to it.
+pub(super) fn ip_port(m: &Message<'_>, field: &str) -> Option<SocketAddr> {
+    let address = host_port(m, field)?;
+    ip_or_report(m.cx, &address)
+}
+
+/// The IP address of a host and port, or an error where the host is a name.
+pub(super) fn ip_or_report(cx: &Context, address: &HostPort<'_>) -> Option<SocketAddr> {
+    let ip = address.ip();
+    if ip.is_none() {
+        let message = format!("malformed IP address: {}", address.host);
+        cx.error(address.place, message);
+    }
+    ip
+}
+
+/// A `DataSource` in a field, where given.
+pub(super) fn data_source(m: &Message<'_>, field: &str) -> Option<(DataSource, Span)> {
+    data_source_of(m.cx, m.get(field)?)
+}
+
+/// A `DataSource`, and where its value stands.
+pub(super) fn data_source_of(cx: &Context, node: &Node) -> Option<(DataSource, Span)> {
+    let source = Message::open(cx, node, &DATA_SOURCE)?;
+    let kinds = ["filename", "inline_string", "environment_variable"];
+    let given = source.one_of(&kinds, true);
+    source.finish();
+    let (kind, node) = given?;
+    let text = cx.text(node)?;
+    let data = match kind {
+        "filename" => read_file(cx, text, &node.span)?,
+        "environment_variable" => match std::env::var(text) {
+            Ok(value) => DataSource {
+                file: None,
+                bytes: value.into_bytes().into(),
+            },
+            Err(why) => {
+                let message = format!("the environment variable `{text}` can't be read: {why}");
+                cx.error(&node.span, message);
+                return None;
+            }
+        },
+        _ => DataSource {
+            file: None,
+            bytes: text.as_bytes().into(),
+        },
+    };
+    Some((data, node.span.clone()))
+}
+
+fn read_file(cx: &Context, name: &str, place: &Span) -> Option<DataSource> {
+    match read_regular_file(Path::new(name)) {
+        Ok(bytes) => Some(DataSource {
+            file: Some(name.into()),
+            bytes: bytes.into(),
+        }),
+        Err(why) => {
+            cx.error(place, format!("can't read the file `{name}`: {why}"));
+            None
+        }
+    }
+}
+
+fn read_regular_file(path: &Path) -> Result<Vec<u8>, String> {
+    let metadata = path.metadata().map_err(|e| e.to_string())?;
+    // Opening a pipe or a terminal would wait for whoever writes to it.
+    if !metadata.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
+    }
+    Ok(bytes)
+}
+
+/// A `RegexMatcher`, anchored on both sides.
+pub(super) fn anchored_regex(cx: &Context, node: &Node) -> Option<Regex> {
+    regex(cx, node, re2::anchored)
+}
+
+fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) -> Option<Regex> {
+    let m = Message::open(cx, node, &REGEX_MATCHER)?;
+    if let Some(engine) = m.message("google_re2", &GOOGLE_RE2) {
+        engine.finish();
+    }
+    let pattern = m.required_string("regex");
+    let place = m.get("regex").map_or(m.span(), |n| &n.span).clone();
+    m.finish();
+    if pattern.is_empty() {
+        return None;
+    }
+    match compile(&pattern) {
+        Ok(regex) => Some(regex),
+        Err(why) => {
+            cx.report(
+                Diagnostic::new(
+                    &place,
+                    format!("this regular expression is not valid: {why}"),
+                )
+                .help("the syntax is RE2's: no look-around and no back-references"),
+            );
+            None
+        }
+    }
+}
+
+/// A `RegexMatchAndSubstitute` in a field, where given: the pattern, which may match anywhere, and
+/// what replaces it.
+pub(super) fn substitution(m: &Message<'_>, field: &str) -> Option<(Regex, String)> {
+    let m = m.message(field, &REGEX_SUBSTITUTE)?;
+    let pattern = m
+        .required("pattern")
+        .and_then(|n| regex(m.cx, n, re2::unanchored));
+    let substitution = m.header_text("substitution").unwrap_or_default();
+    m.finish();
+    Some((pattern?, substitution))
+}

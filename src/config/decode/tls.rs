@@ -1,0 +1,237 @@
+//! TLS contexts; certificates and keys are loaded and checked here.
+
+use crate::config::decode::route_match::string_match;
+use crate::config::decode::shared::data_source;
+use crate::config::diagnostic::Diagnostic;
+use crate::config::message::{Message, Variants};
+use crate::config::model::{DataSource, DownstreamTls, TlsCertificate, TlsVersions, UpstreamTls};
+use crate::config::pem;
+use crate::config::schema::Schema;
+use crate::config::schema::tls::{
+    COMMON_TLS, DOWNSTREAM_VALIDATION, SAN_MATCHER, TLS_CERTIFICATE, TLS_PARAMETERS,
+    UPSTREAM_VALIDATION,
+};
+
+use front_proxy_layers::route::StringMatch;
+
+/// `None` stands for the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Default,
+    Tls12,
+    Tls13,
+}
+
+const VERSIONS: &Variants<Version> = &[
+    ("TLS_AUTO", 0, Some(Version::Default)),
+    ("TLSv1_0", 1, None),
+    ("TLSv1_1", 2, None),
+    ("TLSv1_2", 3, Some(Version::Tls12)),
+    ("TLSv1_3", 4, Some(Version::Tls13)),
+];
+
+const SAN_TYPES: &Variants<()> = &[
+    ("EMAIL", 1, None),
+    ("DNS", 2, Some(())),
+    ("URI", 3, Some(())),
+    ("IP_ADDRESS", 4, Some(())),
+    ("OTHER_NAME", 5, None),
+];
+
+/// `DownstreamTlsContext`
+pub(super) fn downstream(m: Message<'_>) -> Option<DownstreamTls> {
+    let common = common(&m, &DOWNSTREAM_VALIDATION);
+    if common.certificates.is_empty() && !common.failed {
+        m.cx.report(
+            Diagnostic::new(
+                m.span(),
+                "no TLS certificates found for this server context",
+            )
+            .help("add `common_tls_context.tls_certificates`"),
+        );
+    }
+    let require_client_certificate = m.bool("require_client_certificate");
+    m.finish();
+    Some(DownstreamTls {
+        alpn: common.alpn,
+        certificates: common.certificates,
+        trusted_ca: common.trusted_ca,
+        require_client_certificate,
+        versions: common.versions,
+    })
+}
+
+/// `UpstreamTlsContext`
+pub(super) fn upstream(m: Message<'_>) -> UpstreamTls {
+    let mut common = common(&m, &UPSTREAM_VALIDATION);
+    if common.certificates.len() > 1 {
+        m.error("multiple TLS certificates are not supported for client contexts");
+    }
+    let sni = m.string("sni");
+    if sni.as_ref().is_some_and(|s| s.len() > 255) {
+        m.error("`sni` must not be longer than 255 bytes");
+    }
+    m.finish();
+    UpstreamTls {
+        sni,
+        trusted_ca: common.trusted_ca,
+        subject_alt_names: common.subject_alt_names,
+        alpn: common.alpn,
+        certificate: common.certificates.pop(),
+        versions: common.versions,
+    }
+}
+
+struct Common {
+    certificates: Vec<TlsCertificate>,
+    /// A certificate was given and didn't load.
+    failed: bool,
+    trusted_ca: Option<DataSource>,
+    subject_alt_names: Vec<String>,
+    alpn: Vec<String>,
+    versions: TlsVersions,
+}
+
+fn common(m: &Message<'_>, validation: &'static Schema) -> Common {
+    let mut out = Common {
+        certificates: Vec::new(),
+        failed: false,
+        trusted_ca: None,
+        subject_alt_names: Vec::new(),
+        alpn: Vec::new(),
+        versions: TlsVersions::Both,
+    };
+    let Some(m) = m.message("common_tls_context", &COMMON_TLS) else {
+        return out;
+    };
+    for certificate in m.messages("tls_certificates", &TLS_CERTIFICATE) {
+        match tls_certificate(certificate) {
+            Some(certificate) => out.certificates.push(certificate),
+            None => out.failed = true,
+        }
+    }
+    if let Some(parameters) = m.message("tls_params", &TLS_PARAMETERS) {
+        out.versions = versions(parameters);
+    }
+    for (protocol, place) in m.strings("alpn_protocols") {
+        // RFC 7301, 3.1: 1 to 255 bytes.
+        if protocol.is_empty() || protocol.len() > 255 {
+            m.cx.error(place, "an ALPN protocol has 1 to 255 bytes");
+        }
+        out.alpn.push(protocol.to_owned());
+    }
+    if let Some(v) = m.message("validation_context", validation) {
+        out.trusted_ca = trusted_ca(&v);
+        if validation
+            .supported
+            .contains(&"match_typed_subject_alt_names")
+        {
+            out.subject_alt_names = v
+                .messages("match_typed_subject_alt_names", &SAN_MATCHER)
+                .into_iter()
+                .filter_map(subject_alt_name)
+                .collect();
+        }
+        v.finish();
+    }
+    m.finish();
+    out
+}
+
+fn tls_certificate(m: Message<'_>) -> Option<TlsCertificate> {
+    let cx = m.cx;
+    m.required("certificate_chain");
+    m.required("private_key");
+    let chain = data_source(&m, "certificate_chain");
+    let key = data_source(&m, "private_key");
+    m.finish();
+    let certificates = chain.as_ref().and_then(|(chain, place)| {
+        let read = pem::certificates(&chain.bytes);
+        let from = origin(chain);
+        read.map_err(|why| {
+            let message = format!("failed to load certificate chain from {from}: {why}");
+            cx.error(place, message);
+        })
+        .ok()
+    });
+    let signing = key.as_ref().and_then(|(key, place)| {
+        let read = pem::signing_key(&key.bytes);
+        let from = origin(key);
+        read.map_err(|why| {
+            cx.error(
+                place,
+                format!("failed to load private key from {from}: {why}"),
+            );
+        })
+        .ok()
+    });
+    let ((chain, _), (key, place)) = chain.zip(key)?;
+    if !pem::belong_together(certificates?.first()?, &*signing?) {
+        cx.report(
+            Diagnostic::new(&place, "the private key does not belong to the certificate")
+                .help("the first certificate of the chain must be the one made for this key"),
+        );
+    }
+    Some(TlsCertificate { chain, key })
+}
+
+fn trusted_ca(m: &Message<'_>) -> Option<DataSource> {
+    let (ca, place) = data_source(m, "trusted_ca")?;
+    if let Err(why) = pem::trust_anchors(&ca.bytes) {
+        let from = origin(&ca);
+        let message = format!("failed to load trusted CA certificates from {from}: {why}");
+        m.cx.error(&place, message);
+    }
+    Some(ca)
+}
+
+fn origin(source: &DataSource) -> String {
+    match &source.file {
+        Some(path) => path.display().to_string(),
+        None => "<inline>".to_owned(),
+    }
+}
+
+fn versions(m: Message<'_>) -> TlsVersions {
+    let low = m.enumeration("tls_minimum_protocol_version", VERSIONS);
+    let high = m.enumeration("tls_maximum_protocol_version", VERSIONS);
+    let low = low.unwrap_or(Version::Default);
+    let high = high.unwrap_or(Version::Default);
+    let out = match (low, high) {
+        (Version::Tls13, Version::Tls12) => {
+            m.error("the lowest TLS version is above the highest");
+            TlsVersions::Both
+        }
+        (Version::Tls13, _) => TlsVersions::Only13,
+        (_, Version::Tls12) => TlsVersions::Only12,
+        _ => TlsVersions::Both,
+    };
+    m.finish();
+    out
+}
+
+/// One exact name that the upstream's certificate may have.
+fn subject_alt_name(m: Message<'_>) -> Option<String> {
+    m.required("san_type");
+    m.enumeration("san_type", SAN_TYPES);
+    let matcher = m.required("matcher");
+    let found = matcher.and_then(|n| Some((string_match(m.cx, n)?, n)));
+    let cx = m.cx;
+    m.finish();
+    match found? {
+        (
+            StringMatch::Exact {
+                value,
+                ignore_case: false,
+            },
+            _,
+        ) => Some(value),
+        (_, node) => {
+            cx.error(
+                &node.span,
+                "only an `exact` match without `ignore_case` is supported yet",
+            );
+            None
+        }
+    }
+}

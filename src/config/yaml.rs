@@ -1,0 +1,429 @@
+//! YAML text to a tree in which everything knows its place.
+//!
+//! JSON is read by the same rules, being YAML.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use super::diagnostic::Diagnostic;
+use super::scalar::Scalar;
+use super::source::{Source, Span};
+
+/// How deep a text may nest. Protocol buffers stop at 100 too.
+const MAX_DEPTH: usize = 100;
+
+/// How many nodes aliases may add to a tree: plenty for shared retry policies, and an end to
+/// aliases of aliases ("billion laughs").
+const MAX_ALIASED: usize = 200_000;
+
+/// A piece of the text.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    pub(super) span: Span,
+}
+
+/// What a piece of text says.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key of a mapping with what it holds.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) place: Span,
+    pub(super) node: Node,
+}
+
+impl Node {
+    /// Whether the node says nothing: `null`, `~` or no text at all.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar(s) if s.is_null())
+    }
+
+    /// What the node is, for messages.
+    pub(super) fn describe(&self) -> &'static str {
+        match &self.value {
+            Value::Scalar(s) => s.describe(),
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+
+    fn size(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar(_) => 0,
+            Value::List(items) => items.iter().map(Self::size).sum(),
+            Value::Map(entries) => entries.iter().map(|e| e.node.size()).sum(),
+        }
+    }
+}
+
+/// Reads the one document of a text; `None` where it holds nothing but comments.
+///
+/// Mistakes that leave a tree standing (a key given twice) are put into `errors`; others are
+/// returned, since nothing after them can be trusted.
+pub(super) fn parse(
+    source: &Arc<Source>,
+    errors: &mut Vec<Diagnostic>,
+) -> Result<Option<Node>, Diagnostic> {
+    // A byte order mark is allowed at the start of a stream (YAML 1.2, 5.2) and isn't content.
+    let text = source.text();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder = Builder {
+        source,
+        errors,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        open_anchors: HashSet::new(),
+        aliased: 0,
+        root: None,
+        documents: 0,
+    };
+    for event in Parser::new_from_str(text) {
+        let (event, place) = event.map_err(|e| {
+            let span = builder.span_at(e.marker().line(), e.marker().col());
+            Diagnostic::new(&span, format!("this is not valid YAML: {}", e.info()))
+        })?;
+        let width = if place.start.line() == place.end.line() {
+            place.end.col().saturating_sub(place.start.col())
+        } else {
+            // Underline the first line of what goes over several.
+            let rest = source.line(place.start.line()).chars().count();
+            rest.saturating_sub(place.start.col())
+        };
+        let mut span = builder.span_at(place.start.line(), place.start.col());
+        span.width = width.max(1);
+        builder.event(event, span)?;
+    }
+    Ok(builder.root)
+}
+
+struct Builder<'a> {
+    source: &'a Arc<Source>,
+    errors: &'a mut Vec<Diagnostic>,
+    stack: Vec<Open>,
+    anchors: HashMap<usize, (Node, usize)>,
+    open_anchors: HashSet<usize>,
+    aliased: usize,
+    root: Option<Node>,
+    documents: usize,
+}
+
+/// A list or mapping whose end is still to come.
+struct Open {
+    anchor: usize,
+    span: Span,
+    kind: OpenKind,
+}
+
+enum OpenKind {
+    List(Vec<Node>),
+    Map {
+        entries: Vec<Entry>,
+        seen: HashSet<String>,
+        key: Option<Key>,
+    },
+}
+
+struct Key {
+    text: String,
+    place: Span,
+    /// Tagged `!ignore`: Envoy leaves the whole entry out, which makes it a home for anchors.
+    ignored: bool,
+}
+
+impl Builder<'_> {
+    fn span_at(&self, line: usize, column0: usize) -> Span {
+        Span {
+            source: Arc::clone(self.source),
+            line: line.max(1),
+            column: column0 + 1,
+            width: 1,
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
+        match event {
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err(Diagnostic::new(
+                        &span,
+                        "a second YAML document begins here; a configuration is one document",
+                    )
+                    .help("remove the `---`"));
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.as_ref().map(|t| (t.handle.as_str(), t.suffix.as_str()));
+                if self.wants_key() {
+                    let ignored = matches!(tag, Some(("!", "ignore")));
+                    return self.key(text.into_owned(), span, ignored);
+                }
+                let is_text = matches!(tag, Some(("tag:yaml.org,2002:", "str") | ("", "!")));
+                let plain = style == ScalarStyle::Plain && !is_text;
+                let value = Value::Scalar(Scalar::new(text.into_owned(), plain));
+                self.add(Node { value, span }, anchor)?;
+            }
+            Event::SequenceStart(anchor, _) => {
+                self.open(anchor, span, OpenKind::List(Vec::new()))?;
+            }
+            Event::MappingStart(anchor, _) => {
+                let kind = OpenKind::Map {
+                    entries: Vec::new(),
+                    seen: HashSet::new(),
+                    key: None,
+                };
+                self.open(anchor, span, kind)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(open) = self.stack.pop() {
+                    self.open_anchors.remove(&open.anchor);
+                    let value = match open.kind {
+                        OpenKind::List(items) => Value::List(items),
+                        OpenKind::Map { entries, .. } => Value::Map(entries),
+                    };
+                    let span = open.span;
+                    self.add(Node { value, span }, open.anchor)?;
+                }
+            }
+            Event::Alias(id) => self.alias(id, span)?,
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    fn wants_key(&self) -> bool {
+        matches!(
+            self.stack.last(),
+            Some(Open {
+                kind: OpenKind::Map { key: None, .. },
+                ..
+            })
+        )
+    }
+
+    fn open(&mut self, anchor: usize, span: Span, kind: OpenKind) -> Result<(), Diagnostic> {
+        if self.wants_key() {
+            return Err(Diagnostic::new(
+                &span,
+                "a key must be text, not a list or a mapping",
+            ));
+        }
+        if self.stack.len() >= MAX_DEPTH {
+            let message = format!("the text nests deeper than {MAX_DEPTH} levels");
+            return Err(Diagnostic::new(&span, message));
+        }
+        if anchor != 0 {
+            self.open_anchors.insert(anchor);
+        }
+        self.stack.push(Open { anchor, span, kind });
+        Ok(())
+    }
+
+    fn key(&mut self, text: String, place: Span, ignored: bool) -> Result<(), Diagnostic> {
+        if text == "<<" {
+            // Envoy doesn't merge them either: there `<<` is an unknown field.
+            return Err(
+                Diagnostic::new(&place, "merge keys (`<<`) are not supported")
+                    .help("write the fields out, or use an alias for the whole value"),
+            );
+        }
+        let Some(Open {
+            kind: OpenKind::Map { seen, key, .. },
+            ..
+        }) = self.stack.last_mut()
+        else {
+            return Ok(());
+        };
+        if !ignored && !seen.insert(text.clone()) {
+            self.errors.push(
+                Diagnostic::new(&place, format!("`{text}` is given twice in one mapping"))
+                    .help("keep one of them"),
+            );
+        }
+        *key = Some(Key {
+            text,
+            place,
+            ignored,
+        });
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
+        if anchor != 0 {
+            let size = node.size();
+            self.spend(size, &node.span)?;
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        match self.stack.last_mut().map(|open| &mut open.kind) {
+            None => self.root = Some(node).filter(|n| !is_blank(n)),
+            Some(OpenKind::List(items)) => items.push(node),
+            Some(OpenKind::Map { entries, key, .. }) => match key.take() {
+                Some(Key { ignored: true, .. }) => {}
+                Some(Key {
+                    text: key, place, ..
+                }) => entries.push(Entry { key, place, node }),
+                None => {}
+            },
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<(), Diagnostic> {
+        if self.open_anchors.contains(&id) {
+            return Err(Diagnostic::new(
+                &span,
+                "this alias stands inside of what it names",
+            ));
+        }
+        let Some((node, size)) = self.anchors.get(&id).cloned() else {
+            return Err(Diagnostic::new(&span, "this alias names nothing"));
+        };
+        if self.wants_key() {
+            return match node.value {
+                Value::Scalar(scalar) => self.key(scalar.into_text(), span, false),
+                _ => Err(Diagnostic::new(
+                    &span,
+                    "a key must be text, not a list or a mapping",
+                )),
+            };
+        }
+        self.spend(size, &span)?;
+        self.add(node, 0)
+    }
+
+    fn spend(&mut self, size: usize, span: &Span) -> Result<(), Diagnostic> {
+        self.aliased += size;
+        if self.aliased > MAX_ALIASED {
+            let message = format!("the aliases of this text add more than {MAX_ALIASED} values");
+            return Err(Diagnostic::new(span, message));
+        }
+        Ok(())
+    }
+}
+
+/// A document without content comes as one empty plain scalar.
+fn is_blank(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar(s) if s.is_plain() && s.text().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<Node>, String> {
+        let mut errors = Vec::new();
+        let node = parse(&Source::new("f", text), &mut errors).map_err(|e| describe(&e))?;
+        match errors.first() {
+            Some(e) => Err(describe(e)),
+            None => Ok(node),
+        }
+    }
+
+    fn describe(e: &Diagnostic) -> String {
+        let (_, line, column) = e.place().unwrap();
+        format!("{line}:{column} {}", e.message())
+    }
+
+    fn entries(node: &Node) -> &[Entry] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn places_are_of_keys_and_values() {
+        let node = read("a: 1\nbb:\n  ccc: 'four'\n").unwrap().unwrap();
+        let bb = &entries(&node)[1];
+        assert_eq!((bb.place.line, bb.place.column, bb.place.width), (2, 1, 2));
+        let ccc = &entries(&bb.node)[0];
+        assert_eq!((ccc.place.line, ccc.place.column), (3, 3));
+        let value = &ccc.node.span;
+        assert_eq!((value.line, value.column, value.width), (3, 8, 6));
+    }
+
+    #[test]
+    fn places_count_characters_not_bytes() {
+        let node = read("{ä: 'ö', b: c}").unwrap().unwrap();
+        assert_eq!(entries(&node)[1].place.column, 10);
+    }
+
+    #[test]
+    fn a_text_without_content_is_nothing() {
+        for text in ["", "\n", "# only a comment\n", "---\n", "\u{feff}"] {
+            assert!(read(text).unwrap().is_none(), "{text:?}");
+        }
+        assert!(read("{}").unwrap().is_some());
+    }
+
+    #[test]
+    fn json_is_yaml() {
+        let node = read("{\n\t\"a\": [1, 2],\n\t\"b\": {\"c\": \"d\\n\"}\n}")
+            .unwrap()
+            .unwrap();
+        assert_eq!(entries(&node).len(), 2);
+    }
+
+    #[test]
+    fn a_key_given_twice_is_an_error_at_the_second() {
+        assert_eq!(
+            read("a: 1\na: 2").unwrap_err(),
+            "2:1 `a` is given twice in one mapping"
+        );
+    }
+
+    #[test]
+    fn aliases_copy_and_keep_the_first_place() {
+        let node = read("a: &x {b: 1}\nc: *x").unwrap().unwrap();
+        assert_eq!(entries(&entries(&node)[1].node)[0].place.line, 1);
+    }
+
+    #[test]
+    fn ignored_keys_are_left_out() {
+        let node = read("!ignore shared: &x 1\na: *x").unwrap().unwrap();
+        assert_eq!(entries(&node).len(), 1);
+    }
+
+    #[test]
+    fn laughter_is_limited() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for i in 1..30 {
+            let names = vec![format!("*a{}", i - 1); 10].join(", ");
+            text.push_str(&format!("a{i}: &a{i} [{names}]\n"));
+        }
+        assert!(read(&text).unwrap_err().contains("aliases"));
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        assert!(read(&"[".repeat(5000)).is_err());
+        assert!(read(&"- ".repeat(5000)).is_err());
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        assert!(read(&deep).is_ok());
+        let deeper = format!("{}{}", "[".repeat(101), "]".repeat(101));
+        assert!(read(&deeper).unwrap_err().contains("deeper"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        for text in [
+            "a: *b",
+            "a: &x [*x]",
+            "? [a]\n: b",
+            "a: 1\n---\nb: 2",
+            "a: {<<: {b: 1}}",
+            "{a",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}
