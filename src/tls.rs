@@ -81,10 +81,14 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn versions(versions: TlsVersions) -> &'static [&'static rustls::SupportedProtocolVersion] {
+    const BOTH: &[&rustls::SupportedProtocolVersion] =
+        &[&rustls::version::TLS13, &rustls::version::TLS12];
+    const ONLY_12: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
+    const ONLY_13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
     match versions {
-        TlsVersions::Both => &[&rustls::version::TLS13, &rustls::version::TLS12],
-        TlsVersions::Only12 => &[&rustls::version::TLS12],
-        TlsVersions::Only13 => &[&rustls::version::TLS13],
+        TlsVersions::Both => BOTH,
+        TlsVersions::Only12 => ONLY_12,
+        TlsVersions::Only13 => ONLY_13,
     }
 }
 

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::cluster::{ClusterStats, Resources};
-use crate::discover::Member;
+use crate::discover::{Locality, Member};
 
 /// What the connections of all endpoints of a cluster have in common.
 #[derive(Clone, Debug)]
@@ -90,6 +90,8 @@ pub struct Endpoint {
     address: SocketAddr,
     hostname: Arc<str>,
     weight: AtomicU32,
+    locality: Option<Arc<Locality>>,
+    priority: u32,
     closed: AtomicBool,
     shared: Arc<Shared>,
     stats: EndpointStats,
@@ -127,6 +129,8 @@ impl Endpoint {
             address: member.address,
             hostname: Arc::clone(&member.hostname),
             weight: AtomicU32::new(member.weight.max(1)),
+            locality: member.locality.clone(),
+            priority: member.priority,
             closed: AtomicBool::new(false),
             shared,
             stats: EndpointStats::default(),
@@ -147,6 +151,16 @@ impl Endpoint {
     /// Its share of the requests.
     pub fn weight(&self) -> u32 {
         self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Where it is, where that is known.
+    pub fn locality(&self) -> Option<&Locality> {
+        self.locality.as_deref()
+    }
+
+    /// Its priority; 0 is used first.
+    pub fn priority(&self) -> u32 {
+        self.priority
     }
 
     /// Its counters.

@@ -1,0 +1,320 @@
+//! A whole proxy: from a validated bootstrap to open listeners, and to its end.
+
+mod control;
+mod views;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use front_proxy_layers::stats::Scope;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use crate::admin::{self, AdminHandle, AdminState};
+use crate::cluster_manager::{BuildError, ClusterManager};
+use crate::config::model::{self, Bootstrap};
+use crate::listener::{self, BindError, Listener, ListenerStats};
+use crate::shutdown::{Phase, Shutdown};
+use crate::stats::Registry;
+use crate::stats::server::{ServerState, ServerStats};
+use crate::workers::{self, Sockets};
+
+use control::ServerControl;
+use views::{ConfigSource, ServerStatus};
+
+/// What is not in the bootstrap but on the command line.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// `--concurrency`: workers.
+    pub concurrency: usize,
+    /// How long connections may take to finish when the process ends.
+    pub drain_time: Duration,
+    /// All command line options as `/server_info` shows them.
+    pub command_line: Map<String, Value>,
+    /// `--service-node`, `--service-cluster` and `--service-zone`, where given.
+    pub node: NodeOptions,
+}
+
+/// What the command line says of the node; it goes before the bootstrap.
+#[derive(Clone, Debug, Default)]
+pub struct NodeOptions {
+    /// `--service-node`
+    pub id: Option<String>,
+    /// `--service-cluster`
+    pub cluster: Option<String>,
+    /// `--service-zone`
+    pub zone: Option<String>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            concurrency: 1,
+            drain_time: DEFAULT_DRAIN_TIME,
+            command_line: Map::new(),
+            node: NodeOptions::default(),
+        }
+    }
+}
+
+/// Long enough for requests under way, short enough for the patience of process managers.
+pub const DEFAULT_DRAIN_TIME: Duration = Duration::from_secs(20);
+
+/// A running proxy.
+///
+/// Its discovery and its admin app run on the tokio runtime that started it, its listeners on
+/// threads of its own.
+#[derive(Debug)]
+pub struct Server {
+    shutdown: Arc<Shutdown>,
+    workers: Vec<JoinHandle<()>>,
+    listeners: Vec<Arc<Listener>>,
+    admin: Option<(SocketAddr, AdminHandle)>,
+    status: Arc<ServerStatus>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    drain_time: Duration,
+    registry: Registry,
+    _clusters: Arc<ClusterManager>,
+    _flush: AbortOnDrop,
+}
+
+/// What the admin app asks of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `POST /quitquitquit`
+    Quit,
+    /// `POST /reopen_logs`
+    ReopenLogs,
+}
+
+/// Why a proxy did not start.
+#[derive(Debug)]
+pub struct StartError(Box<dyn std::error::Error + Send + Sync>);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+macro_rules! start_error_from {
+    ($($source:ty),*) => {$(
+        impl From<$source> for StartError {
+            fn from(error: $source) -> Self {
+                Self(error.into())
+            }
+        }
+    )*};
+}
+
+start_error_from!(std::io::Error, String, BindError, BuildError);
+
+impl Server {
+    /// Starts a proxy. Returns when its listeners are open: clusters have been resolved once.
+    ///
+    /// # Errors
+    ///
+    /// A port is taken, or something of the configuration can't be used on this machine.
+    pub async fn start(bootstrap: Bootstrap, options: ServerOptions) -> Result<Self, StartError> {
+        let workers = options.concurrency.max(1);
+        let registry = Registry::new(workers);
+        let scope = registry.scope();
+        let flush = tokio::spawn(crate::stats::flush_every(registry.clone(), FLUSH_INTERVAL));
+        let shutdown = Arc::new(Shutdown::new());
+        let status = Arc::new(ServerStatus::new(&bootstrap.node, &options));
+        let (commands, received) = mpsc::unbounded_channel();
+
+        // The admin port first: whoever waits for the listeners can see there what they wait for.
+        let admin_socket = match &bootstrap.admin {
+            Some(admin) => listener::bind("admin", admin.address, 1, None)?.pop(),
+            None => None,
+        };
+        let clusters = ClusterManager::start(&bootstrap.clusters, &scope, workers).await?;
+        let clusters = Arc::new(clusters);
+        let (listeners, sockets) = open_listeners(&bootstrap, &clusters, &scope, workers)?;
+        let admin = match admin_socket {
+            None => None,
+            Some(socket) => {
+                let address = socket.local_addr()?;
+                let control =
+                    ServerControl::new(Arc::clone(&shutdown), Arc::clone(&status), commands);
+                let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
+                let version = admin::version::number();
+                let state = AdminState::new(registry.clone())
+                    .server(
+                        Arc::clone(&status) as _,
+                        ServerStats::new(&scope, concurrency, version),
+                    )
+                    .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
+                    .listeners(Arc::new(views::Listeners(listeners.clone())))
+                    .config(Arc::new(ConfigSource::new(&bootstrap, SystemTime::now())))
+                    .control(Arc::new(control));
+                let handle = AdminHandle::new();
+                let serving = admin::serve(socket, admin::router(state), handle.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = serving.await {
+                        tracing::error!(%error, "the admin app has ended");
+                    }
+                });
+                Some((address, handle))
+            }
+        };
+        status.set(ServerState::Live);
+        let handles = sockets
+            .into_iter()
+            .enumerate()
+            .map(|(index, sockets)| workers::start(index, sockets, shutdown.signal()))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            shutdown,
+            workers: handles,
+            listeners,
+            admin,
+            status,
+            commands: received,
+            drain_time: options.drain_time,
+            registry,
+            _clusters: clusters,
+            _flush: AbortOnDrop(flush),
+        })
+    }
+
+    /// Where the admin app listens.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Where the listeners listen, by name.
+    pub fn listeners(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.listeners.iter().map(|listener| (listener.name.as_str(), listener.address))
+    }
+
+    /// The stats.
+    pub fn stats(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The next thing that the admin app asks of the process.
+    pub async fn command(&mut self) -> Command {
+        match self.commands.recv().await {
+            Some(command) => command,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends gracefully: closes the listeners, lets requests under way finish, and cuts what is
+    /// left when the drain time is over.
+    pub async fn shutdown(self) {
+        self.status.set(ServerState::Draining);
+        self.shutdown.advance(Phase::Draining);
+        let shutdown = Arc::clone(&self.shutdown);
+        let drain_time = self.drain_time;
+        let deadline = tokio::spawn(async move {
+            tokio::time::sleep(drain_time).await;
+            shutdown.advance(Phase::Stopped);
+        });
+        let workers = self.workers;
+        // Joining threads blocks; the runtime goes on with the admin app meanwhile.
+        let joined = tokio::task::spawn_blocking(move || {
+            for worker in workers {
+                if worker.join().is_err() {
+                    tracing::error!("a worker has panicked");
+                }
+            }
+        });
+        let _ = joined.await;
+        deadline.abort();
+        if let Some((_, handle)) = self.admin {
+            handle.shutdown();
+        }
+    }
+}
+
+/// Envoy's default of `stats_flush_interval`.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Opens every listener once for each worker.
+fn open_listeners(
+    bootstrap: &Bootstrap,
+    clusters: &ClusterManager,
+    scope: &Scope,
+    workers: usize,
+) -> Result<(Vec<Arc<Listener>>, Vec<Sockets>), StartError> {
+    let mut sockets: Vec<Sockets> = (0..workers).map(|_| Vec::new()).collect();
+    let mut listeners = Vec::with_capacity(bootstrap.listeners.len());
+    let stats = scope.child("listener_manager");
+    for config in &bootstrap.listeners {
+        let what = if config.name.is_empty() {
+            "listener".to_owned()
+        } else {
+            format!("listener `{}`", config.name)
+        };
+        let bound = listener::bind(&what, config.address, workers, config.backlog)?;
+        let address = match bound.first() {
+            Some(socket) => socket.local_addr()?,
+            None => config.address,
+        };
+        let listener = Arc::new(build_listener(config, address, clusters, scope, workers)?);
+        for (worker, socket) in bound.into_iter().enumerate() {
+            if let Some(sockets) = sockets.get_mut(worker) {
+                sockets.push((Arc::clone(&listener), socket));
+            }
+        }
+        stats.counter("listener_added").increment(1);
+        stats.counter("listener_create_success").increment(workers as u64);
+        listeners.push(listener);
+    }
+    stats.gauge("total_listeners_active").set(listeners.len() as f64);
+    stats.gauge("total_listeners_draining").set(0.0);
+    stats.gauge("total_listeners_warming").set(0.0);
+    stats.gauge("workers_started").set(1.0);
+    Ok((listeners, sockets))
+}
+
+fn build_listener(
+    config: &model::Listener,
+    address: SocketAddr,
+    clusters: &ClusterManager,
+    scope: &Scope,
+    workers: usize,
+) -> Result<Listener, StartError> {
+    let stat_name = match &config.stat_prefix {
+        Some(prefix) => prefix.clone(),
+        // A port given as 0 is not known to whoever reads the configuration: the real one is.
+        None => address.to_string().replace(':', "_"),
+    };
+    let listener_scope = scope.child("listener").tagged("envoy_listener_address", &stat_name);
+    let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
+    Ok(Listener {
+        name: if config.name.is_empty() { unnamed() } else { config.name.clone() },
+        address,
+        stats: ListenerStats::new(&listener_scope, workers, tls),
+        connection_limit: config.connection_limit,
+        connections: std::sync::atomic::AtomicU64::new(0),
+        chains: listener::filter_chains(config, clusters, scope, &listener_scope)?,
+    })
+}
+
+/// Envoy gives a listener without a name a random UUID for one.
+fn unnamed() -> String {
+    let id = front_proxy_layers::request_id::new_id();
+    id.to_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,204 @@
+//! What the admin app shows of a running proxy.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use front_proxy_layers::endpoint::Endpoint;
+use serde_json::{Map, Value, json};
+
+use super::ServerOptions;
+use crate::admin::{
+    ClusterStatus, ClusterView, ConfigView, HostStats, HostStatus, ListenerStatus, ListenerView,
+    PriorityLimits, RuntimeStatus, ServerInfo, ServerView,
+};
+use crate::cluster_manager::ClusterManager;
+use crate::config::model::{self, Bootstrap, RuntimeValue};
+use crate::listener::Listener;
+use crate::stats::server::ServerState;
+
+/// The state of the process.
+#[derive(Debug)]
+pub(super) struct ServerStatus {
+    state: AtomicU8,
+    healthy: AtomicBool,
+    began: Instant,
+    command_line: Map<String, Value>,
+    node: Map<String, Value>,
+}
+
+const STATES: [ServerState; 4] = [
+    ServerState::Live,
+    ServerState::Draining,
+    ServerState::PreInitializing,
+    ServerState::Initializing,
+];
+
+impl ServerStatus {
+    pub(super) fn new(node: &model::Node, options: &ServerOptions) -> Self {
+        let given = &options.node;
+        let mut shown = Map::new();
+        shown.insert("id".to_owned(), json!(given.id.as_ref().unwrap_or(&node.id)));
+        shown.insert("cluster".to_owned(), json!(given.cluster.as_ref().unwrap_or(&node.cluster)));
+        if !node.metadata.is_empty() {
+            shown.insert("metadata".to_owned(), Value::Object(node.metadata.clone()));
+        }
+        let zone = given.zone.as_ref().unwrap_or(&node.zone);
+        if !zone.is_empty() {
+            shown.insert("locality".to_owned(), json!({ "zone": zone }));
+        }
+        Self {
+            state: AtomicU8::new(ServerState::Initializing.number()),
+            healthy: AtomicBool::new(true),
+            began: Instant::now(),
+            command_line: options.command_line.clone(),
+            node: shown,
+        }
+    }
+
+    pub(super) fn set(&self, state: ServerState) {
+        self.state.store(state.number(), Ordering::Relaxed);
+    }
+
+    pub(super) fn set_healthy(&self, healthy: bool) {
+        self.healthy.store(healthy, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> ServerState {
+        let number = self.state.load(Ordering::Relaxed);
+        let state = STATES.into_iter().find(|state| state.number() == number);
+        match state.unwrap_or(ServerState::Live) {
+            ServerState::Live if !self.healthy.load(Ordering::Relaxed) => ServerState::Draining,
+            state => state,
+        }
+    }
+}
+
+impl ServerView for ServerStatus {
+    fn server_info(&self) -> ServerInfo {
+        ServerInfo {
+            version: crate::admin::version::string(),
+            state: self.state(),
+            uptime: self.began.elapsed(),
+            connections: 0,
+            command_line_options: self.command_line.clone(),
+            node: self.node.clone(),
+        }
+    }
+}
+
+/// The clusters as `/clusters` shows them.
+#[derive(Debug)]
+pub(super) struct Clusters(pub(super) Arc<ClusterManager>);
+
+impl ClusterView for Clusters {
+    fn clusters(&self) -> Vec<ClusterStatus> {
+        self.0
+            .iter()
+            .map(|(config, cluster)| ClusterStatus {
+                name: config.name.clone(),
+                observability_name: config.alt_stat_name.clone().unwrap_or(config.name.clone()),
+                default_priority: limits(&config.breakers),
+                high_priority: limits(&config.breakers_high),
+                hosts: cluster.endpoints().iter().map(|endpoint| host(config, endpoint)).collect(),
+                ..ClusterStatus::default()
+            })
+            .collect()
+    }
+}
+
+fn limits(thresholds: &model::Thresholds) -> PriorityLimits {
+    PriorityLimits {
+        max_connections: thresholds.max_connections.into(),
+        max_pending_requests: thresholds.max_pending_requests.into(),
+        max_requests: thresholds.max_requests.into(),
+        max_retries: thresholds.max_retries.into(),
+    }
+}
+
+fn host(config: &model::Cluster, endpoint: &Endpoint) -> HostStatus {
+    let stats = endpoint.stats();
+    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let mut status = HostStatus::new(endpoint.address());
+    // An address is no host name: Envoy shows it as empty.
+    if endpoint.hostname().parse::<std::net::IpAddr>().is_err()
+        || !matches!(config.discovery, model::Discovery::Static)
+    {
+        status.hostname = endpoint.hostname().to_owned();
+    }
+    status.weight = endpoint.weight();
+    if let Some(locality) = endpoint.locality() {
+        status.region = locality.region.clone();
+        status.zone = locality.zone.clone();
+        status.sub_zone = locality.sub_zone.clone();
+    }
+    status.priority = endpoint.priority();
+    status.stats = HostStats {
+        cx_active: read(&stats.cx_active),
+        cx_connect_fail: read(&stats.cx_connect_fail),
+        cx_total: read(&stats.cx_total),
+        rq_active: read(&stats.rq_active),
+        rq_error: read(&stats.rq_error),
+        rq_pending_active: 0,
+        rq_success: read(&stats.rq_success),
+        rq_timeout: read(&stats.rq_timeout),
+        rq_total: read(&stats.rq_total),
+    };
+    status
+}
+
+/// The listeners as `/listeners` shows them.
+#[derive(Debug)]
+pub(super) struct Listeners(pub(super) Vec<Arc<Listener>>);
+
+impl ListenerView for Listeners {
+    fn listeners(&self) -> Vec<ListenerStatus> {
+        self.0
+            .iter()
+            .map(|listener| ListenerStatus {
+                name: listener.name.clone(),
+                address: listener.address,
+            })
+            .collect()
+    }
+}
+
+/// What was loaded.
+#[derive(Debug)]
+pub(super) struct ConfigSource {
+    loaded_at: SystemTime,
+    runtime: RuntimeStatus,
+}
+
+impl ConfigSource {
+    pub(super) fn new(bootstrap: &Bootstrap, loaded_at: SystemTime) -> Self {
+        let text = |value: &RuntimeValue| match value {
+            RuntimeValue::Number(number) => number.to_string(),
+            RuntimeValue::Bool(value) => value.to_string(),
+            RuntimeValue::Text(text) => text.clone(),
+        };
+        // The layers were merged by the reader: what a key ends up as is shown for the last.
+        let mut entries = BTreeMap::new();
+        let layers = bootstrap.runtime_layers.len().max(1);
+        for (key, value) in &bootstrap.runtime {
+            let mut values = vec![String::new(); layers];
+            values[layers - 1] = text(value);
+            entries.insert(key.clone(), values);
+        }
+        Self {
+            loaded_at,
+            runtime: RuntimeStatus { layers: bootstrap.runtime_layers.clone(), entries },
+        }
+    }
+}
+
+impl ConfigView for ConfigSource {
+    fn loaded_at(&self) -> SystemTime {
+        self.loaded_at
+    }
+
+    fn runtime(&self) -> RuntimeStatus {
+        self.runtime.clone()
+    }
+}
