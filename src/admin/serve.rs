@@ -37,8 +37,7 @@ pub async fn serve(listener: TcpListener, router: Router, handle: AdminHandle) -
 
 async fn check(request: Request, next: Next) -> Response<Body> {
     if request.version() < Version::HTTP_11 {
-        let refusal = refuse(StatusCode::UPGRADE_REQUIRED, "Upgrade Required");
-        return refusal;
+        return refuse(StatusCode::UPGRADE_REQUIRED, "Upgrade Required");
     }
     if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
         return refuse(StatusCode::BAD_REQUEST, "");

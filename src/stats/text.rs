@@ -12,7 +12,7 @@ use super::registry::{HistogramReading, Selection, Stat, StatValue};
 /// Counters, gauges and texts by name, then histograms by name.
 pub fn render(selection: Selection, buckets: Buckets) -> Chunks {
     let values = chunks(selection.values.into_iter(), |page, stat| {
-        value(page, &stat)
+        value(page, &stat);
     });
     let histograms = chunks(selection.histograms.into_iter(), move |page, stat| {
         histogram(page, &stat, buckets);
