@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 
 use admin_support::{Page, engine, get, post, request, shape};
 use front_proxy::admin::{AdminHandle, AdminState, router, serve};
-use front_proxy::stats::Registry;
+use front_proxy::stats::{Query, Registry, StatValue};
 use http::{Method, StatusCode};
 
 #[tokio::test]
@@ -355,7 +355,28 @@ async fn server_info_has_envoys_keys() {
     ];
     assert!(keys.is_some_and(|keys| keys == expected));
     assert_eq!(json["uptime_current_epoch"], "61s");
+    let node = json["node"]
+        .as_object()
+        .map(|node| node.keys().collect::<Vec<_>>());
+    let expected = [
+        "id",
+        "cluster",
+        "user_agent_name",
+        "user_agent_build_version",
+        "client_features",
+        "listening_addresses",
+        "dynamic_parameters",
+    ];
+    assert!(node.is_some_and(|keys| keys == expected));
+    assert_eq!(json["node"]["id"], "n");
     assert_eq!(json["command_line_options"]["concurrency"], 2);
+    assert_eq!(json["command_line_options"]["drain_strategy"], "Gradual");
+    assert_eq!(
+        json["command_line_options"]
+            .as_object()
+            .map(serde_json::Map::len),
+        Some(39)
+    );
     assert!(
         page.body.contains("\n  \"mode\": \"Serve\""),
         "one blank per level"
@@ -586,11 +607,13 @@ async fn recent_lookups_are_noted_when_asked_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_the_wire() {
-    let (app, _) = engine();
+    let registry = Registry::new(1);
+    let app = router(AdminState::new(registry.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let handle = AdminHandle::new();
-    let server = tokio::spawn(serve(listener, app, handle.clone()));
+    let (scope, stop) = (registry.scope(), handle.clone());
+    let server = tokio::spawn(async move { serve(listener, app, stop, &scope).await });
     let talk = move |bytes: &'static str| {
         tokio::task::spawn_blocking(move || {
             let mut client = TcpStream::connect(address).expect("a connection");
@@ -632,11 +655,39 @@ async fn on_the_wire() {
     let old = talk("GET /ready HTTP/1.0\r\nhost: x\r\n\r\n")
         .await
         .expect("an answer");
-    assert!(old.contains(" 426 Upgrade Required\r\n"), "{old}");
+    assert!(
+        old.starts_with("HTTP/1.1 426 Upgrade Required\r\n"),
+        "{old}"
+    );
     assert!(old.ends_with("\r\n\r\nUpgrade Required"), "{old}");
+
+    let page = talk(
+        "GET /stats?filter=http.admin.downstream_(rq_total|rq_.xx|rq_active|cx_total)$ \
+         HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    );
+    let page = page.await.expect("an answer");
+    for line in [
+        // Four before this one; this one is under way.
+        "http.admin.downstream_cx_total: 5",
+        "http.admin.downstream_rq_2xx: 2",
+        "http.admin.downstream_rq_4xx: 2",
+        "http.admin.downstream_rq_active: 1",
+        "http.admin.downstream_rq_total: 5",
+        "listener.admin.http.admin.downstream_rq_4xx: 2",
+    ] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line} in {page}");
+    }
 
     handle.shutdown();
     assert!(server.await.expect("no panic").is_ok());
+    let active = Query::parse(Some("filter=^http.admin.downstream_cx_active$")).expect("valid");
+    for _ in 0..200 {
+        if registry.select(&active).values()[0].value() == StatValue::Gauge(0) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("connections that ended are still counted");
 }
 
 impl Page {

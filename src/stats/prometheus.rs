@@ -14,7 +14,8 @@ use super::chunks::chunks;
 use super::histogram::{DEFAULT_BUCKETS, Distribution, QUANTILES};
 use super::name::Name;
 use super::query::{Buckets, InvalidQuery, Kind, Query};
-use super::registry::{HistogramReading, Registry, Selection, Stat, StatValue};
+use super::registry::Registry;
+use super::selection::{HistogramReading, Selection, Stat, StatValue};
 
 /// Renders what `query` asks for. Its `type` and `format` don't matter here.
 pub fn render(registry: &Registry, query: &Query) -> Result<Chunks, InvalidQuery> {

@@ -7,7 +7,7 @@ use super::chunks::chunks;
 use super::histogram::{Bin, DEFAULT_BUCKETS, Distribution, QUANTILES};
 use super::number::{Shortest, SixDigits};
 use super::query::Buckets;
-use super::registry::{HistogramReading, Selection, Stat, StatValue};
+use super::selection::{HistogramReading, Selection, Stat, StatValue};
 
 /// Counters, gauges and texts by name, then histograms by name.
 pub fn render(selection: Selection, buckets: Buckets) -> Chunks {

@@ -15,7 +15,7 @@ use front_proxy::admin::{
     AdminState, CertificateDetails, CertificateStatus, ClusterStatus, ClusterView, ConfigView,
     Control, DrainOptions, HealthFlags, HostStats, HostStatus, ListenerStatus, ListenerView,
     LogLevel, OutlierStatus, RuntimeStatus, ServerInfo, ServerView, UnknownLogger, Unsupported,
-    router, version,
+    default_command_line_options, router, version,
 };
 use front_proxy::stats::Registry;
 use front_proxy::stats::server::{ServerState, ServerStats};
@@ -146,13 +146,14 @@ impl Engine {
 
 impl ServerView for Engine {
     fn server_info(&self) -> ServerInfo {
-        let options = json!({ "concurrency": 2, "mode": "Serve" });
+        let mut options = default_command_line_options();
+        options.insert("concurrency".to_owned(), 2.into());
         ServerInfo {
             version: version::string(),
             state: *lock(&self.state),
             uptime: Duration::from_millis(61_900),
             connections: 7,
-            command_line_options: options.as_object().cloned().unwrap_or_default(),
+            command_line_options: options,
             node: json!({ "id": "n" })
                 .as_object()
                 .cloned()
