@@ -338,6 +338,17 @@ envoy_cluster_membership_total{envoy_cluster_name=\"service2\"} 1
 envoy_server_live{} 1
 "
     );
+    let listener = registry
+        .scope()
+        .child("listener")
+        .tagged("envoy_listener_address", "[::]_80");
+    let http = listener
+        .child("http")
+        .tagged("envoy_http_conn_manager_prefix", "in");
+    http.counter("downstream_rq_completed").increment(1);
+    assert!(prometheus_page(&registry, "filter=^listener").ends_with(
+        "{envoy_http_conn_manager_prefix=\"in\",envoy_listener_address=\"[::]_80\"} 1\n"
+    ));
     let filtered = prometheus_page(&registry, "filter=service2.upstream&type=Gauges");
     assert_eq!(filtered.lines().count(), 4);
 }

@@ -10,7 +10,7 @@ use super::name::Name;
 use super::query::Kind;
 use super::registry::{Entry, HistogramStat};
 
-/// What a [`Query`] found.
+/// What a [`Query`](super::Query) found.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     pub(super) values: Vec<Stat>,
