@@ -198,15 +198,15 @@ impl Distribution {
         })
     }
 
-    /// How many samples lie below each of `bounds`, which must ascend.
+    /// How many samples lie at or below each of `bounds`, which must ascend.
     ///
-    /// As in Envoy only bins that end at or below a bound count: a sample equal to a bound shows
-    /// in the next bucket.
+    /// As in Envoy the bin that begins at a bound counts as a whole: nothing at a bound is ever
+    /// missed, and what is counted too much lies less than a tenth above it.
     pub fn cumulative<const N: usize>(&self, bounds: [f64; N]) -> [u64; N] {
         let mut bins = self.bins.iter().peekable();
         let mut below = 0;
         bounds.map(|bound| {
-            while let Some(bin) = bins.next_if(|bin| bin.upper() <= bound) {
+            while let Some(bin) = bins.next_if(|bin| bin.lower() <= bound) {
                 below += bin.count;
             }
             below
@@ -254,14 +254,6 @@ impl Bin {
         } else {
             power_of_ten(self.power - 1)
         }
-    }
-
-    fn upper(&self) -> f64 {
-        if self.digits == 0 {
-            return 0.0;
-        }
-        // Not lower + width: the sum may end up above the next bin's lower edge.
-        f64::from(self.digits + 1) * power_of_ten(self.power - 1)
     }
 
     fn middle(&self) -> f64 {
