@@ -33,12 +33,14 @@ mod runtime;
 mod logging;
 mod control;
 mod serve;
+mod traffic;
 mod timestamp;
 pub mod version;
 
 use axum::Router;
 
 pub use serve::{AdminHandle, serve};
+pub use server_info::default_command_line_options;
 pub use state::{
     AdminState, ClusterView, ConfigView, Control, ListenerView, ServerView, UnknownLogger,
     Unsupported,

@@ -24,6 +24,7 @@ mod number;
 mod lookups;
 mod chunks;
 mod registry;
+mod selection;
 mod query;
 pub mod text;
 pub mod json;
@@ -37,9 +38,8 @@ pub use lookups::Lookups;
 pub use process::Memory;
 pub use query::{Buckets, Format, InvalidQuery, Kind, Query};
 pub(crate) use query::{filter_regex, parameter, parameters};
-pub use registry::{
-    HistogramReading, Registry, Selection, Stat, StatValue, TextReadout, flush_every,
-};
+pub use registry::{Registry, TextReadout, flush_every};
+pub use selection::{HistogramReading, Selection, Stat, StatValue};
 
 /// The pieces of a rendered page, in order: none of them is held before it is asked for.
 pub type Chunks = Box<dyn Iterator<Item = bytes::Bytes> + Send>;

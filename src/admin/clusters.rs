@@ -12,9 +12,8 @@ use crate::stats::{filter_regex, parameter};
 
 pub(super) fn show(state: &AdminState, query: &str) -> Page {
     let filter = parameter(query, "filter").filter(|filter| !filter.is_empty());
-    let filter = match filter.map(|filter| filter_regex(&filter)).transpose() {
-        Ok(filter) => filter,
-        Err(_) => return Page::bad_request("Invalid re2 regex"),
+    let Ok(filter) = filter.map(|filter| filter_regex(&filter)).transpose() else {
+        return Page::bad_request("Invalid re2 regex");
     };
     let mut clusters = state.clusters.clusters();
     clusters.retain(|cluster| {

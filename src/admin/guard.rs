@@ -9,7 +9,9 @@ use http::{HeaderMap, Uri};
 pub(super) fn allows(uri: &Uri, headers: &HeaderMap, trusted_hosts: &[String]) -> bool {
     let text = |name: http::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     // Fetch metadata can't be set by scripts. `none` is the user's own doing (address bar).
-    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    let site = headers
+        .get("sec-fetch-site")
+        .map(http::HeaderValue::as_bytes);
     if !matches!(site, None | Some(b"same-origin" | b"none")) {
         return false;
     }

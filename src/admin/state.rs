@@ -110,6 +110,7 @@ impl AdminState {
             state: info.state,
             uptime: info.uptime,
             connections: info.connections,
+            stats_lookups: self.stats.lookups().total(),
             days_until_first_cert_expiring: super::certs::days_until_first_expires(
                 &self.config.certificates(),
             ),

@@ -17,7 +17,7 @@ const SLOTS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Slots {
     lanes: usize,
-    block: Arc<Block>,
+    block: Block,
     next: usize,
 }
 
@@ -25,14 +25,14 @@ impl Slots {
     pub(super) fn new(lanes: usize) -> Self {
         Self {
             lanes,
-            block: Arc::new(Block::new(lanes)),
+            block: block(lanes),
             next: 0,
         }
     }
 
     fn take(&mut self) -> Slot {
         if self.next == SLOTS {
-            self.block = Arc::new(Block::new(self.lanes));
+            self.block = block(self.lanes);
             self.next = 0;
         }
         let slot = Slot {
@@ -202,46 +202,40 @@ pub(super) fn own<T>(lanes: &[T]) -> &T {
 
 #[derive(Debug)]
 struct Slot {
-    block: Arc<Block>,
+    block: Block,
     index: usize,
 }
 
 impl Slot {
     #[inline]
     fn own(&self) -> &AtomicU64 {
-        &own(&self.block.lanes).0[self.index % SLOTS]
+        &own(&self.block).0[self.index % SLOTS]
     }
 
     fn first(&self) -> &AtomicU64 {
-        &self.block.lanes[0].0[self.index % SLOTS]
+        &self.block[0].0[self.index % SLOTS]
     }
 
     fn sum(&self) -> u64 {
-        let lanes = self.block.lanes.iter();
+        let lanes = self.block.iter();
         lanes.fold(0, |sum, lane| {
             sum.wrapping_add(lane.0[self.index % SLOTS].load(Ordering::Relaxed))
         })
     }
 
     fn take_all(&self) -> u64 {
-        let lanes = self.block.lanes.iter();
+        let lanes = self.block.iter();
         lanes.fold(0, |sum, lane| {
             sum.wrapping_add(lane.0[self.index % SLOTS].swap(0, Ordering::Relaxed))
         })
     }
 }
 
-#[derive(Debug)]
-struct Block {
-    lanes: Box<[Lane]>,
-}
+/// The slots of 64 stats, lane by lane.
+type Block = Arc<[Lane]>;
 
-impl Block {
-    fn new(lanes: usize) -> Self {
-        Self {
-            lanes: (0..lanes.max(1)).map(|_| Lane::default()).collect(),
-        }
-    }
+fn block(lanes: usize) -> Block {
+    (0..lanes.max(1)).map(|_| Lane::default()).collect()
 }
 
 /// Aligned to two cache lines: x86 fetches them in pairs.

@@ -3,8 +3,8 @@
 //! A sample is filed by its two leading digits and its power of ten: 4.7 ms under `47 · 10⁻¹`,
 //! 1234 ms under `12 · 10²`. A bin is at most a tenth of its lower edge wide, which bounds the
 //! error of every quantile; 90 bins per power of ten bound the memory however many samples come.
-//! Samples themselves are never kept. The bins of a power of ten are made when the first sample
-//! falls into it, once per worker; from then on recording is one relaxed addition.
+//! Samples themselves are never kept. A worker's bins are made when its first sample
+//! comes, power of ten by power of ten; from then on recording is one relaxed addition.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,14 +53,14 @@ const POW10: [f64; DECADES + 1] = [
 /// What was recorded since the start, and between the last two flushes.
 #[derive(Debug)]
 pub(super) struct HistogramCell {
-    lanes: Box<[Lane]>,
+    lanes: Box<[OnceLock<Box<Lane>>]>,
     flushed: Mutex<Flushed>,
 }
 
 impl HistogramCell {
     pub(super) fn new(lanes: usize) -> Self {
         Self {
-            lanes: (0..lanes.max(1)).map(|_| Lane::default()).collect(),
+            lanes: (0..lanes.max(1)).map(|_| OnceLock::new()).collect(),
             flushed: Mutex::default(),
         }
     }
@@ -69,7 +69,12 @@ impl HistogramCell {
     pub(super) fn total(&self) -> Distribution {
         let mut counts = [0; BINS];
         let mut bins = Vec::new();
-        let zero = self.lanes.iter().map(|lane| load(&lane.zero)).sum();
+        let lanes = self
+            .lanes
+            .iter()
+            .filter_map(OnceLock::get)
+            .collect::<Vec<_>>();
+        let zero = lanes.iter().map(|lane| load(&lane.zero)).sum();
         if zero > 0 {
             bins.push(Bin {
                 digits: 0,
@@ -79,11 +84,7 @@ impl HistogramCell {
         }
         for (decade, power) in (LOWEST..).take(DECADES).enumerate() {
             counts.fill(0);
-            for filed in self
-                .lanes
-                .iter()
-                .filter_map(|lane| lane.decades[decade].get())
-            {
+            for filed in lanes.iter().filter_map(|lane| lane.decades[decade].get()) {
                 for (sum, bin) in counts.iter_mut().zip(filed.iter()) {
                     *sum += load(bin);
                 }
@@ -122,7 +123,7 @@ impl HistogramFn for HistogramCell {
 
     #[inline]
     fn record_many(&self, value: f64, count: usize) {
-        if let Some(bin) = own(&self.lanes).bin(value) {
+        if let Some(bin) = own(&self.lanes).get_or_init(Box::default).bin(value) {
             bin.fetch_add(count as u64, Ordering::Relaxed);
         }
     }
@@ -197,15 +198,15 @@ impl Distribution {
         })
     }
 
-    /// How many samples lie below each of `bounds`, which must ascend.
+    /// How many samples lie at or below each of `bounds`, which must ascend.
     ///
-    /// As in Envoy only bins that end at or below a bound count: a sample equal to a bound shows
-    /// in the next bucket.
+    /// As in Envoy the bin that begins at a bound counts as a whole: nothing at a bound is ever
+    /// missed, and what is counted too much lies less than a tenth above it.
     pub fn cumulative<const N: usize>(&self, bounds: [f64; N]) -> [u64; N] {
         let mut bins = self.bins.iter().peekable();
         let mut below = 0;
         bounds.map(|bound| {
-            while let Some(bin) = bins.next_if(|bin| bin.upper() <= bound) {
+            while let Some(bin) = bins.next_if(|bin| bin.lower() <= bound) {
                 below += bin.count;
             }
             below
@@ -253,14 +254,6 @@ impl Bin {
         } else {
             power_of_ten(self.power - 1)
         }
-    }
-
-    fn upper(&self) -> f64 {
-        if self.digits == 0 {
-            return 0.0;
-        }
-        // Not lower + width: the sum may end up above the next bin's lower edge.
-        f64::from(self.digits + 1) * power_of_ten(self.power - 1)
     }
 
     fn middle(&self) -> f64 {

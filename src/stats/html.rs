@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Chunks;
 use super::query::{Buckets, Format, Kind, Query};
-use super::registry::Selection;
+use super::selection::Selection;
 use super::text;
 
 /// The page; one that renews itself every five seconds for [`Format::ActiveHtml`].

@@ -8,7 +8,7 @@ use super::chunks::chunks;
 use super::histogram::{Bin, Distribution, QUANTILES};
 use super::number;
 use super::query::Buckets;
-use super::registry::{HistogramReading, Selection, Stat, StatValue};
+use super::selection::{HistogramReading, Selection, Stat, StatValue};
 use super::text;
 
 /// `{"stats":[...]}`: an object per counter, gauge and text, and a last one that holds all

@@ -14,7 +14,8 @@ use super::chunks::chunks;
 use super::histogram::{DEFAULT_BUCKETS, Distribution, QUANTILES};
 use super::name::Name;
 use super::query::{Buckets, InvalidQuery, Kind, Query};
-use super::registry::{HistogramReading, Registry, Selection, Stat, StatValue};
+use super::registry::Registry;
+use super::selection::{HistogramReading, Selection, Stat, StatValue};
 
 /// Renders what `query` asks for. Its `type` and `format` don't matter here.
 pub fn render(registry: &Registry, query: &Query) -> Result<Chunks, InvalidQuery> {
@@ -58,7 +59,7 @@ pub fn render(registry: &Registry, query: &Query) -> Result<Chunks, InvalidQuery
     }
     let histograms = families(histograms, HistogramReading::parts, &mut taken);
     let scalars = chunks(scalars.into_iter(), |page, (kind, stats)| {
-        scalar(page, kind, &stats)
+        scalar(page, kind, &stats);
     });
     let histograms = chunks(histograms.into_iter(), move |page, stats| {
         distribution(page, as_summary, &stats);
@@ -80,7 +81,14 @@ fn families<T>(
         let family = name(&stat).prometheus();
         if let Some(&place) = places.get(family) {
             let family: &mut Vec<T> = &mut families[place];
-            family.push(stat);
+            // Dotted names that differ may be one name here (`a.b`, `a_b`); the first keeps it.
+            let same = |other: &T| {
+                name(other).base() != name(&stat).base()
+                    && name(other).labels() == name(&stat).labels()
+            };
+            if name(&family[0]).base() == name(&stat).base() || !family.iter().any(same) {
+                family.push(stat);
+            }
         } else if taken.insert(family.to_owned()) {
             places.insert(family.to_owned(), families.len());
             families.push(vec![stat]);

@@ -191,8 +191,10 @@ fn re2_message(error: &ast::Error) -> String {
         ErrorKind::ClassUnclosed => format!("missing ]: {from}"),
         ErrorKind::GroupUnclosed => format!("missing ): {pattern}"),
         ErrorKind::GroupUnopened => format!("unexpected ): {pattern}"),
+        // Points between the operator and what is not there.
         ErrorKind::RepetitionMissing => {
-            format!("no argument for repetition operator: {part}")
+            let operator = from.chars().next().map(String::from).unwrap_or_default();
+            format!("no argument for repetition operator: {operator}")
         }
         ErrorKind::ClassRangeInvalid | ErrorKind::ClassRangeLiteral => {
             format!("invalid character class range: {part}")

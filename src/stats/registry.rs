@@ -11,10 +11,11 @@ use metrics::{
 };
 
 use super::cells::{CounterCell, FloatCell, GaugeCell, Slots};
-use super::histogram::{Distribution, HistogramCell};
+use super::histogram::HistogramCell;
 use super::lookups::Lookups;
 use super::name::{Name, foreign_full};
 use super::query::{Kind, Query};
+use super::selection::{Handle, HistogramReading, Selection, Stat};
 
 /// Every stat of the process, by name. Clones are handles to the same stats.
 ///
@@ -230,116 +231,6 @@ impl TextReadout {
     }
 }
 
-/// What a [`Query`] found.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    pub(super) values: Vec<Stat>,
-    pub(super) histograms: Vec<HistogramReading>,
-}
-
-impl Selection {
-    /// Counters, gauges and text readouts by name.
-    pub fn values(&self) -> &[Stat] {
-        &self.values
-    }
-
-    /// Histograms by name.
-    pub fn histograms(&self) -> &[HistogramReading] {
-        &self.histograms
-    }
-}
-
-/// A counter, gauge or text readout.
-#[derive(Clone, Debug)]
-pub struct Stat(Handle);
-
-impl Stat {
-    /// The dotted name.
-    pub fn name(&self) -> &str {
-        self.parts().full()
-    }
-
-    /// The value at this moment.
-    pub fn value(&self) -> StatValue {
-        match &self.0 {
-            Handle::Counter(stat) => StatValue::Counter(stat.cell.value()),
-            Handle::Gauge(stat) => StatValue::Gauge(stat.cell.value()),
-            Handle::Float(stat) => StatValue::Float(stat.cell.value()),
-            Handle::Text(stat) => StatValue::Text(stat.read().unwrap_or_default()),
-        }
-    }
-
-    pub(super) fn parts(&self) -> &Name {
-        match &self.0 {
-            Handle::Counter(stat) => &stat.name,
-            Handle::Gauge(stat) => &stat.name,
-            Handle::Float(stat) => &stat.name,
-            Handle::Text(stat) => &stat.name,
-        }
-    }
-
-    pub(super) fn kind(&self) -> Kind {
-        match &self.0 {
-            Handle::Counter(_) => Kind::Counters,
-            Handle::Gauge(_) | Handle::Float(_) => Kind::Gauges,
-            Handle::Text(_) => Kind::TextReadouts,
-        }
-    }
-}
-
-/// A value as it was read.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum StatValue {
-    /// Of a counter.
-    Counter(u64),
-    /// Of a gauge.
-    Gauge(u64),
-    /// Of a gauge that came through the `metrics` facade.
-    Float(f64),
-    /// Of a text readout.
-    Text(Box<str>),
-}
-
-/// A histogram.
-#[derive(Clone, Debug)]
-pub struct HistogramReading(Arc<Entry<HistogramStat>>);
-
-impl HistogramReading {
-    /// The dotted name.
-    pub fn name(&self) -> &str {
-        self.0.name.full()
-    }
-
-    /// Everything recorded until now.
-    pub fn total(&self) -> Distribution {
-        self.0.cell.cell.total()
-    }
-
-    /// What came between the last two flushes.
-    pub fn interval(&self) -> Distribution {
-        self.0.cell.cell.interval()
-    }
-
-    /// What one recorded unit is in print: percentages are kept in parts per million.
-    pub fn scale(&self) -> f64 {
-        if self.0.cell.unit == Unit::Percent {
-            1e-6
-        } else {
-            1.0
-        }
-    }
-
-    /// Whether it came through the `metrics` facade, where milliseconds can't be assumed.
-    pub(super) fn is_foreign(&self) -> bool {
-        self.0.cell.foreign
-    }
-
-    pub(super) fn parts(&self) -> &Name {
-        &self.0.name
-    }
-}
-
 #[derive(Debug)]
 struct Inner {
     workers: usize,
@@ -398,9 +289,9 @@ struct Stats {
 }
 
 #[derive(Debug)]
-struct Entry<T> {
-    name: Name,
-    cell: T,
+pub(super) struct Entry<T> {
+    pub(super) name: Name,
+    pub(super) cell: T,
 }
 
 impl<T: CounterFn> CounterFn for Entry<T> {
@@ -443,7 +334,7 @@ impl HistogramFn for Entry<HistogramStat> {
 }
 
 impl Entry<Mutex<Option<Box<str>>>> {
-    fn read(&self) -> Option<Box<str>> {
+    pub(super) fn read(&self) -> Option<Box<str>> {
         self.cell
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -452,16 +343,8 @@ impl Entry<Mutex<Option<Box<str>>>> {
 }
 
 #[derive(Debug)]
-struct HistogramStat {
-    cell: HistogramCell,
-    unit: Unit,
-    foreign: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Handle {
-    Counter(Arc<Entry<CounterCell>>),
-    Gauge(Arc<Entry<GaugeCell>>),
-    Float(Arc<Entry<FloatCell>>),
-    Text(Arc<Entry<Mutex<Option<Box<str>>>>>),
+pub(super) struct HistogramStat {
+    pub(super) cell: HistogramCell,
+    pub(super) unit: Unit,
+    pub(super) foreign: bool,
 }

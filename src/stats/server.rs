@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use front_proxy_layers::stats::Scope;
-use metrics::Gauge;
+use metrics::{Gauge, Histogram};
 
 use super::process::Memory;
 
@@ -52,6 +52,8 @@ pub struct ServerReading {
     pub uptime: Duration,
     /// Downstream connections on all listeners.
     pub connections: u64,
+    /// Lookups of stats by name.
+    pub stats_lookups: u64,
     /// Until the first certificate expires; zero when one has, nothing without certificates.
     pub days_until_first_cert_expiring: Option<u32>,
 }
@@ -67,6 +69,8 @@ pub struct ServerStats {
     memory_allocated: Gauge,
     memory_heap_size: Gauge,
     memory_physical_size: Gauge,
+    stats_recent_lookups: Gauge,
+    initialization_time_ms: Histogram,
 }
 
 impl ServerStats {
@@ -89,6 +93,19 @@ impl ServerStats {
         for leaf in NEVER_COUNTED {
             let _registered = scope.counter(leaf);
         }
+        for leaf in WATCHDOG {
+            for owner in ["main_thread", "workers", "server.main_thread"] {
+                let _registered = root.child(owner).counter(leaf);
+            }
+            for worker in 0..concurrency {
+                let full = format!("worker_{worker}.{leaf}");
+                let base = format!("worker.{leaf}");
+                let tag = ("envoy_worker_id", worker.to_string());
+                let _registered = root
+                    .sink()
+                    .counter(&scope.leaf_tagged(&full, &base, tag.0, tag.1));
+            }
+        }
         Self {
             live: scope.gauge("live"),
             state: scope.gauge("state"),
@@ -98,7 +115,15 @@ impl ServerStats {
             memory_allocated: scope.gauge("memory_allocated"),
             memory_heap_size: scope.gauge("memory_heap_size"),
             memory_physical_size: scope.gauge("memory_physical_size"),
+            stats_recent_lookups: scope.gauge("stats_recent_lookups"),
+            initialization_time_ms: scope.histogram_ms("initialization_time_ms"),
         }
+    }
+
+    /// Notes how long it took from the start of the process until all listeners listened.
+    pub fn initialized(&self, took: Duration) {
+        self.initialization_time_ms
+            .record((took.as_secs_f64() * 1000.0).floor());
     }
 
     /// Brings the gauges up to date.
@@ -116,6 +141,7 @@ impl ServerStats {
         self.memory_allocated.set(memory.allocated as f64);
         self.memory_heap_size.set(memory.heap_size as f64);
         self.memory_physical_size.set(memory.physical as f64);
+        self.stats_recent_lookups.set(reading.stats_lookups as f64);
     }
 }
 
@@ -130,3 +156,6 @@ const NEVER_COUNTED: [&str; 7] = [
     "static_unknown_fields",
     "wip_protos",
 ];
+
+/// No watchdog runs: a worker that hangs shows in its latencies.
+const WATCHDOG: [&str; 2] = ["watchdog_mega_miss", "watchdog_miss"];

@@ -7,12 +7,12 @@ use super::chunks::chunks;
 use super::histogram::{Bin, DEFAULT_BUCKETS, Distribution, QUANTILES};
 use super::number::{Shortest, SixDigits};
 use super::query::Buckets;
-use super::registry::{HistogramReading, Selection, Stat, StatValue};
+use super::selection::{HistogramReading, Selection, Stat, StatValue};
 
 /// Counters, gauges and texts by name, then histograms by name.
 pub fn render(selection: Selection, buckets: Buckets) -> Chunks {
     let values = chunks(selection.values.into_iter(), |page, stat| {
-        value(page, &stat)
+        value(page, &stat);
     });
     let histograms = chunks(selection.histograms.into_iter(), move |page, stat| {
         histogram(page, &stat, buckets);

@@ -1,0 +1,700 @@
+//! The admin app over a real socket and through `oneshot`: texts, codes, headers, shapes.
+
+mod admin_support;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use admin_support::{Page, engine, get, post, request, shape};
+use front_proxy::admin::{AdminHandle, AdminState, router, serve};
+use front_proxy::stats::{Query, Registry, StatValue};
+use http::{Method, StatusCode};
+
+#[tokio::test]
+async fn every_answer_has_envoys_headers() {
+    let (app, _) = engine();
+    for (path, content_type) in [
+        ("/ready", "text/plain; charset=UTF-8"),
+        ("/nope", "text/plain; charset=UTF-8"),
+        ("/quitquitquit", "text/plain; charset=UTF-8"),
+        ("/stats?filter=[", "text/plain; charset=UTF-8"),
+        ("/stats/prometheus", "text/plain; charset=UTF-8"),
+        ("/stats?format=json", "application/json"),
+        ("/server_info", "application/json"),
+        ("/clusters?format=json", "application/json"),
+        ("/stats?format=html", "text/html; charset=UTF-8"),
+        ("/", "text/html; charset=UTF-8"),
+    ] {
+        let page = get(&app, path).await;
+        assert_eq!(page.header("content-type"), content_type, "{path}");
+        assert_eq!(
+            page.header("cache-control"),
+            "no-cache, max-age=0",
+            "{path}"
+        );
+        assert_eq!(page.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(page.header("server"), "envoy", "{path}");
+        assert!(page.header("date").ends_with(" GMT"), "{path}");
+        assert!(!page.headers.contains_key("content-length"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_changes_something_is_posted() {
+    let (app, control) = engine();
+    for path in [
+        "/allocprofiler",
+        "/cpuprofiler",
+        "/drain_listeners",
+        "/healthcheck/fail",
+        "/healthcheck/ok",
+        "/heapprofiler",
+        "/logging",
+        "/quitquitquit",
+        "/reopen_logs",
+        "/reset_counters",
+        "/runtime_modify",
+        "/stats/recentlookups/clear",
+        "/stats/recentlookups/disable",
+        "/stats/recentlookups/enable",
+    ] {
+        let page = get(&app, path).await;
+        assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(
+            page.body, "Method GET not allowed, POST required.",
+            "{path}"
+        );
+        let delete = request(&app, Method::DELETE, path, &[], "").await;
+        assert_eq!(
+            delete.body, "Method DELETE not allowed, POST required.",
+            "{path}"
+        );
+    }
+    assert_eq!(control.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn pages_that_only_show_take_any_method() {
+    let (app, _) = engine();
+    for method in [Method::GET, Method::POST, Method::PUT, Method::OPTIONS] {
+        let page = request(&app, method, "/ready", &[], "").await;
+        assert_eq!(
+            (page.status, page.body.as_str()),
+            (StatusCode::OK, "LIVE\n")
+        );
+    }
+    let head = request(&app, Method::HEAD, "/ready", &[], "").await;
+    assert_eq!((head.status, head.body.as_str()), (StatusCode::OK, ""));
+}
+
+#[tokio::test]
+async fn levers_do_what_they_say() {
+    let (app, control) = engine();
+    for (path, call) in [
+        (
+            "/drain_listeners",
+            "drain graceful=false inbound=false skip=false",
+        ),
+        (
+            "/drain_listeners?graceful&inboundonly",
+            "drain graceful=true inbound=true skip=false",
+        ),
+        (
+            "/drain_listeners?skip_exit",
+            "drain graceful=false inbound=false skip=true",
+        ),
+        ("/reopen_logs", "reopen"),
+        ("/quitquitquit", "quit"),
+    ] {
+        let page = post(&app, path).await;
+        assert_eq!(
+            (page.status, page.body.as_str()),
+            (StatusCode::OK, "OK\n"),
+            "{path}"
+        );
+        assert_eq!(control.calls().last().map(String::as_str), Some(call));
+    }
+}
+
+#[tokio::test]
+async fn failing_health_checks_shows_everywhere() {
+    let (app, _) = engine();
+    assert_eq!(post(&app, "/healthcheck/fail").await.body, "OK\n");
+    let ready = get(&app, "/ready").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.body, "DRAINING\n");
+    assert!(
+        get(&app, "/server_info")
+            .await
+            .body
+            .contains("\n \"state\": \"DRAINING\",\n")
+    );
+    let stats = get(&app, "/stats?filter=server.(live|state)$").await.body;
+    assert_eq!(stats, "server.live: 0\nserver.state: 1\n");
+    assert_eq!(post(&app, "/healthcheck/ok").await.body, "OK\n");
+    assert_eq!(get(&app, "/ready").await.body, "LIVE\n");
+}
+
+#[tokio::test]
+async fn unknown_paths_get_the_help() {
+    let (app, _) = engine();
+    let help = get(&app, "/help").await.body;
+    for path in ["/nope", "/ready/", "/healthcheck", "/stats/"] {
+        let page = get(&app, path).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(page.body, format!("invalid path. {help}"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn help_lists_every_command_in_envoys_form() {
+    let (app, _) = engine();
+    let help = get(&app, "/help").await.body;
+    let mut lines = help.lines();
+    assert_eq!(lines.next(), Some("admin commands are:"));
+    let line = regex::Regex::new(r"^  (/\S*)( \(POST\))?: \S.*$|^      \w+: \S.*$").expect("valid");
+    let (mut shown, mut posted) = (Vec::new(), Vec::new());
+    for text in lines {
+        let found = line.captures(text).unwrap_or_else(|| panic!("{text}"));
+        let Some(path) = found.get(1) else { continue };
+        let list = if found.get(2).is_some() {
+            &mut posted
+        } else {
+            &mut shown
+        };
+        list.push(path.as_str());
+    }
+    let expected = [
+        "/",
+        "/certs",
+        "/clusters",
+        "/config_dump",
+        "/contention",
+        "/heap_dump",
+        "/help",
+        "/hot_restart_version",
+        "/init_dump",
+        "/listeners",
+        "/memory",
+        "/memory/tcmalloc",
+        "/peak_heap_dump",
+        "/ready",
+        "/runtime",
+        "/server_info",
+        "/stats",
+        "/stats/prometheus",
+        "/stats/recentlookups",
+    ];
+    assert_eq!(shown, expected);
+    assert_eq!(posted.len(), 14);
+    for path in shown {
+        assert_ne!(
+            get(&app, path).await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_home_page_links_below_its_mount() {
+    let (app, _) = engine();
+    let home = get(&app, "/").await.body;
+    assert!(home.contains("<title>Envoy Admin</title>"));
+    assert!(home.contains("<base href=\"/\">"));
+    for name in ["server_info", "stats", "clusters", "listeners"] {
+        assert!(home.contains(name));
+    }
+    let mounted = axum::Router::new().nest("/proxy", app);
+    assert_eq!(get(&mounted, "/proxy/ready").await.body, "LIVE\n");
+    assert!(
+        get(&mounted, "/proxy")
+            .await
+            .body
+            .contains("<base href=\"/proxy/\">")
+    );
+    assert_eq!(
+        get(&mounted, "/proxy/nope").await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn clusters_as_text() {
+    let (app, _) = engine();
+    let expected = "\
+service1::observability_name::service1
+service1::default_priority::max_connections::1024
+service1::default_priority::max_pending_requests::1024
+service1::default_priority::max_requests::1024
+service1::default_priority::max_retries::3
+service1::high_priority::max_connections::1024
+service1::high_priority::max_pending_requests::1024
+service1::high_priority::max_requests::1024
+service1::high_priority::max_retries::3
+service1::added_via_api::false
+service1::127.0.0.1:8080::cx_active::1
+service1::127.0.0.1:8080::cx_connect_fail::0
+service1::127.0.0.1:8080::cx_total::2
+service1::127.0.0.1:8080::rq_active::0
+service1::127.0.0.1:8080::rq_error::1
+service1::127.0.0.1:8080::rq_pending_active::0
+service1::127.0.0.1:8080::rq_success::3
+service1::127.0.0.1:8080::rq_timeout::0
+service1::127.0.0.1:8080::rq_total::4
+service1::127.0.0.1:8080::hostname::127.0.0.1
+service1::127.0.0.1:8080::health_flags::healthy
+service1::127.0.0.1:8080::weight::1
+service1::127.0.0.1:8080::region::
+service1::127.0.0.1:8080::zone::
+service1::127.0.0.1:8080::sub_zone::
+service1::127.0.0.1:8080::canary::false
+service1::127.0.0.1:8080::priority::0
+service1::127.0.0.1:8080::success_rate::-1
+service1::127.0.0.1:8080::local_origin_success_rate::-1
+";
+    assert_eq!(
+        get(&app, "/clusters?filter=^service1$").await.body,
+        expected
+    );
+    let second = get(&app, "/clusters?filter=service2").await.body;
+    assert!(second.contains("\nservice2::outlier::success_rate_average::-1\n"));
+    assert!(second.contains("\nservice2::[::1]:81::region::r\n"));
+    let flags = "\nservice2::[::1]:81::health_flags::/failed_active_hc/failed_outlier_check\n";
+    assert!(second.contains(flags));
+    let bad = get(&app, "/clusters?filter=[").await;
+    assert_eq!(
+        (bad.status, bad.body.as_str()),
+        (StatusCode::BAD_REQUEST, "Invalid re2 regex")
+    );
+}
+
+#[tokio::test]
+async fn clusters_as_json_leave_defaults_out() {
+    let (app, _) = engine();
+    let page = get(&app, "/clusters?format=json").await.json();
+    let expected = [
+        ".cluster_statuses: array",
+        ".cluster_statuses[].circuit_breakers.thresholds: array",
+        ".cluster_statuses[].circuit_breakers.thresholds[].max_connections: number",
+        ".cluster_statuses[].circuit_breakers.thresholds[].max_pending_requests: number",
+        ".cluster_statuses[].circuit_breakers.thresholds[].max_requests: number",
+        ".cluster_statuses[].circuit_breakers.thresholds[].max_retries: number",
+        ".cluster_statuses[].circuit_breakers.thresholds[].priority: string",
+        ".cluster_statuses[].circuit_breakers.thresholds[]: object",
+        ".cluster_statuses[].circuit_breakers: object",
+        ".cluster_statuses[].host_statuses: array",
+        ".cluster_statuses[].host_statuses[].address.socket_address.address: string",
+        ".cluster_statuses[].host_statuses[].address.socket_address.port_value: number",
+        ".cluster_statuses[].host_statuses[].address.socket_address: object",
+        ".cluster_statuses[].host_statuses[].address: object",
+        ".cluster_statuses[].host_statuses[].health_status.eds_health_status: string",
+        ".cluster_statuses[].host_statuses[].health_status.failed_active_health_check: bool",
+        ".cluster_statuses[].host_statuses[].health_status.failed_outlier_check: bool",
+        ".cluster_statuses[].host_statuses[].health_status: object",
+        ".cluster_statuses[].host_statuses[].hostname: string",
+        ".cluster_statuses[].host_statuses[].locality.region: string",
+        ".cluster_statuses[].host_statuses[].locality: object",
+        ".cluster_statuses[].host_statuses[].stats: array",
+        ".cluster_statuses[].host_statuses[].stats[].name: string",
+        ".cluster_statuses[].host_statuses[].stats[].type: string",
+        ".cluster_statuses[].host_statuses[].stats[].value: string",
+        ".cluster_statuses[].host_statuses[].stats[]: object",
+        ".cluster_statuses[].host_statuses[].weight: number",
+        ".cluster_statuses[].host_statuses[]: object",
+        ".cluster_statuses[].name: string",
+        ".cluster_statuses[].observability_name: string",
+        ".cluster_statuses[]: object",
+        ": object",
+    ];
+    assert_eq!(shape(&page), expected);
+    let first = &page["cluster_statuses"][0]["host_statuses"][0]["stats"];
+    assert_eq!(first[0], serde_json::json!({ "name": "cx_connect_fail" }));
+    let gauge = serde_json::json!({ "type": "GAUGE", "value": "1", "name": "cx_active" });
+    assert_eq!(first[6], gauge);
+}
+
+#[tokio::test]
+async fn listeners_as_text_and_json() {
+    let (app, _) = engine();
+    let text = get(&app, "/listeners").await.body;
+    assert_eq!(text, "main::127.0.0.1:10000\nsecond::[::1]:10001\n");
+    let json = get(&app, "/listeners?format=json").await.json();
+    let second = serde_json::json!({
+        "name": "second",
+        "local_address": { "socket_address": { "address": "::1", "port_value": 10001 } },
+    });
+    assert_eq!(json["listener_statuses"][1], second);
+    let nothing = router(AdminState::new(Registry::new(1)));
+    assert_eq!(get(&nothing, "/listeners?format=json").await.body, "{}\n");
+}
+
+#[tokio::test]
+async fn server_info_has_envoys_keys() {
+    let (app, _) = engine();
+    let page = get(&app, "/server_info").await;
+    let version = regex::Regex::new(
+        "\n \"version\": \"[0-9a-f]{40}/\\d+\\.\\d+\\.\\d+(-dev)?/\\w+/\\w+/\\w+\",\n",
+    );
+    assert!(
+        version.expect("valid").is_match(&page.body),
+        "{}",
+        page.body
+    );
+    let json = page.json();
+    let keys = json.as_object().map(|json| json.keys().collect::<Vec<_>>());
+    let expected = [
+        "version",
+        "state",
+        "uptime_current_epoch",
+        "uptime_all_epochs",
+        "hot_restart_version",
+        "command_line_options",
+        "node",
+        "hot_restart_initializing",
+    ];
+    assert!(keys.is_some_and(|keys| keys == expected));
+    assert_eq!(json["uptime_current_epoch"], "61s");
+    let node = json["node"]
+        .as_object()
+        .map(|node| node.keys().collect::<Vec<_>>());
+    let expected = [
+        "id",
+        "cluster",
+        "user_agent_name",
+        "user_agent_build_version",
+        "client_features",
+        "listening_addresses",
+        "dynamic_parameters",
+    ];
+    assert!(node.is_some_and(|keys| keys == expected));
+    assert_eq!(json["node"]["id"], "n");
+    assert_eq!(json["command_line_options"]["concurrency"], 2);
+    assert_eq!(json["command_line_options"]["drain_strategy"], "Gradual");
+    assert_eq!(
+        json["command_line_options"]
+            .as_object()
+            .map(serde_json::Map::len),
+        Some(39)
+    );
+    assert!(
+        page.body.contains("\n  \"mode\": \"Serve\""),
+        "one blank per level"
+    );
+}
+
+#[tokio::test]
+async fn certificates_are_described() {
+    let (app, _) = engine();
+    let page = get(&app, "/certs").await.json();
+    let certificate = &page["certificates"][0]["cert_chain"][0];
+    assert_eq!(certificate["path"], "<inline>");
+    assert_eq!(certificate["serial_number"], "2a1b");
+    assert_eq!(certificate["valid_from"], "2020-01-01T00:00:00Z");
+    assert_eq!(certificate["expiration_time"], "2120-01-01T00:00:00Z");
+    let names = serde_json::json!([{ "dns": "front.example" }, { "ip_address": "127.0.0.1" }]);
+    assert_eq!(certificate["subject_alt_names"], names);
+    let days = certificate["days_until_expiration"]
+        .as_str()
+        .and_then(|days| days.parse().ok());
+    assert!(days.is_some_and(|days: u32| (20_000..40_000).contains(&days)));
+    let stat = get(&app, "/stats?filter=days_until").await.body;
+    let stat = stat.trim_start_matches("server.days_until_first_cert_expiring: ");
+    assert_eq!(stat.trim_end().parse().ok(), days);
+}
+
+#[tokio::test]
+async fn the_configuration_is_dumped_without_secrets() {
+    let (app, _) = engine();
+    let page = get(&app, "/config_dump").await;
+    assert!(!page.body.contains("hush") && page.body.contains("[redacted]"));
+    let kinds = page.json()["configs"].as_array().map(|configs| {
+        let kinds = configs.iter().filter_map(|config| config["@type"].as_str());
+        kinds
+            .map(|kind| {
+                kind.rsplit_once('.')
+                    .map_or(kind, |(_, kind)| kind)
+                    .to_owned()
+            })
+            .collect()
+    });
+    let expected: Vec<String> = [
+        "BootstrapConfigDump",
+        "ClustersConfigDump",
+        "ListenersConfigDump",
+        "ScopedRoutesConfigDump",
+        "RoutesConfigDump",
+        "SecretsConfigDump",
+    ]
+    .map(str::to_owned)
+    .into();
+    assert_eq!(kinds, Some(expected));
+    let one = get(
+        &app,
+        "/config_dump?resource=static_clusters&mask=cluster.name",
+    )
+    .await
+    .json();
+    let first = serde_json::json!({
+        "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster",
+        "cluster": {
+            "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            "name": "service1",
+        },
+    });
+    assert_eq!(one["configs"][0], first);
+    let none = get(&app, "/config_dump?resource=x").await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    assert_eq!(none.body, "x not found in config dump");
+    let single = get(&app, "/config_dump?resource=bootstrap").await;
+    assert_eq!(single.status, StatusCode::BAD_REQUEST);
+    assert!(
+        single
+            .body
+            .starts_with("bootstrap is not a repeated field.")
+    );
+}
+
+#[tokio::test]
+async fn runtime_is_shown_by_layer_and_overridden_by_form_or_query() {
+    let (app, control) = engine();
+    let page = get(&app, "/runtime").await.json();
+    assert_eq!(page["layers"], serde_json::json!(["base", "admin"]));
+    let entry = serde_json::json!({ "layer_values": ["5000", ""], "final_value": "5000" });
+    assert_eq!(page["entries"]["limit"], entry);
+    let usage = post(&app, "/runtime_modify").await;
+    assert_eq!(usage.status, StatusCode::BAD_REQUEST);
+    assert!(usage.body.starts_with("usage: /runtime_modify?key1=value1"));
+    let page = request(&app, Method::POST, "/runtime_modify?a=1", &[], "b=%20").await;
+    assert_eq!(page.body, "OK\n");
+    assert_eq!(control.calls(), ["runtime a=1 b= "]);
+    let none = router(AdminState::new(Registry::new(1)));
+    let refused = post(&none, "/runtime_modify?a=1").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.body, "No admin layer specified");
+}
+
+#[tokio::test]
+async fn log_levels_change_one_by_one_or_all_together() {
+    let (app, _) = engine();
+    let all = |level| format!("active loggers:\n  admin: {level}\n  http: {level}\n\n");
+    assert_eq!(post(&app, "/logging").await.body, all("info"));
+    assert_eq!(post(&app, "/logging?level=debug").await.body, all("debug"));
+    let one = "active loggers:\n  admin: debug\n  http: trace\n\n";
+    assert_eq!(post(&app, "/logging?http=trace").await.body, one);
+    assert_eq!(
+        post(&app, "/logging?paths=http:debug&level=").await.body,
+        all("debug")
+    );
+    for (query, why) in [
+        ("level=loud", "unknown logger level"),
+        ("paths=http:off,nope:trace", "unknown logger name"),
+        ("nope=trace", "unknown logger name"),
+        ("a=b&c=d", "invalid number of parameters"),
+    ] {
+        let page = post(&app, &format!("/logging?{query}")).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(
+            page.body
+                .starts_with(&format!("error: {why}\n\nusage: /logging")),
+            "{query}"
+        );
+        assert!(
+            page.body.ends_with(&all("debug")),
+            "a mistake changes nothing: {query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_this_build_lacks_is_said() {
+    let (app, _) = engine();
+    let page = get(&app, "/contention").await;
+    assert!(
+        page.body
+            .starts_with("Mutex contention tracing is not enabled.")
+    );
+    assert_eq!(
+        get(&app, "/heap_dump").await.status,
+        StatusCode::NOT_IMPLEMENTED
+    );
+    assert_eq!(post(&app, "/cpuprofiler").await.body, "?enable=<y|n>\n");
+    let profiler = post(&app, "/cpuprofiler?enable=y").await;
+    assert_eq!(profiler.status, StatusCode::NOT_IMPLEMENTED);
+    let bare = router(AdminState::new(Registry::new(1)));
+    assert_eq!(
+        post(&bare, "/quitquitquit").await.status,
+        StatusCode::NOT_IMPLEMENTED
+    );
+    assert_eq!(get(&bare, "/hot_restart_version").await.body, "disabled\n");
+    assert_eq!(get(&bare, "/init_dump").await.body, "{}\n");
+}
+
+#[tokio::test]
+async fn memory_is_that_of_this_process() {
+    let (app, _) = engine();
+    let page = get(&app, "/memory").await.json();
+    let expected = [
+        ".allocated: string",
+        ".heap_size: string",
+        ".pageheap_free: string",
+        ".pageheap_unmapped: string",
+        ".total_physical_bytes: string",
+        ".total_thread_cache: string",
+        ": object",
+    ];
+    assert_eq!(shape(&page), expected);
+    if cfg!(target_os = "linux") {
+        let physical = page["total_physical_bytes"]
+            .as_str()
+            .and_then(|bytes| bytes.parse().ok());
+        assert!(physical.is_some_and(|bytes: u64| bytes > 1 << 20));
+    }
+}
+
+#[tokio::test]
+async fn another_sites_page_can_not_pull_a_lever() {
+    let (app, control) = engine();
+    let host = ("host", "127.0.0.1:9901");
+    for headers in [
+        [host, ("origin", "http://evil.example")],
+        [host, ("sec-fetch-site", "cross-site")],
+        [("host", "evil.example"), ("origin", "http://evil.example")],
+    ] {
+        let page = request(&app, Method::POST, "/quitquitquit", &headers, "").await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{headers:?}");
+    }
+    assert_eq!(control.calls(), Vec::<String>::new());
+    let own = [
+        host,
+        ("origin", "http://127.0.0.1:9901"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    assert_eq!(
+        request(&app, Method::POST, "/quitquitquit", &own, "")
+            .await
+            .body,
+        "OK\n"
+    );
+}
+
+#[tokio::test]
+async fn recent_lookups_are_noted_when_asked_for() {
+    let (app, _) = engine();
+    let off = get(&app, "/stats/recentlookups").await.body;
+    assert!(off.starts_with("Lookup tracking is not enabled. Use /stats/recentlookups/enable"));
+    let registry = Registry::new(1);
+    let app = router(AdminState::new(registry.clone()));
+    post(&app, "/stats/recentlookups/enable").await;
+    let scope = registry.scope();
+    for name in ["b", "a", "b"] {
+        let _handle = scope.counter(name);
+    }
+    let page = get(&app, "/stats/recentlookups").await.body;
+    assert_eq!(
+        page,
+        "   Count Lookup\n       1 a\n       2 b\n\ntotal: 3\n"
+    );
+    post(&app, "/stats/recentlookups/clear").await;
+    post(&app, "/stats/recentlookups/disable").await;
+    assert!(
+        get(&app, "/stats/recentlookups")
+            .await
+            .body
+            .ends_with("\n\ntotal: 0\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_the_wire() {
+    let registry = Registry::new(1);
+    let app = router(AdminState::new(registry.clone()));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let handle = AdminHandle::new();
+    let (scope, stop) = (registry.scope(), handle.clone());
+    let server = tokio::spawn(async move { serve(listener, app, stop, &scope).await });
+    let talk = move |bytes: &'static str| {
+        tokio::task::spawn_blocking(move || {
+            let mut client = TcpStream::connect(address).expect("a connection");
+            client.write_all(bytes.as_bytes()).expect("written");
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).expect("closed");
+            answer
+        })
+    };
+    let chunked = talk("GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let chunked = chunked.await.expect("an answer");
+    assert!(chunked.starts_with("HTTP/1.1 200 OK\r\n"), "{chunked}");
+    assert!(
+        chunked.contains("\r\ntransfer-encoding: chunked\r\n"),
+        "{chunked}"
+    );
+    assert!(chunked.contains("\r\nconnection: close\r\n"), "{chunked}");
+    assert!(
+        chunked.ends_with("\r\n\r\n5\r\nLIVE\n\r\n0\r\n\r\n"),
+        "{chunked}"
+    );
+
+    let head = talk("HEAD /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let head = head.expect("an answer");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(!head.contains("content-length"), "{head}");
+    assert!(head.ends_with("\r\n\r\n"), "{head}");
+
+    let nameless = talk("GET /ready HTTP/1.1\r\n\r\n")
+        .await
+        .expect("an answer");
+    assert!(
+        nameless.starts_with("HTTP/1.1 400 Bad Request\r\n"),
+        "{nameless}"
+    );
+    assert!(nameless.contains("\r\ncontent-length: 0\r\n"), "{nameless}");
+    assert!(nameless.contains("\r\nconnection: close\r\n"), "{nameless}");
+
+    let old = talk("GET /ready HTTP/1.0\r\nhost: x\r\n\r\n")
+        .await
+        .expect("an answer");
+    assert!(
+        old.starts_with("HTTP/1.1 426 Upgrade Required\r\n"),
+        "{old}"
+    );
+    assert!(old.ends_with("\r\n\r\nUpgrade Required"), "{old}");
+
+    let page = talk(
+        "GET /stats?filter=http.admin.downstream_(rq_total|rq_.xx|rq_active|cx_total)$ \
+         HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    );
+    let page = page.await.expect("an answer");
+    for line in [
+        // Four before this one; this one is under way.
+        "http.admin.downstream_cx_total: 5",
+        "http.admin.downstream_rq_2xx: 2",
+        "http.admin.downstream_rq_4xx: 2",
+        "http.admin.downstream_rq_active: 1",
+        "http.admin.downstream_rq_total: 5",
+        "listener.admin.http.admin.downstream_rq_4xx: 2",
+    ] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line} in {page}");
+    }
+
+    handle.shutdown();
+    assert!(server.await.expect("no panic").is_ok());
+    let active = Query::parse(Some("filter=^http.admin.downstream_cx_active$")).expect("valid");
+    for _ in 0..200 {
+        if registry.select(&active).values()[0].value() == StatValue::Gauge(0) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("connections that ended are still counted");
+}
+
+impl Page {
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
