@@ -159,7 +159,7 @@ impl Server {
                     .config(Arc::new(ConfigSource::new(&bootstrap, SystemTime::now())))
                     .control(Arc::new(control));
                 let handle = AdminHandle::new();
-                let serving = admin::serve(socket, admin::router(state), handle.clone());
+                let serving = admin::serve(socket, admin::router(state), handle.clone(), &scope);
                 tokio::spawn(async move {
                     if let Err(error) = serving.await {
                         tracing::error!(%error, "the admin app has ended");
