@@ -5,5 +5,8 @@ mod headers;
 mod uri_path;
 pub mod worker;
 pub mod stats;
+pub mod response_flags;
+pub mod format;
+pub mod header_edit;
 pub mod sanitize;
 pub mod route;
