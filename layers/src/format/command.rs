@@ -268,9 +268,7 @@ fn write_header(
     let start = out.len();
     let written = match header {
         HeaderRef::Name(name) => map_of(context, side).is_some_and(|map| {
-            if headers::is_single_line(name)
-                && let Some(joined) = headers::joined(map, name)
-            {
+            if let Some(joined) = headers::joined_if_single(map, name) {
                 out.extend_from_slice(&joined);
                 return true;
             }

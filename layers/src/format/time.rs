@@ -1,7 +1,10 @@
 //! Points in time as text: the `strftime` specifiers that Envoy knows, in UTC.
 
-use std::io::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+mod calendar;
+
+use std::time::SystemTime;
+
+use calendar::Moment;
 
 /// A format of a point in time, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,43 +244,26 @@ fn plain_specifier_into(bytes: &[u8], pieces: &mut Vec<Piece>) -> usize {
     flags + 1
 }
 
-/// A point in time, taken apart.
-struct Moment {
-    epoch_seconds: i64,
-    nanos: u32,
-    /// Of the proleptic Gregorian calendar.
-    year: i64,
-    month: i64,
-    day: i64,
-    /// From 0.
-    day_of_year: i64,
-    /// From Sunday.
-    weekday: i64,
-    second_of_day: i64,
+/// Digits, padded to a width. Nothing here is before 1970, so there are no signs.
+fn push_number(number: u64, pad: Pad, width: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    while rest > 0 || at == digits.len() {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let missing = width.saturating_sub(digits.len() - at);
+    match pad {
+        Pad::Zero => out.extend(std::iter::repeat_n(b'0', missing)),
+        Pad::Space => out.extend(std::iter::repeat_n(b' ', missing)),
+        Pad::None => {}
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 impl Moment {
-    fn of(time: SystemTime) -> Self {
-        let (epoch_seconds, nanos) = match time.duration_since(UNIX_EPOCH) {
-            Ok(since) => (since.as_secs() as i64, since.subsec_nanos()),
-            // Before 1970: a clock that was never set.
-            Err(_) => (0, 0),
-        };
-        let days = epoch_seconds.div_euclid(86_400);
-        let (year, month, day) = civil(days);
-        Self {
-            epoch_seconds,
-            nanos,
-            year,
-            month,
-            day,
-            day_of_year: days - days_of(year),
-            weekday: (days + 4).rem_euclid(7), // 1970-01-01 was a Thursday
-            second_of_day: epoch_seconds.rem_euclid(86_400),
-        }
-    }
-
-    // Writing to a vector can't fail, so results of `write!` are dropped.
     fn write(&self, piece: &Piece, out: &mut Vec<u8>) {
         match piece {
             Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
@@ -290,24 +276,21 @@ impl Moment {
                 }
             }
             Piece::Number(number, pad, width) => {
-                let number = self.number(*number);
-                let _ = match pad {
-                    Pad::Zero => write!(out, "{number:0width$}"),
-                    Pad::Space => write!(out, "{number:width$}"),
-                    Pad::None => write!(out, "{number}"),
-                };
+                push_number(self.number(*number).unsigned_abs(), *pad, *width, out);
             }
             Piece::Fraction(0) => {}
             Piece::Fraction(digits) => {
                 let shown = self.nanos / 10_u32.pow(9 - *digits as u32);
-                let _ = write!(out, "{shown:0digits$}");
+                push_number(shown.into(), Pad::Zero, *digits, out);
             }
             Piece::Trimmed { seconds } => {
                 if *seconds {
-                    let _ = write!(out, "{:02}", self.second_of_day % 60);
+                    let second = self.second_of_day % 60;
+                    push_number(second.unsigned_abs(), Pad::Zero, 2, out);
                 }
                 if self.nanos != 0 {
-                    let _ = write!(out, "{}{:09}", if *seconds { "." } else { "" }, self.nanos);
+                    out.extend_from_slice(if *seconds { b"." } else { b"" });
+                    push_number(self.nanos.into(), Pad::Zero, 9, out);
                     let zeros = out.iter().rev().take_while(|digit| **digit == b'0').count();
                     out.truncate(out.len() - zeros);
                 } else if !*seconds {
@@ -315,7 +298,7 @@ impl Moment {
                 }
             }
             Piece::EpochSeconds => {
-                let _ = write!(out, "{}", self.epoch_seconds);
+                push_number(self.epoch_seconds.unsigned_abs(), Pad::None, 1, out);
             }
             Piece::Offset(colons) => {
                 let text: &[u8] = match colons {
@@ -363,41 +346,6 @@ impl Moment {
             Number::ShortIsoYear => self.iso_week().0 % 100,
         }
     }
-
-    /// The year and week of ISO 8601: those of the week's Thursday.
-    fn iso_week(&self) -> (i64, i64) {
-        let thursday = self.day_of_year - (self.weekday + 6) % 7 + 3;
-        let days_in = |year| days_of(year + 1) - days_of(year);
-        if thursday < 0 {
-            (self.year - 1, (thursday + days_in(self.year - 1)) / 7 + 1)
-        } else if thursday >= days_in(self.year) {
-            (self.year + 1, 1)
-        } else {
-            (self.year, thursday / 7 + 1)
-        }
-    }
-}
-
-/// Days from 1970-01-01 to the first of January of a year.
-fn days_of(year: i64) -> i64 {
-    let before = year - 1;
-    before * 365 + before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400) - 719_162
-}
-
-/// Year, month and day of a day counted from 1970-01-01. Years are counted from March here, so
-/// that the leap day is their last.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468; // from 0000-03-01
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

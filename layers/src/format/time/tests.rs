@@ -1,6 +1,6 @@
 //! What real Envoy 1.40 printed, and a walk through the calendar.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
