@@ -11,6 +11,17 @@ pub(crate) fn is_single_line(name: &HeaderName) -> bool {
     SINGLE_LINE.binary_search(&name.as_str()).is_ok()
 }
 
+/// All of a header that Envoy keeps as one and that came in several lines, joined; `None` for any
+/// other header, whose lines are as they should be. Cheap where nothing repeats.
+pub(crate) fn joined_if_single(map: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let repeats = map.get_all(name).iter().nth(1).is_some();
+    if repeats && is_single_line(name) {
+        joined(map, name)
+    } else {
+        None
+    }
+}
+
 /// The lines of a header joined by commas; `None` where there are fewer than two.
 pub(crate) fn joined(map: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let mut lines = map.get_all(name).iter();

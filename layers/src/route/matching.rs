@@ -145,9 +145,7 @@ impl HeaderMatch {
 
     fn matches_header(&self, name: &HeaderName, map: &HeaderMap) -> bool {
         self.decide(map.contains_key(name), |rule| {
-            if headers::is_single_line(name)
-                && let Some(joined) = headers::joined(map, name)
-            {
+            if let Some(joined) = headers::joined_if_single(map, name) {
                 return rule.matches_value(&joined);
             }
             map.get_all(name)
@@ -250,10 +248,20 @@ impl PathMatch {
     /// Whether the request's path matches. Without a path (CONNECT to an authority) only
     /// [`PathMatch::Connect`] does.
     pub fn matches(&self, request: &RequestView<'_>, case_sensitive: bool) -> bool {
+        self.matches_path(request, request.path(), case_sensitive)
+    }
+
+    /// As [`matches`](Self::matches), with the path already taken from the request.
+    fn matches_path(
+        &self,
+        request: &RequestView<'_>,
+        path: Option<&str>,
+        case_sensitive: bool,
+    ) -> bool {
         if let Self::Connect = self {
             return *request.method == http::Method::CONNECT;
         }
-        let Some(path) = request.path() else {
+        let Some(path) = path else {
             return false;
         };
         match self {
@@ -324,10 +332,16 @@ impl RouteMatch {
         }
     }
 
-    /// Whether the request is as asked in every part. The path goes first: it is what tells most
-    /// routes apart.
+    /// Whether the request is as asked in every part.
     pub fn matches(&self, request: &RequestView<'_>) -> bool {
-        self.path.matches(request, self.case_sensitive)
+        self.matches_path(request, request.path())
+    }
+
+    /// As [`matches`](Self::matches), with the path already taken from the request. It goes first:
+    /// it is what tells most routes apart.
+    #[inline]
+    pub(super) fn matches_path(&self, request: &RequestView<'_>, path: Option<&str>) -> bool {
+        self.path.matches_path(request, path, self.case_sensitive)
             && self.fraction.is_none_or(|part| part.takes(request.random))
             && (!self.grpc || is_grpc(request.headers))
             && self.headers.iter().all(|header| header.matches(request))

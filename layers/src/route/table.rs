@@ -66,10 +66,11 @@ impl<A> RouteTable<A> {
                 virtual_host: &host.name,
             });
         }
+        let path = request.path();
         let (matching, action) = host
             .routes
             .iter()
-            .find(|(matching, _)| matching.matches(request))?;
+            .find(|(matching, _)| matching.matches_path(request, path))?;
         Some(Found::Route {
             virtual_host: &host.name,
             matching,

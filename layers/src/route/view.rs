@@ -39,13 +39,17 @@ pub struct RequestView<'r> {
 
 impl<'r> RequestView<'r> {
     /// Reads a request's head. The authority is the URI's, else the `host` header's; the scheme is
-    /// the URI's, else `x-forwarded-proto`, else `http`.
+    /// the URI's, else `x-forwarded-proto` where that is one of HTTP's, else `http`. A server that
+    /// knows better sets the fields.
     pub fn of(parts: &'r Parts, random: u64) -> Self {
         let forwarded = parts
             .headers
             .get(FORWARDED_PROTO)
             .and_then(|value| value.to_str().ok());
-        let scheme = parts.uri.scheme_str().or(forwarded).unwrap_or("http");
+        let scheme = parts.uri.scheme_str().unwrap_or(match forwarded {
+            Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
+            _ => "http",
+        });
         Self {
             method: &parts.method,
             path_and_query: parts.uri.path_and_query().map(PathAndQuery::as_str),
@@ -95,4 +99,45 @@ pub(super) fn path_of(path_and_query: &str) -> &str {
         .position(|b| matches!(b, b'?' | b'#'))
         .unwrap_or(path_and_query.len());
     &path_and_query[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_one_of_http() {
+        for (target, proto, scheme, forwarded) in [
+            ("/", None, "http", "http"),
+            ("/", Some("https"), "https", "https"),
+            ("/", Some("HTTPS"), "https", "HTTPS"),
+            ("/", Some("gopher"), "http", "gopher"),
+            ("https://h/", None, "https", "https"),
+            ("http://h/", Some("https"), "http", "https"),
+        ] {
+            let mut request = Request::get(target);
+            if let Some(proto) = proto {
+                request = request.header("x-forwarded-proto", proto);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let view = RequestView::of(&parts, 0);
+            assert_eq!((view.scheme, view.forwarded_proto), (scheme, forwarded));
+        }
+    }
+
+    #[test]
+    fn path_and_query_part_at_the_first_question_mark() {
+        for (target, path, query) in [
+            ("/a?b?c", "/a", Some("b?c")),
+            ("/a", "/a", None),
+            ("/a?", "/a", Some("")),
+        ] {
+            let (parts, ()) = Request::get(target).body(()).unwrap().into_parts();
+            let view = RequestView::of(&parts, 0);
+            assert_eq!((view.path(), view.query()), (Some(path), query));
+        }
+        assert_eq!(path_of("/a#b?c"), "/a");
+    }
 }

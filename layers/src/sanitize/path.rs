@@ -71,18 +71,25 @@ impl PathNormalizer {
     }
 
     /// Whether nothing in the path concerns these options. May err towards `false`.
+    #[inline]
     fn is_clean(&self, path: &str) -> bool {
-        let escaped = self.escaped_slashes != EscapedSlashes::KeepUnchanged;
-        let mut last = 0;
+        let mut concerns = 0;
+        if self.normalize {
+            concerns |= DOT | PERCENT | ODD;
+        }
+        if self.merge_slashes {
+            concerns |= SLASH;
+        }
+        if self.escaped_slashes != EscapedSlashes::KeepUnchanged {
+            concerns |= PERCENT;
+        }
+        // Dots and slashes matter only after a slash.
+        let mut always = PERCENT | ODD;
         path.bytes().all(|byte| {
-            let after_slash = last == b'/';
-            last = byte;
-            match byte {
-                b'/' => !(after_slash && self.merge_slashes),
-                b'.' => !(after_slash && self.normalize),
-                b'%' => !(self.normalize || escaped),
-                _ => !(self.normalize && (byte == b'\\' || must_be_escaped(byte))),
-            }
+            let class = CLASSES[usize::from(byte)];
+            let is_fine = class & concerns & always == 0;
+            always = if class == SLASH { !0 } else { PERCENT | ODD };
+            is_fine
         })
     }
 
@@ -276,13 +283,37 @@ fn guard_percent(out: &mut Vec<u8>, bare_percent: &mut Option<usize>, next: Opti
     }
 }
 
+const SLASH: u8 = 1;
+const DOT: u8 = 2;
+const PERCENT: u8 = 4;
+/// A backslash, or what has to be escaped.
+const ODD: u8 = 8;
+
+/// What a byte of a path may be to [`PathNormalizer::is_clean`].
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        classes[byte] = match byte as u8 {
+            b'/' => SLASH,
+            b'.' => DOT,
+            b'%' => PERCENT,
+            b'\\' => ODD,
+            odd if must_be_escaped(odd) => ODD,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
+
 /// RFC 3986 section 2.3.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// What browsers escape in a path.
-fn must_be_escaped(byte: u8) -> bool {
+const fn must_be_escaped(byte: u8) -> bool {
     !byte.is_ascii_graphic()
         || matches!(byte, b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}')
 }
