@@ -42,80 +42,100 @@ pub use self::schema::{MessageFields, supported_fields};
 
 /// Reads a file.
 pub fn load_file(path: impl AsRef<Path>) -> Result<Bootstrap, Diagnostics> {
-    load(Some(path.as_ref()), None)
+    Loader::new().file(path)?.load()
 }
 
 /// Reads a text; `name` stands for it in messages.
 pub fn load_str(name: &str, text: &str) -> Result<Bootstrap, Diagnostics> {
-    load_texts(&[(name, text)])
+    Loader::new().text(name, text).load()
 }
 
-/// Reads a file (`-c`), a text (`--config-yaml`), or the text merged over the file.
-pub fn load(path: Option<&Path>, text: Option<&str>) -> Result<Bootstrap, Diagnostics> {
-    let file = path.map(read).transpose()?;
-    let mut texts = Vec::new();
-    if let Some((name, text)) = &file {
-        texts.push((name.as_str(), text.as_str()));
-    }
-    if let Some(text) = text {
-        texts.push(("--config-yaml", text));
-    }
-    load_texts(&texts)
+/// Reads a configuration from one or several texts, each merged over those before it.
+///
+/// The rules of merging are those of protocol buffers, as for Envoy's `--config-yaml`: single
+/// values are replaced, lists joined, messages merged.
+#[derive(Clone, Debug, Default)]
+pub struct Loader {
+    texts: Vec<(String, String)>,
+    allow_unknown_fields: bool,
 }
 
-fn read(path: &Path) -> Result<(String, String), Diagnostics> {
-    let name = path.display().to_string();
-    let fail = |why: String| {
-        let message = format!("can't read the configuration '{name}': {why}");
-        Diagnostics::new(vec![Diagnostic::without_place(message)])
-    };
-    let bytes = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok((name, text)),
-        Err(_) => Err(fail("it is not UTF-8 text".to_owned())),
+impl Loader {
+    /// A loader without any text.
+    pub fn new() -> Self {
+        Self::default()
     }
-}
 
-/// Reads texts, each merged over those before it.
-fn load_texts(texts: &[(&str, &str)]) -> Result<Bootstrap, Diagnostics> {
-    let mut errors = Vec::new();
-    let mut root: Option<Node> = None;
-    let mut fatal = false;
-    for (name, text) in texts {
-        let source = Source::new(name, text);
-        match yaml::parse(&source, &mut errors) {
-            Ok(Some(node)) => match &mut root {
-                Some(root) => merge::merge(root, node),
-                None => root = Some(node),
-            },
-            Ok(None) => {
-                fatal = true;
-                errors.push(
-                    Diagnostic::new(&source.start(), "the configuration is empty")
-                        .help("`{}` is the smallest valid one"),
-                );
-            }
-            Err(error) => {
-                fatal = true;
-                errors.push(error);
-            }
+    /// Adds the text of a file.
+    pub fn file(self, path: impl AsRef<Path>) -> Result<Self, Diagnostics> {
+        let name = path.as_ref().display().to_string();
+        let fail = |why: String| {
+            let message = format!("can't read the configuration '{name}': {why}");
+            Diagnostics::new(vec![Diagnostic::without_place(message)])
+        };
+        let bytes = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(self.text(&name, &text)),
+            Err(_) => Err(fail("it is not UTF-8 text".to_owned())),
         }
     }
-    let cx = Context::new(errors);
-    let mut bootstrap = Bootstrap::default();
-    match root {
-        // What is left of a text that can't be read would only give misleading errors.
-        _ if fatal => {}
-        Some(root) => bootstrap = decode::bootstrap(&cx, &root),
-        None => cx.report(
-            Diagnostic::without_place("there is no configuration")
-                .help("give a file with `-c FILE` or a text with `--config-yaml`"),
-        ),
+
+    /// Adds a text; `name` stands for it in messages.
+    #[must_use]
+    pub fn text(mut self, name: &str, text: &str) -> Self {
+        self.texts.push((name.to_owned(), text.to_owned()));
+        self
     }
-    let errors = cx.into_errors();
-    if errors.is_empty() {
-        Ok(bootstrap)
-    } else {
-        Err(Diagnostics::new(errors))
+
+    /// Leaves fields out that Envoy doesn't know either, as `--allow-unknown-static-fields` does.
+    /// Fields that Envoy knows and this reader doesn't are still refused.
+    #[must_use]
+    pub fn allow_unknown_fields(mut self, allow: bool) -> Self {
+        self.allow_unknown_fields = allow;
+        self
+    }
+
+    /// Reads the texts.
+    pub fn load(&self) -> Result<Bootstrap, Diagnostics> {
+        let mut errors = Vec::new();
+        let mut root: Option<Node> = None;
+        let mut readable = true;
+        for (name, text) in &self.texts {
+            let source = Source::new(name, text);
+            match yaml::parse(&source, &mut errors) {
+                Ok(Some(node)) => match &mut root {
+                    Some(root) => merge::merge(root, node),
+                    None => root = Some(node),
+                },
+                Ok(None) => {
+                    readable = false;
+                    errors.push(
+                        Diagnostic::new(&source.start(), "the configuration is empty")
+                            .help("`{}` is the smallest valid one"),
+                    );
+                }
+                Err(error) => {
+                    readable = false;
+                    errors.push(error);
+                }
+            }
+        }
+        let cx = Context::new(errors, self.allow_unknown_fields);
+        let mut bootstrap = Bootstrap::default();
+        match root {
+            // What is left of a text that can't be read would only give misleading errors.
+            _ if !readable => {}
+            Some(root) => bootstrap = decode::bootstrap(&cx, &root),
+            None => cx.report(
+                Diagnostic::without_place("there is no configuration")
+                    .help("give a file with `-c FILE` or a text with `--config-yaml`"),
+            ),
+        }
+        let errors = cx.into_errors();
+        if errors.is_empty() {
+            Ok(bootstrap)
+        } else {
+            Err(Diagnostics::new(errors))
+        }
     }
 }

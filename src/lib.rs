@@ -1,6 +1,7 @@
 //! Envoy's front proxy as a library.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod config;
 mod listener;
 pub mod connection;

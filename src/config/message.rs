@@ -22,6 +22,7 @@ pub(super) use values::Variants;
 #[derive(Debug, Default)]
 pub(super) struct Context {
     errors: RefCell<Vec<Diagnostic>>,
+    allow_unknown_fields: bool,
     runtime: RefCell<HashMap<String, RuntimeValue>>,
     cluster_references: RefCell<Vec<ClusterReference>>,
 }
@@ -35,9 +36,10 @@ pub(super) struct ClusterReference {
 }
 
 impl Context {
-    pub(super) fn new(errors: Vec<Diagnostic>) -> Self {
+    pub(super) fn new(errors: Vec<Diagnostic>, allow_unknown_fields: bool) -> Self {
         Self {
             errors: RefCell::new(errors),
+            allow_unknown_fields,
             ..Self::default()
         }
     }
@@ -137,7 +139,7 @@ impl<'a> Message<'a> {
                 self.cx
                     .error(&entry.place, format!("`{key}` is not supported yet"));
             }
-        } else {
+        } else if !self.cx.allow_unknown_fields {
             self.unknown(entry);
         }
     }

@@ -49,7 +49,14 @@ fn last_line(text: &str) -> String {
 fn translate(pattern: &str) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut chars = pattern.char_indices().peekable();
+    let mut repeated = Repeated::No;
     while let Some((at, c)) = chars.next() {
+        let operator = match c {
+            '*' | '+' | '?' => true,
+            '{' => repeat(&pattern[at + 1..])?,
+            _ => false,
+        };
+        repeated = repeated.next(c, operator)?;
         match c {
             '\\' => escape(&mut chars, &mut out, false)?,
             '[' => class(&mut chars, &mut out)?,
@@ -57,19 +64,38 @@ fn translate(pattern: &str) -> Result<String, String> {
                 out.push('(');
                 group(&pattern[at + 1..])?;
             }
-            '{' => {
-                out.push_str(if repeat(&pattern[at + 1..])? {
-                    "{"
-                } else {
-                    "\\{"
-                });
-            }
-            // Alone, it is text to RE2.
+            // Braces that repeat nothing are text to RE2.
+            '{' if !operator => out.push_str("\\{"),
             '}' if !closes_repeat(&pattern[..at]) => out.push_str("\\}"),
             c => out.push(c),
         }
     }
     Ok(out)
+}
+
+/// Whether a repetition has just been written: RE2 takes no second one, the crate does.
+#[derive(Clone, Copy, PartialEq)]
+enum Repeated {
+    No,
+    /// Within the braces of `{n}`.
+    Braces,
+    Yes,
+    /// With a `?` that makes it lazy.
+    Lazy,
+}
+
+impl Repeated {
+    fn next(self, c: char, operator: bool) -> Result<Self, String> {
+        match (self, operator) {
+            (Self::Braces, _) if c != '}' => Ok(Self::Braces),
+            (Self::Braces, _) => Ok(Self::Yes),
+            (Self::No, true) if c == '{' => Ok(Self::Braces),
+            (Self::No, true) => Ok(Self::Yes),
+            (Self::Yes, true) if c == '?' => Ok(Self::Lazy),
+            (_, true) => Err(format!("bad repetition operator before `{c}`")),
+            (_, false) => Ok(Self::No),
+        }
+    }
 }
 
 type Chars<'a> = Peekable<CharIndices<'a>>;
@@ -95,7 +121,12 @@ fn escape(chars: &mut Chars<'_>, out: &mut String, in_class: bool) -> Result<(),
             return Ok(());
         }
         // Escapes that mean the same to both, and punctuation.
-        'a' | 'f' | 't' | 'n' | 'r' | 'v' | 'x' | 'p' | 'P' => return plain(c, out),
+        'a' | 'f' | 't' | 'n' | 'r' | 'v' => return plain(c, out),
+        'x' | 'p' | 'P' => {
+            plain(c, out)?;
+            braced(chars, out);
+            return Ok(());
+        }
         'A' | 'z' | 'B' if !in_class => return plain(c, out),
         '0'..='7' => return octal(c, chars, out),
         // The crate gives `\<` and `\>` a meaning of their own.
@@ -120,6 +151,19 @@ fn plain(c: char, out: &mut String) -> Result<(), String> {
     out.push('\\');
     out.push(c);
     Ok(())
+}
+
+/// The `{Greek}` of `\p{Greek}` and its like, as it is.
+fn braced(chars: &mut Chars<'_>, out: &mut String) {
+    if !matches!(chars.peek(), Some((_, '{'))) {
+        return;
+    }
+    for (_, c) in chars.by_ref() {
+        out.push(c);
+        if c == '}' {
+            return;
+        }
+    }
 }
 
 /// `\0` and `\012` are characters; `\1` alone would be a back-reference.
@@ -163,30 +207,56 @@ fn class(chars: &mut Chars<'_>, out: &mut String) -> Result<(), String> {
     }
     // A `]` at the beginning is one of the class.
     let mut first = true;
+    // Whether a `-` now would be that of a range.
+    let mut after_one = false;
     while let Some((_, c)) = chars.next() {
+        let next = chars.peek().map(|(_, c)| *c);
+        let mut one = true;
         match c {
             ']' if !first => {
                 out.push(']');
                 return Ok(());
             }
-            ']' => out.push_str("\\]"),
-            '[' if matches!(chars.peek(), Some((_, ':'))) => posix(chars, out)?,
-            '\\' => escape(chars, out, true)?,
-            // To the crate, these begin an inner class or an operator on sets.
-            '[' | '&' | '~' => {
-                out.push('\\');
-                out.push(c);
+            '-' if after_one && next.is_some_and(|n| n != ']') => {
+                out.push('-');
+                range_end(chars, out)?;
+                one = false;
             }
-            '-' if matches!(chars.peek(), Some((_, '-'))) => out.push_str("\\-"),
-            c => out.push(c),
+            '[' if next == Some(':') => one = !posix(chars, out)?,
+            '\\' => {
+                one = !matches!(next, Some('d' | 'D' | 's' | 'S' | 'w' | 'W' | 'p' | 'P'));
+                escape(chars, out, true)?;
+            }
+            c => literal(c, out),
         }
         first = false;
+        after_one = one;
     }
     Err("missing ]".to_owned())
 }
 
-/// `[:alpha:]` within a class, after its first `[`.
-fn posix(chars: &mut Chars<'_>, out: &mut String) -> Result<(), String> {
+/// What a range goes up to.
+fn range_end(chars: &mut Chars<'_>, out: &mut String) -> Result<(), String> {
+    match chars.next() {
+        Some((_, '\\')) => escape(chars, out, true),
+        Some((_, c)) => {
+            literal(c, out);
+            Ok(())
+        }
+        None => Err("missing ]".to_owned()),
+    }
+}
+
+/// A character of a class; to the crate, some begin an inner class or an operator on sets.
+fn literal(c: char, out: &mut String) {
+    if matches!(c, '[' | ']' | '&' | '~' | '-') {
+        out.push('\\');
+    }
+    out.push(c);
+}
+
+/// `[:alpha:]` within a class, after its first `[`; `false` where it is only a `[`.
+fn posix(chars: &mut Chars<'_>, out: &mut String) -> Result<bool, String> {
     const NAMES: &[&str] = &[
         "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
         "space", "upper", "word", "xdigit",
@@ -194,7 +264,7 @@ fn posix(chars: &mut Chars<'_>, out: &mut String) -> Result<(), String> {
     let rest: String = chars.clone().map(|(_, c)| c).take(16).collect();
     let Some(end) = rest.find(":]") else {
         out.push_str("\\[");
-        return Ok(());
+        return Ok(false);
     };
     let name = &rest[1..end];
     if !NAMES.contains(&name.trim_start_matches('^')) {
@@ -203,7 +273,7 @@ fn posix(chars: &mut Chars<'_>, out: &mut String) -> Result<(), String> {
     out.push('[');
     out.push_str(&rest[..end + 2]);
     chars.nth(end + 1);
-    Ok(())
+    Ok(true)
 }
 
 /// Checks what follows a `(`: RE2 knows groups, named groups and the flags `imsU`.
@@ -301,6 +371,10 @@ mod tests {
         assert!(matches("[[:alpha:]]+", "abc"));
         assert!(matches("[a-c-]+", "b-"));
         assert!(matches("[*--]", "+"));
+        assert!(matches("[--/]", "."));
+        assert!(matches("[a-]", "-"));
+        assert!(matches(r"[\w-]+", "a-b"));
+        assert!(matches(r"[[:digit:]-]+", "1-2"));
     }
 
     #[test]
@@ -327,6 +401,10 @@ mod tests {
             r"(a)\1",
             r"\C\y",
             "a**",
+            "a*+",
+            "a+{2}",
+            "a??*",
+            "a{2}{3}",
             "a{2000}",
             "[a",
             r"\",
@@ -350,6 +428,10 @@ mod tests {
             r"\p{Greek}",
             r"a\z",
             "a*?",
+            "a{2,3}?",
+            "a??",
+            "(a*)*",
+            r"\x{41}\x41",
             "(?s-m).",
             "^a$",
         ] {

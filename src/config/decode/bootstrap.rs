@@ -133,19 +133,16 @@ fn clusters(m: &Message<'_>, resolver: &Resolver) -> Vec<Cluster> {
 
 fn listeners(m: &Message<'_>) -> Vec<Listener> {
     let mut out: Vec<(Listener, &Span)> = Vec::new();
-    let mut by_name: HashMap<String, usize> = HashMap::new();
+    let mut names = HashSet::new();
     for node in m.list("listeners") {
         let Some(mut listener) = listener(m.cx, node) else {
             continue;
         };
         listener.connection_limit = connection_limit(m.cx, &listener.name);
-        // A listener of a name that is already there updates it in its place, as in Envoy.
-        match by_name.get(&listener.name) {
-            Some(at) if !listener.name.is_empty() => out[*at] = (listener, &node.span),
-            _ => {
-                by_name.insert(listener.name.clone(), out.len());
-                out.push((listener, &node.span));
-            }
+        // The first listener of a name stays: Envoy takes a second one for an update, and what is
+        // static can't be updated.
+        if listener.name.is_empty() || names.insert(listener.name.clone()) {
+            out.push((listener, &node.span));
         }
     }
     check_addresses(m.cx, &out);

@@ -1,0 +1,178 @@
+//! The command line: Envoy's, where Envoy has it, and the sandbox beside it.
+
+mod arguments;
+pub mod log;
+pub mod options;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::model::Bootstrap;
+use crate::config::{Diagnostics, Loader};
+
+pub use self::arguments::{SandboxArgs, SandboxCommand, Scale, ServiceArgs};
+pub use self::options::{Mode, Options};
+
+use self::arguments::{Arguments, Subcommands};
+
+/// What a command line asks for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Load the configuration and serve it.
+    Serve(Options),
+    /// Check the configuration and exit.
+    Validate(Options),
+    /// The whole sandbox in one process.
+    Sandbox(SandboxArgs),
+    /// The demo app alone.
+    Service(ServiceArgs),
+}
+
+/// Why the program ends before it did anything.
+#[derive(Clone, Debug)]
+pub struct Exit {
+    /// What to print.
+    pub text: String,
+    /// Whether it is an answer (`--help`) and not a complaint.
+    pub success: bool,
+}
+
+/// Reads a command line, the program's name first.
+pub fn parse<I, T>(args: I) -> Result<Command, Exit>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let arguments = Arguments::try_parse_from(args).map_err(|e| Exit {
+        success: !e.use_stderr(),
+        text: if std::io::stderr().is_terminal() && e.use_stderr() {
+            e.render().ansi().to_string()
+        } else {
+            e.render().to_string()
+        },
+    })?;
+    if arguments.version {
+        return Err(Exit {
+            text: format!("front-proxy  version: {}\n", options::version()),
+            success: true,
+        });
+    }
+    if let Some(subcommand) = arguments.subcommand {
+        return Ok(match subcommand {
+            Subcommands::Sandbox(args) => Command::Sandbox(args),
+            Subcommands::Service(args) => Command::Service(args),
+        });
+    }
+    if arguments.serve.hot_restart_version {
+        // What Envoy answers where hot restart is not built in.
+        return Err(Exit {
+            text: "disabled\n".to_owned(),
+            success: true,
+        });
+    }
+    let options = Options::try_from(arguments.serve).map_err(|why| Exit {
+        text: format!("error: {why}\n\nFor more information, try '--help'.\n"),
+        success: false,
+    })?;
+    Ok(match options.mode {
+        Mode::Serve => Command::Serve(options),
+        Mode::Validate => Command::Validate(options),
+    })
+}
+
+/// Reads a command line and does what it asks for.
+///
+/// Exit codes are Envoy's: 0, or 1 for every mistake.
+pub fn run<I, T>(args: I) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    match parse(args) {
+        Ok(command) => dispatch(command),
+        Err(Exit {
+            text,
+            success: true,
+        }) => {
+            // A closed pipe (`--help | head`) is no reason to fail.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(Exit { text, .. }) => {
+            complain(text.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The one place where commands meet what carries them out.
+fn dispatch(command: Command) -> ExitCode {
+    match command {
+        Command::Validate(options) => validate(&options),
+        Command::Serve(options) => match load(&options) {
+            Ok(_bootstrap) => {
+                complain("this build can check a configuration but not serve it");
+                ExitCode::FAILURE
+            }
+            Err(errors) => refuse(&options, &errors),
+        },
+        Command::Sandbox(_) | Command::Service(_) => {
+            complain("this build has no sandbox");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Loads the configuration that the options name, and puts the options over its `node`.
+pub fn load(options: &Options) -> Result<Bootstrap, Diagnostics> {
+    let mut loader = Loader::new().allow_unknown_fields(options.allow_unknown_static_fields);
+    if !options.config_path.is_empty() {
+        loader = loader.file(&options.config_path)?;
+    }
+    if !options.config_yaml.is_empty() {
+        loader = loader.text("--config-yaml", &options.config_yaml);
+    }
+    let mut bootstrap = loader.load()?;
+    let node = &mut bootstrap.node;
+    for (field, option) in [
+        (&mut node.id, &options.service_node),
+        (&mut node.cluster, &options.service_cluster),
+        (&mut node.zone, &options.service_zone),
+    ] {
+        if !option.is_empty() {
+            field.clone_from(option);
+        }
+    }
+    Ok(bootstrap)
+}
+
+fn validate(options: &Options) -> ExitCode {
+    match load(options) {
+        Ok(_) => {
+            let text = format!("configuration '{}' OK\n", options.config_path);
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(errors) => refuse(options, &errors),
+    }
+}
+
+fn refuse(options: &Options, errors: &Diagnostics) -> ExitCode {
+    let colour = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let text = if colour {
+        errors.coloured()
+    } else {
+        errors.to_string()
+    };
+    complain(&format!("{text} '{}'", options.config_path));
+    ExitCode::FAILURE
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

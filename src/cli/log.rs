@@ -1,0 +1,271 @@
+//! The proxy's own log: levels by component, lines in spdlog's format.
+//!
+//! A component is what follows the crate in a log target: `front_proxy::admin::…` and
+//! `front_proxy_layers::admin` are `admin`, and so is the bare target `admin`. Envoy's names are
+//! taken as well, so that a `--component-log-level` of Envoy's works unchanged.
+
+mod pattern;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Serialize, Serializer};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
+
+use self::pattern::Pattern;
+use super::Options;
+
+/// The components whose levels can be set: Envoy's that have a counterpart here, and our own.
+pub const COMPONENTS: &[&str] = &[
+    "admin",
+    "alternate_protocols_cache",
+    "assert",
+    "aws",
+    "backtrace",
+    "basic_auth",
+    "cache_filter",
+    "client",
+    "compression",
+    "config",
+    "conn_handler",
+    "connection",
+    "credential_injector",
+    "decompression",
+    "dns",
+    "dubbo",
+    "dynamic_modules",
+    "envoy_bug",
+    "ext_authz",
+    "ext_proc",
+    "file",
+    "filter",
+    "forward_proxy",
+    "geolocation",
+    "golang",
+    "grpc",
+    "happy_eyeballs",
+    "hc",
+    "health_checker",
+    "http",
+    "http2",
+    "hystrix",
+    "init",
+    "io",
+    "jwt",
+    "kafka",
+    "key_value_store",
+    "listener",
+    "local_rate_limit",
+    "lua",
+    "main",
+    "matcher",
+    "mcp",
+    "misc",
+    "mongo",
+    "multi_connection",
+    "notification",
+    "oauth2",
+    "pool",
+    "quic",
+    "quic_stream",
+    "rate_limit_quota",
+    "rbac",
+    "rds",
+    "redis",
+    "rocketmq",
+    "router",
+    "runtime",
+    "secret",
+    "sse",
+    "stats",
+    "stats_sinks",
+    "tap",
+    "testing",
+    "thrift",
+    "tracing",
+    "udp",
+    "upstream",
+    "wasm",
+    "websocket",
+];
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warning,
+    Error,
+    Critical,
+    Off,
+}
+
+impl Level {
+    /// Reads a level as `--log-level` takes it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "trace" => Self::Trace,
+            "debug" => Self::Debug,
+            "info" => Self::Info,
+            "warning" | "warn" => Self::Warning,
+            "error" => Self::Error,
+            "critical" => Self::Critical,
+            "off" => Self::Off,
+            other => return Err(format!("invalid log level specified '{other}'")),
+        })
+    }
+
+    /// The level's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+            Self::Off => "off",
+        }
+    }
+
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Trace => LevelFilter::TRACE,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Info => LevelFilter::INFO,
+            Self::Warning => LevelFilter::WARN,
+            // Nothing here is worse than an error; what ends the process is printed anyway.
+            Self::Error | Self::Critical => LevelFilter::ERROR,
+            Self::Off => LevelFilter::OFF,
+        }
+    }
+}
+
+impl Serialize for Level {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Reads `upstream:debug,config:trace`.
+pub fn parse_components(text: &str) -> Result<Vec<(&'static str, Level)>, String> {
+    text.split(',')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (name, level) = part
+                .split_once(':')
+                .ok_or_else(|| format!("component log level '{part}' is not component:level"))?;
+            let level = Level::parse(level)?;
+            let component = COMPONENTS
+                .iter()
+                .find(|c| **c == name)
+                .ok_or_else(|| format!("invalid component specified '{name}'"))?;
+            Ok((*component, level))
+        })
+        .collect()
+}
+
+/// The levels of a running proxy, which the admin server shows and changes.
+#[derive(Debug)]
+pub struct LogLevels {
+    levels: Mutex<BTreeMap<&'static str, Level>>,
+    filter: reload::Handle<Targets, Registry>,
+}
+
+impl LogLevels {
+    /// Every component with its level, by name.
+    pub fn levels(&self) -> Vec<(&'static str, Level)> {
+        let levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        levels.iter().map(|(c, l)| (*c, *l)).collect()
+    }
+
+    /// Sets the level of every component.
+    pub fn set_all(&self, level: Level) {
+        self.change(|levels| levels.values_mut().for_each(|l| *l = level));
+    }
+
+    /// Sets the level of a component; `false` where there is none of the name.
+    pub fn set(&self, component: &str, level: Level) -> bool {
+        let mut found = false;
+        self.change(|levels| {
+            if let Some(l) = levels.get_mut(component) {
+                *l = level;
+                found = true;
+            }
+        });
+        found
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut BTreeMap<&'static str, Level>)) {
+        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        edit(&mut levels);
+        // Fails only once the subscriber is gone, and then there is nothing to log to.
+        let _ = self.filter.reload(targets(&levels));
+    }
+}
+
+/// Starts logging as the options say. Where a subscriber is already installed, it stays.
+pub fn start(options: &Options) -> io::Result<LogLevels> {
+    let mut levels: BTreeMap<_, _> = COMPONENTS.iter().map(|c| (*c, options.log_level)).collect();
+    // Checked when the command line was read.
+    levels.extend(parse_components(&options.component_log_level).unwrap_or_default());
+    let (filter, handle) = reload::Layer::new(targets(&levels));
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(Pattern::new(
+            &options.log_format,
+            options.log_format_escaped,
+        ))
+        .with_ansi(false);
+    let layer = if options.log_path.is_empty() {
+        layer.with_writer(io::stderr).boxed()
+    } else {
+        layer
+            .with_writer(Mutex::new(open(&options.log_path)?))
+            .boxed()
+    };
+    let _ = tracing_subscriber::registry()
+        .with(filter.and_then(layer))
+        .try_init();
+    Ok(LogLevels {
+        levels: Mutex::new(levels),
+        filter: handle,
+    })
+}
+
+fn open(path: &str) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// The rest goes by `main`: libraries, and whatever belongs to no component.
+fn targets(levels: &BTreeMap<&'static str, Level>) -> Targets {
+    let rest = levels.get("main").copied().unwrap_or(Level::Info);
+    let mut targets = Targets::new().with_default(rest.filter());
+    for (component, level) in levels {
+        for target in [
+            (*component).to_owned(),
+            format!("front_proxy::{component}"),
+            format!("front_proxy_layers::{component}"),
+        ] {
+            targets = targets.with_target(target, level.filter());
+        }
+    }
+    targets
+}
+
+/// The component of a log target.
+fn component(target: &str) -> &str {
+    let mut parts = target.split("::");
+    match (parts.next(), parts.next()) {
+        (Some("front_proxy" | "front_proxy_layers"), Some(part)) => part,
+        (Some("front_proxy" | "front_proxy_layers"), None) => "main",
+        _ => target,
+    }
+}
