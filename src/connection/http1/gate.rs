@@ -59,7 +59,9 @@ enum At {
     /// A refusal between requests: hyper sees an end once the answer is out.
     Refused,
     /// A refusal inside a body: hyper is stopped once the answer is out.
-    Stopped { woken: bool },
+    Stopped {
+        woken: bool,
+    },
     End,
 }
 
@@ -528,7 +530,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Gate<IO> {
             let before = buf.filled().len();
             let count = ready!(this.poll_client(cx, buf))?;
             if count == 0 {
-                return Poll::Ready(Ok(()));
+                if matches!(this.at, At::Head) {
+                    return Poll::Ready(Ok(()));
+                }
+                // hyper would leave it to the service what becomes of a request whose client has
+                // left; Envoy drops it, as it (and hyper) does when the request was complete.
+                this.at = At::Stopped { woken: false };
+                continue;
             }
             if this.held.is_empty() {
                 this.pass(buf, before);
@@ -626,6 +634,7 @@ impl<IO> Drop for Http1Gate<IO> {
         if !read_up || self.tunnel == Tunnel::On2xx {
             self.state.set_delay_close();
         }
+        self.state.set_phase(Phase::Closed);
         let Some(io) = self.io.take() else { return };
         let protocol = if self.http2 {
             Protocol::Http2
