@@ -1,6 +1,7 @@
 //! The command line: Envoy's, where Envoy has it, and the sandbox beside it.
 
 mod arguments;
+mod serve;
 pub mod log;
 pub mod options;
 
@@ -13,7 +14,7 @@ use clap::Parser;
 use crate::config::model::Bootstrap;
 use crate::config::{Diagnostics, Loader};
 
-pub use self::arguments::{SandboxArgs, SandboxCommand, Scale, ServiceArgs};
+pub use self::arguments::{SandboxArgs, SandboxCommand};
 pub use self::options::{Mode, Options};
 
 use self::arguments::{Arguments, Subcommands};
@@ -29,7 +30,7 @@ pub enum Command {
     /// The whole sandbox in one process.
     Sandbox(SandboxArgs),
     /// The demo app alone.
-    Service(ServiceArgs),
+    Service(crate::service::Options),
 }
 
 /// Why the program ends before it did anything.
@@ -69,10 +70,7 @@ where
     }
     if arguments.serve.hot_restart_version {
         // What Envoy answers where hot restart is not built in.
-        return Err(Exit {
-            text: "disabled\n".to_owned(),
-            success: true,
-        });
+        return Err(Exit { text: "disabled\n".to_owned(), success: true });
     }
     let options = Options::try_from(arguments.serve).map_err(|why| Exit {
         text: format!("error: {why}\n\nFor more information, try '--help'.\n"),
@@ -94,10 +92,7 @@ where
 {
     match parse(args) {
         Ok(command) => dispatch(command),
-        Err(Exit {
-            text,
-            success: true,
-        }) => {
+        Err(Exit { text, success: true }) => {
             // A closed pipe (`--help | head`) is no reason to fail.
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
@@ -114,16 +109,11 @@ fn dispatch(command: Command) -> ExitCode {
     match command {
         Command::Validate(options) => validate(&options),
         Command::Serve(options) => match load(&options) {
-            Ok(_bootstrap) => {
-                complain("this build can check a configuration but not serve it");
-                ExitCode::FAILURE
-            }
+            Ok(bootstrap) => serve::serve(bootstrap, &options),
             Err(errors) => refuse(&options, &errors),
         },
-        Command::Sandbox(_) | Command::Service(_) => {
-            complain("this build has no sandbox");
-            ExitCode::FAILURE
-        }
+        Command::Sandbox(args) => serve::sandbox(args),
+        Command::Service(options) => serve::service(options),
     }
 }
 
@@ -164,11 +154,7 @@ fn validate(options: &Options) -> ExitCode {
 fn refuse(options: &Options, errors: &Diagnostics) -> ExitCode {
     let colour = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let text = if colour {
-        errors.coloured()
-    } else {
-        errors.to_string()
-    };
+    let text = if colour { errors.coloured() } else { errors.to_string() };
     complain(&format!("{text} '{}'", options.config_path));
     ExitCode::FAILURE
 }

@@ -12,7 +12,6 @@ mod tls;
 pub mod server;
 mod workers;
 pub mod shutdown;
-pub mod logging;
 pub mod stats;
 pub mod admin;
 pub mod sandbox;

@@ -17,8 +17,8 @@ use std::sync::atomic::AtomicU64;
 
 use tokio_rustls::TlsAcceptor;
 
-use crate::connection::http1::GateConfig;
 use crate::config::model::{ConnectionTimeouts, HttpConnectionManager};
+use crate::connection::http1::GateConfig;
 use crate::request_path::HttpFilters;
 
 /// A listener as its workers see it.

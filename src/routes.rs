@@ -67,19 +67,14 @@ fn target(
     match &forward.target {
         Target::Cluster(name) => Ok(single(name, forward, clusters)),
         Target::Weighted(choices) => {
-            let choices =
-                choices.iter().map(|c| (c.weight, single(&c.name, forward, clusters)));
+            let choices = choices.iter().map(|c| (c.weight, single(&c.name, forward, clusters)));
             let choice = WeightedChoice::new(choices).map_err(|e| e.to_string())?;
             Ok(ForwardTarget::Weighted(choice))
         }
     }
 }
 
-fn single(
-    name: &str,
-    forward: &Forward,
-    clusters: &ClusterManager,
-) -> ForwardTarget<RouteService> {
+fn single(name: &str, forward: &Forward, clusters: &ClusterManager) -> ForwardTarget<RouteService> {
     match clusters.get(name) {
         None => ForwardTarget::Missing(forward.cluster_not_found),
         Some(cluster) => {

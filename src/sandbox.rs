@@ -159,8 +159,5 @@ async fn start_proxies<P: StartProxy>(
         ],
     )?;
     let front = services.proxy().start(&bootstrap, "front-proxy").await;
-    front.map_err(|source| Error::Proxy {
-        name: "front-proxy".to_owned(),
-        source,
-    })
+    front.map_err(|source| Error::Proxy { name: "front-proxy".to_owned(), source })
 }

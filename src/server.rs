@@ -13,7 +13,7 @@ use front_proxy_layers::stats::Scope;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-use crate::admin::{self, AdminHandle, AdminState};
+use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
 use crate::config::model::{self, Bootstrap};
 use crate::listener::{self, BindError, Listener, ListenerStats};
@@ -34,29 +34,26 @@ pub struct ServerOptions {
     pub drain_time: Duration,
     /// All command line options as `/server_info` shows them.
     pub command_line: Map<String, Value>,
-    /// `--service-node`, `--service-cluster` and `--service-zone`, where given.
-    pub node: NodeOptions,
+    /// The log of the process, where the admin app may change its levels.
+    pub log: Option<Arc<dyn LogControl>>,
 }
 
-/// What the command line says of the node; it goes before the bootstrap.
-#[derive(Clone, Debug, Default)]
-pub struct NodeOptions {
-    /// `--service-node`
-    pub id: Option<String>,
-    /// `--service-cluster`
-    pub cluster: Option<String>,
-    /// `--service-zone`
-    pub zone: Option<String>,
+/// The levels of the process's log. Whoever installed the log knows how to change them.
+pub trait LogControl: fmt::Debug + Send + Sync {
+    /// Loggers with their levels, by name.
+    fn loggers(&self) -> Vec<(String, LogLevel)>;
+
+    /// Sets the level of one logger, or of all for `None`.
+    ///
+    /// # Errors
+    ///
+    /// There is no logger of that name.
+    fn set_level(&self, logger: Option<&str>, level: LogLevel) -> Result<(), UnknownLogger>;
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self {
-            concurrency: 1,
-            drain_time: DEFAULT_DRAIN_TIME,
-            command_line: Map::new(),
-            node: NodeOptions::default(),
-        }
+        Self { concurrency: 1, drain_time: DEFAULT_DRAIN_TIME, command_line: Map::new(), log: None }
     }
 }
 
@@ -145,8 +142,12 @@ impl Server {
             None => None,
             Some(socket) => {
                 let address = socket.local_addr()?;
-                let control =
-                    ServerControl::new(Arc::clone(&shutdown), Arc::clone(&status), commands);
+                let control = ServerControl::new(
+                    Arc::clone(&shutdown),
+                    Arc::clone(&status),
+                    commands,
+                    options.log.clone(),
+                );
                 let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
                 let version = admin::version::number();
                 let state = AdminState::new(registry.clone())
@@ -159,9 +160,11 @@ impl Server {
                     .config(Arc::new(ConfigSource::new(&bootstrap, SystemTime::now())))
                     .control(Arc::new(control));
                 let handle = AdminHandle::new();
-                let serving = admin::serve(socket, admin::router(state), handle.clone(), &scope);
+                let (router, handle_of) = (admin::router(state), handle.clone());
+                let scope = scope.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = serving.await {
+                    let served = admin::serve(socket, router, handle_of, &scope).await;
+                    if let Err(error) = served {
                         tracing::error!(%error, "the admin app has ended");
                     }
                 });
@@ -209,6 +212,11 @@ impl Server {
             Some(command) => command,
             None => std::future::pending().await,
         }
+    }
+
+    /// Opens log files anew, after they were moved away.
+    pub fn reopen_logs(&self) {
+        // Access logs are not written yet; the process's own log goes to standard error.
     }
 
     /// Ends gracefully: closes the listeners, lets requests under way finish, and cuts what is

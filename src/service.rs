@@ -39,10 +39,7 @@ pub struct Options {
 /// Runs the app until Ctrl-C or SIGTERM; requests under way are finished.
 pub async fn run(options: Options) -> io::Result<()> {
     let listener = TcpListener::bind(options.address).await.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("can't listen on {}: {error}", options.address),
-        )
+        io::Error::new(error.kind(), format!("can't listen on {}: {error}", options.address))
     })?;
     println!("service: listening on {}", listener.local_addr()?);
     let hostname = options.hostname.unwrap_or_else(random_hostname);
@@ -66,12 +63,9 @@ pub(crate) async fn serve(
     app: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(
-        listener,
-        app.into_make_service_with_connect_info::<LocalAddress>(),
-    )
-    .with_graceful_shutdown(stop)
-    .await
+    axum::serve(listener, app.into_make_service_with_connect_info::<LocalAddress>())
+        .with_graceful_shutdown(stop)
+        .await
 }
 
 /// Waits for Ctrl-C or SIGTERM.
@@ -187,10 +181,7 @@ mod tests {
         let response = ask(app(Some("1")), "GET /service/1abc").await;
         assert!(response.contains("(service 1)!"), "{response}");
         let response = ask(app(None), "GET /service/%3Cscript%3E").await;
-        assert!(
-            response.contains("(service &#60;script&#62;)!"),
-            "{response}"
-        );
+        assert!(response.contains("(service &#60;script&#62;)!"), "{response}");
         let response = ask(app(None), "GET /other").await;
         assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
     }

@@ -27,11 +27,7 @@ async fn every_answer_has_envoys_headers() {
     ] {
         let page = get(&app, path).await;
         assert_eq!(page.header("content-type"), content_type, "{path}");
-        assert_eq!(
-            page.header("cache-control"),
-            "no-cache, max-age=0",
-            "{path}"
-        );
+        assert_eq!(page.header("cache-control"), "no-cache, max-age=0", "{path}");
         assert_eq!(page.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(page.header("server"), "envoy", "{path}");
         assert!(page.header("date").ends_with(" GMT"), "{path}");
@@ -60,15 +56,9 @@ async fn what_changes_something_is_posted() {
     ] {
         let page = get(&app, path).await;
         assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
-        assert_eq!(
-            page.body, "Method GET not allowed, POST required.",
-            "{path}"
-        );
+        assert_eq!(page.body, "Method GET not allowed, POST required.", "{path}");
         let delete = request(&app, Method::DELETE, path, &[], "").await;
-        assert_eq!(
-            delete.body, "Method DELETE not allowed, POST required.",
-            "{path}"
-        );
+        assert_eq!(delete.body, "Method DELETE not allowed, POST required.", "{path}");
     }
     assert_eq!(control.calls(), Vec::<String>::new());
 }
@@ -78,10 +68,7 @@ async fn pages_that_only_show_take_any_method() {
     let (app, _) = engine();
     for method in [Method::GET, Method::POST, Method::PUT, Method::OPTIONS] {
         let page = request(&app, method, "/ready", &[], "").await;
-        assert_eq!(
-            (page.status, page.body.as_str()),
-            (StatusCode::OK, "LIVE\n")
-        );
+        assert_eq!((page.status, page.body.as_str()), (StatusCode::OK, "LIVE\n"));
     }
     let head = request(&app, Method::HEAD, "/ready", &[], "").await;
     assert_eq!((head.status, head.body.as_str()), (StatusCode::OK, ""));
@@ -91,27 +78,14 @@ async fn pages_that_only_show_take_any_method() {
 async fn levers_do_what_they_say() {
     let (app, control) = engine();
     for (path, call) in [
-        (
-            "/drain_listeners",
-            "drain graceful=false inbound=false skip=false",
-        ),
-        (
-            "/drain_listeners?graceful&inboundonly",
-            "drain graceful=true inbound=true skip=false",
-        ),
-        (
-            "/drain_listeners?skip_exit",
-            "drain graceful=false inbound=false skip=true",
-        ),
+        ("/drain_listeners", "drain graceful=false inbound=false skip=false"),
+        ("/drain_listeners?graceful&inboundonly", "drain graceful=true inbound=true skip=false"),
+        ("/drain_listeners?skip_exit", "drain graceful=false inbound=false skip=true"),
         ("/reopen_logs", "reopen"),
         ("/quitquitquit", "quit"),
     ] {
         let page = post(&app, path).await;
-        assert_eq!(
-            (page.status, page.body.as_str()),
-            (StatusCode::OK, "OK\n"),
-            "{path}"
-        );
+        assert_eq!((page.status, page.body.as_str()), (StatusCode::OK, "OK\n"), "{path}");
         assert_eq!(control.calls().last().map(String::as_str), Some(call));
     }
 }
@@ -123,12 +97,7 @@ async fn failing_health_checks_shows_everywhere() {
     let ready = get(&app, "/ready").await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(ready.body, "DRAINING\n");
-    assert!(
-        get(&app, "/server_info")
-            .await
-            .body
-            .contains("\n \"state\": \"DRAINING\",\n")
-    );
+    assert!(get(&app, "/server_info").await.body.contains("\n \"state\": \"DRAINING\",\n"));
     let stats = get(&app, "/stats?filter=server.(live|state)$").await.body;
     assert_eq!(stats, "server.live: 0\nserver.state: 1\n");
     assert_eq!(post(&app, "/healthcheck/ok").await.body, "OK\n");
@@ -157,11 +126,7 @@ async fn help_lists_every_command_in_envoys_form() {
     for text in lines {
         let found = line.captures(text).unwrap_or_else(|| panic!("{text}"));
         let Some(path) = found.get(1) else { continue };
-        let list = if found.get(2).is_some() {
-            &mut posted
-        } else {
-            &mut shown
-        };
+        let list = if found.get(2).is_some() { &mut posted } else { &mut shown };
         list.push(path.as_str());
     }
     let expected = [
@@ -188,11 +153,7 @@ async fn help_lists_every_command_in_envoys_form() {
     assert_eq!(shown, expected);
     assert_eq!(posted.len(), 14);
     for path in shown {
-        assert_ne!(
-            get(&app, path).await.status,
-            StatusCode::NOT_FOUND,
-            "{path}"
-        );
+        assert_ne!(get(&app, path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
 
@@ -207,16 +168,8 @@ async fn the_home_page_links_below_its_mount() {
     }
     let mounted = axum::Router::new().nest("/proxy", app);
     assert_eq!(get(&mounted, "/proxy/ready").await.body, "LIVE\n");
-    assert!(
-        get(&mounted, "/proxy")
-            .await
-            .body
-            .contains("<base href=\"/proxy/\">")
-    );
-    assert_eq!(
-        get(&mounted, "/proxy/nope").await.status,
-        StatusCode::NOT_FOUND
-    );
+    assert!(get(&mounted, "/proxy").await.body.contains("<base href=\"/proxy/\">"));
+    assert_eq!(get(&mounted, "/proxy/nope").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -253,20 +206,14 @@ service1::127.0.0.1:8080::priority::0
 service1::127.0.0.1:8080::success_rate::-1
 service1::127.0.0.1:8080::local_origin_success_rate::-1
 ";
-    assert_eq!(
-        get(&app, "/clusters?filter=^service1$").await.body,
-        expected
-    );
+    assert_eq!(get(&app, "/clusters?filter=^service1$").await.body, expected);
     let second = get(&app, "/clusters?filter=service2").await.body;
     assert!(second.contains("\nservice2::outlier::success_rate_average::-1\n"));
     assert!(second.contains("\nservice2::[::1]:81::region::r\n"));
     let flags = "\nservice2::[::1]:81::health_flags::/failed_active_hc/failed_outlier_check\n";
     assert!(second.contains(flags));
     let bad = get(&app, "/clusters?filter=[").await;
-    assert_eq!(
-        (bad.status, bad.body.as_str()),
-        (StatusCode::BAD_REQUEST, "Invalid re2 regex")
-    );
+    assert_eq!((bad.status, bad.body.as_str()), (StatusCode::BAD_REQUEST, "Invalid re2 regex"));
 }
 
 #[tokio::test]
@@ -336,11 +283,7 @@ async fn server_info_has_envoys_keys() {
     let version = regex::Regex::new(
         "\n \"version\": \"[0-9a-f]{40}/\\d+\\.\\d+\\.\\d+(-dev)?/\\w+/\\w+/\\w+\",\n",
     );
-    assert!(
-        version.expect("valid").is_match(&page.body),
-        "{}",
-        page.body
-    );
+    assert!(version.expect("valid").is_match(&page.body), "{}", page.body);
     let json = page.json();
     let keys = json.as_object().map(|json| json.keys().collect::<Vec<_>>());
     let expected = [
@@ -355,9 +298,7 @@ async fn server_info_has_envoys_keys() {
     ];
     assert!(keys.is_some_and(|keys| keys == expected));
     assert_eq!(json["uptime_current_epoch"], "61s");
-    let node = json["node"]
-        .as_object()
-        .map(|node| node.keys().collect::<Vec<_>>());
+    let node = json["node"].as_object().map(|node| node.keys().collect::<Vec<_>>());
     let expected = [
         "id",
         "cluster",
@@ -371,16 +312,8 @@ async fn server_info_has_envoys_keys() {
     assert_eq!(json["node"]["id"], "n");
     assert_eq!(json["command_line_options"]["concurrency"], 2);
     assert_eq!(json["command_line_options"]["drain_strategy"], "Gradual");
-    assert_eq!(
-        json["command_line_options"]
-            .as_object()
-            .map(serde_json::Map::len),
-        Some(39)
-    );
-    assert!(
-        page.body.contains("\n  \"mode\": \"Serve\""),
-        "one blank per level"
-    );
+    assert_eq!(json["command_line_options"].as_object().map(serde_json::Map::len), Some(39));
+    assert!(page.body.contains("\n  \"mode\": \"Serve\""), "one blank per level");
 }
 
 #[tokio::test]
@@ -394,9 +327,7 @@ async fn certificates_are_described() {
     assert_eq!(certificate["expiration_time"], "2120-01-01T00:00:00Z");
     let names = serde_json::json!([{ "dns": "front.example" }, { "ip_address": "127.0.0.1" }]);
     assert_eq!(certificate["subject_alt_names"], names);
-    let days = certificate["days_until_expiration"]
-        .as_str()
-        .and_then(|days| days.parse().ok());
+    let days = certificate["days_until_expiration"].as_str().and_then(|days| days.parse().ok());
     assert!(days.is_some_and(|days: u32| (20_000..40_000).contains(&days)));
     let stat = get(&app, "/stats?filter=days_until").await.body;
     let stat = stat.trim_start_matches("server.days_until_first_cert_expiring: ");
@@ -410,13 +341,7 @@ async fn the_configuration_is_dumped_without_secrets() {
     assert!(!page.body.contains("hush") && page.body.contains("[redacted]"));
     let kinds = page.json()["configs"].as_array().map(|configs| {
         let kinds = configs.iter().filter_map(|config| config["@type"].as_str());
-        kinds
-            .map(|kind| {
-                kind.rsplit_once('.')
-                    .map_or(kind, |(_, kind)| kind)
-                    .to_owned()
-            })
-            .collect()
+        kinds.map(|kind| kind.rsplit_once('.').map_or(kind, |(_, kind)| kind).to_owned()).collect()
     });
     let expected: Vec<String> = [
         "BootstrapConfigDump",
@@ -429,12 +354,7 @@ async fn the_configuration_is_dumped_without_secrets() {
     .map(str::to_owned)
     .into();
     assert_eq!(kinds, Some(expected));
-    let one = get(
-        &app,
-        "/config_dump?resource=static_clusters&mask=cluster.name",
-    )
-    .await
-    .json();
+    let one = get(&app, "/config_dump?resource=static_clusters&mask=cluster.name").await.json();
     let first = serde_json::json!({
         "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster",
         "cluster": {
@@ -448,11 +368,7 @@ async fn the_configuration_is_dumped_without_secrets() {
     assert_eq!(none.body, "x not found in config dump");
     let single = get(&app, "/config_dump?resource=bootstrap").await;
     assert_eq!(single.status, StatusCode::BAD_REQUEST);
-    assert!(
-        single
-            .body
-            .starts_with("bootstrap is not a repeated field.")
-    );
+    assert!(single.body.starts_with("bootstrap is not a repeated field."));
 }
 
 #[tokio::test]
@@ -482,10 +398,7 @@ async fn log_levels_change_one_by_one_or_all_together() {
     assert_eq!(post(&app, "/logging?level=debug").await.body, all("debug"));
     let one = "active loggers:\n  admin: debug\n  http: trace\n\n";
     assert_eq!(post(&app, "/logging?http=trace").await.body, one);
-    assert_eq!(
-        post(&app, "/logging?paths=http:debug&level=").await.body,
-        all("debug")
-    );
+    assert_eq!(post(&app, "/logging?paths=http:debug&level=").await.body, all("debug"));
     for (query, why) in [
         ("level=loud", "unknown logger level"),
         ("paths=http:off,nope:trace", "unknown logger name"),
@@ -494,15 +407,8 @@ async fn log_levels_change_one_by_one_or_all_together() {
     ] {
         let page = post(&app, &format!("/logging?{query}")).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");
-        assert!(
-            page.body
-                .starts_with(&format!("error: {why}\n\nusage: /logging")),
-            "{query}"
-        );
-        assert!(
-            page.body.ends_with(&all("debug")),
-            "a mistake changes nothing: {query}"
-        );
+        assert!(page.body.starts_with(&format!("error: {why}\n\nusage: /logging")), "{query}");
+        assert!(page.body.ends_with(&all("debug")), "a mistake changes nothing: {query}");
     }
 }
 
@@ -510,22 +416,13 @@ async fn log_levels_change_one_by_one_or_all_together() {
 async fn what_this_build_lacks_is_said() {
     let (app, _) = engine();
     let page = get(&app, "/contention").await;
-    assert!(
-        page.body
-            .starts_with("Mutex contention tracing is not enabled.")
-    );
-    assert_eq!(
-        get(&app, "/heap_dump").await.status,
-        StatusCode::NOT_IMPLEMENTED
-    );
+    assert!(page.body.starts_with("Mutex contention tracing is not enabled."));
+    assert_eq!(get(&app, "/heap_dump").await.status, StatusCode::NOT_IMPLEMENTED);
     assert_eq!(post(&app, "/cpuprofiler").await.body, "?enable=<y|n>\n");
     let profiler = post(&app, "/cpuprofiler?enable=y").await;
     assert_eq!(profiler.status, StatusCode::NOT_IMPLEMENTED);
     let bare = router(AdminState::new(Registry::new(1)));
-    assert_eq!(
-        post(&bare, "/quitquitquit").await.status,
-        StatusCode::NOT_IMPLEMENTED
-    );
+    assert_eq!(post(&bare, "/quitquitquit").await.status, StatusCode::NOT_IMPLEMENTED);
     assert_eq!(get(&bare, "/hot_restart_version").await.body, "disabled\n");
     assert_eq!(get(&bare, "/init_dump").await.body, "{}\n");
 }
@@ -545,9 +442,7 @@ async fn memory_is_that_of_this_process() {
     ];
     assert_eq!(shape(&page), expected);
     if cfg!(target_os = "linux") {
-        let physical = page["total_physical_bytes"]
-            .as_str()
-            .and_then(|bytes| bytes.parse().ok());
+        let physical = page["total_physical_bytes"].as_str().and_then(|bytes| bytes.parse().ok());
         assert!(physical.is_some_and(|bytes: u64| bytes > 1 << 20));
     }
 }
@@ -565,17 +460,8 @@ async fn another_sites_page_can_not_pull_a_lever() {
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{headers:?}");
     }
     assert_eq!(control.calls(), Vec::<String>::new());
-    let own = [
-        host,
-        ("origin", "http://127.0.0.1:9901"),
-        ("sec-fetch-site", "same-origin"),
-    ];
-    assert_eq!(
-        request(&app, Method::POST, "/quitquitquit", &own, "")
-            .await
-            .body,
-        "OK\n"
-    );
+    let own = [host, ("origin", "http://127.0.0.1:9901"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(request(&app, Method::POST, "/quitquitquit", &own, "").await.body, "OK\n");
 }
 
 #[tokio::test]
@@ -591,18 +477,10 @@ async fn recent_lookups_are_noted_when_asked_for() {
         let _handle = scope.counter(name);
     }
     let page = get(&app, "/stats/recentlookups").await.body;
-    assert_eq!(
-        page,
-        "   Count Lookup\n       1 a\n       2 b\n\ntotal: 3\n"
-    );
+    assert_eq!(page, "   Count Lookup\n       1 a\n       2 b\n\ntotal: 3\n");
     post(&app, "/stats/recentlookups/clear").await;
     post(&app, "/stats/recentlookups/disable").await;
-    assert!(
-        get(&app, "/stats/recentlookups")
-            .await
-            .body
-            .ends_with("\n\ntotal: 0\n")
-    );
+    assert!(get(&app, "/stats/recentlookups").await.body.ends_with("\n\ntotal: 0\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -626,15 +504,9 @@ async fn on_the_wire() {
     let chunked = talk("GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     let chunked = chunked.await.expect("an answer");
     assert!(chunked.starts_with("HTTP/1.1 200 OK\r\n"), "{chunked}");
-    assert!(
-        chunked.contains("\r\ntransfer-encoding: chunked\r\n"),
-        "{chunked}"
-    );
+    assert!(chunked.contains("\r\ntransfer-encoding: chunked\r\n"), "{chunked}");
     assert!(chunked.contains("\r\nconnection: close\r\n"), "{chunked}");
-    assert!(
-        chunked.ends_with("\r\n\r\n5\r\nLIVE\n\r\n0\r\n\r\n"),
-        "{chunked}"
-    );
+    assert!(chunked.ends_with("\r\n\r\n5\r\nLIVE\n\r\n0\r\n\r\n"), "{chunked}");
 
     let head = talk("HEAD /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     let head = head.expect("an answer");
@@ -642,23 +514,13 @@ async fn on_the_wire() {
     assert!(!head.contains("content-length"), "{head}");
     assert!(head.ends_with("\r\n\r\n"), "{head}");
 
-    let nameless = talk("GET /ready HTTP/1.1\r\n\r\n")
-        .await
-        .expect("an answer");
-    assert!(
-        nameless.starts_with("HTTP/1.1 400 Bad Request\r\n"),
-        "{nameless}"
-    );
+    let nameless = talk("GET /ready HTTP/1.1\r\n\r\n").await.expect("an answer");
+    assert!(nameless.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{nameless}");
     assert!(nameless.contains("\r\ncontent-length: 0\r\n"), "{nameless}");
     assert!(nameless.contains("\r\nconnection: close\r\n"), "{nameless}");
 
-    let old = talk("GET /ready HTTP/1.0\r\nhost: x\r\n\r\n")
-        .await
-        .expect("an answer");
-    assert!(
-        old.starts_with("HTTP/1.1 426 Upgrade Required\r\n"),
-        "{old}"
-    );
+    let old = talk("GET /ready HTTP/1.0\r\nhost: x\r\n\r\n").await.expect("an answer");
+    assert!(old.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{old}");
     assert!(old.ends_with("\r\n\r\nUpgrade Required"), "{old}");
 
     let page = talk(
@@ -692,9 +554,6 @@ async fn on_the_wire() {
 
 impl Page {
     fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }

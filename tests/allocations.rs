@@ -8,10 +8,7 @@ use front_proxy::stats::Registry;
 #[test]
 fn recording_allocates_nothing() {
     let registry = Registry::new(2);
-    let scope = registry
-        .scope()
-        .child("cluster")
-        .tagged("envoy_cluster_name", "s");
+    let scope = registry.scope().child("cluster").tagged("envoy_cluster_name", "s");
     let counter = scope.counter("upstream_rq_total");
     let gauge = scope.gauge("upstream_rq_active");
     let histogram = scope.histogram_ms("upstream_rq_time");

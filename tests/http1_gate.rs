@@ -43,18 +43,11 @@ fn serve(config: GateConfig) -> Server {
     });
     let service = TrackedService::new(service, Arc::clone(&state));
     let task = tokio::spawn(async move {
-        let connection = builder
-            .serve_connection(TokioIo::new(gate), service)
-            .with_upgrades();
+        let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
         let _ = connection.await;
         handle.reclaim()
     });
-    Server {
-        client,
-        seen,
-        state,
-        task,
-    }
+    Server { client, seen, state, task }
 }
 
 /// Answers with the body; `/wait` waits for it, `/now` does not, `/slow` takes its time, `/begin`
@@ -63,12 +56,7 @@ async fn answer(
     mut request: Request<Incoming>,
     seen: Seen,
 ) -> Result<Response<http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
-    let mut line = format!(
-        "{} {} {:?}",
-        request.method(),
-        request.uri(),
-        request.version()
-    );
+    let mut line = format!("{} {} {:?}", request.method(), request.uri(), request.version());
     for (name, value) in request.headers() {
         line += &format!("|{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
@@ -143,9 +131,9 @@ fn futures_body(
             mut self: std::pin::Pin<&mut Self>,
             _: &mut std::task::Context<'_>,
         ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
-            self.0.take().map_or(std::task::Poll::Pending, |frame| {
-                std::task::Poll::Ready(Some(Ok(frame)))
-            })
+            self.0
+                .take()
+                .map_or(std::task::Poll::Pending, |frame| std::task::Poll::Ready(Some(Ok(frame))))
         }
     }
     Begun(Some(frame)).boxed_unsync()
@@ -160,10 +148,7 @@ impl Server {
         {
         }
         let text = String::from_utf8_lossy(&got).into_owned();
-        let date = text
-            .lines()
-            .find(|line| line.starts_with("date: "))
-            .map(str::to_owned);
+        let date = text.lines().find(|line| line.starts_with("date: ")).map(str::to_owned);
         match date {
             Some(date) => text.replace(&format!("{date}\r\n"), "date\r\n"),
             None => text,
@@ -181,10 +166,7 @@ impl Server {
 }
 
 fn ok(text: &str) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}",
-        text.len()
-    )
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len())
 }
 
 const BAD_REQUEST: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 11\r\n\
@@ -202,10 +184,7 @@ async fn plain_requests_pass() {
     assert_eq!(server.exchange(chunked).await, ok("</c abc>"));
     assert_eq!(server.state.requests(), 3);
     assert_eq!(server.state.phase(), Phase::Idle);
-    assert_eq!(
-        server.state.bytes_in() as usize,
-        get.len() + post.len() + chunked.len()
-    );
+    assert_eq!(server.state.bytes_in() as usize, get.len() + post.len() + chunked.len());
     drop(server.client);
     let returned = server.task.await.unwrap().expect("the transport");
     assert_eq!(returned.protocol, Protocol::Http1);
@@ -221,10 +200,7 @@ async fn pipelined_requests_are_answered_one_by_one_and_in_order() {
         GET /d HTTP/1.1\r\nHost: h\r\n\r\n";
     let expected = [ok("</slow >"), ok("</b abc>"), ok("</c x>"), ok("</d >")].concat();
     assert_eq!(server.exchange(all).await, expected);
-    assert_eq!(
-        server.exchange("GET /e HTTP/1.1\r\nHost: h\r\n\r\n").await,
-        ok("</e >")
-    );
+    assert_eq!(server.exchange("GET /e HTTP/1.1\r\nHost: h\r\n\r\n").await, ok("</e >"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,34 +214,13 @@ async fn a_hundred_requests_in_one_segment() {
 async fn what_envoy_puts_up_with_reaches_the_service_in_plain_form() {
     for (input, seen) in [
         ("GET /x HTTP/1.1\nHost: a\n\n", "GET /x HTTP/1.1|host: a|"),
-        (
-            "\r\n\r\nGET\t /x \t HTTP/1.1 \r\nHost:a  \r\n\r\n",
-            "GET /x HTTP/1.1|host: a|",
-        ),
-        (
-            "GET /x HTTP/1.1\r\nX: a\rb\r\n\r\n",
-            "GET /x HTTP/1.1|x: ab|",
-        ),
-        (
-            "GET /x HTTP/1.1\r\nX: a\r\n  b\r\n\tc\r\n\r\n",
-            "GET /x HTTP/1.1|x: a  b\tc|",
-        ),
-        (
-            "GET /x HTTP/1.1\r\nX:\r\n b\r\n\r\n",
-            "GET /x HTTP/1.1|x: b|",
-        ),
-        (
-            "GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-            "GET /x HTTP/1.1|host: a,b|",
-        ),
-        (
-            "GET /x HTTP/1.1\r\nHost:\r\nHost: b\r\n\r\n",
-            "GET /x HTTP/1.1|host: b|",
-        ),
-        (
-            "GET http://u:p@h:1/x HTTP/1.1\r\nHost: a b\r\n\r\n",
-            "GET http://h:1/x HTTP/1.1|host: |",
-        ),
+        ("\r\n\r\nGET\t /x \t HTTP/1.1 \r\nHost:a  \r\n\r\n", "GET /x HTTP/1.1|host: a|"),
+        ("GET /x HTTP/1.1\r\nX: a\rb\r\n\r\n", "GET /x HTTP/1.1|x: ab|"),
+        ("GET /x HTTP/1.1\r\nX: a\r\n  b\r\n\tc\r\n\r\n", "GET /x HTTP/1.1|x: a  b\tc|"),
+        ("GET /x HTTP/1.1\r\nX:\r\n b\r\n\r\n", "GET /x HTTP/1.1|x: b|"),
+        ("GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET /x HTTP/1.1|host: a,b|"),
+        ("GET /x HTTP/1.1\r\nHost:\r\nHost: b\r\n\r\n", "GET /x HTTP/1.1|host: b|"),
+        ("GET http://u:p@h:1/x HTTP/1.1\r\nHost: a b\r\n\r\n", "GET http://h:1/x HTTP/1.1|host: |"),
         ("GET /<> HTTP/1.1\r\n\r\n", "GET /%3C%3E HTTP/1.1|"),
         ("OPTIONS * HTTP/1.1\r\n\r\n", "OPTIONS * HTTP/1.1|"),
         (
@@ -284,10 +239,7 @@ async fn what_envoy_puts_up_with_reaches_the_service_in_plain_form() {
     ] {
         let mut server = serve(GateConfig::default());
         let answer = server.exchange(input).await;
-        assert!(
-            answer.starts_with("HTTP/1.1 200 OK\r\n"),
-            "{input:?}: {answer:?}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{input:?}: {answer:?}");
         assert_eq!(server.seen(), [seen], "{input:?}");
         // The next request is where it is expected.
         assert_eq!(
@@ -321,35 +273,14 @@ async fn what_envoy_refuses_is_refused_in_its_words() {
         (K::BadRequest, "GET / HTTP/1.1\r\na\rb: b\r\n\r\n"),
         (K::BadRequest, "GET / HTTP/1.1\r\n\rb: b\r\n\r\n"),
         (K::BadRequest, "\u{16}\u{3}\u{1}"),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 1, 1\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 0x1\r\n\r\n",
-        ),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 1, 1\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 0x1\r\n\r\n"),
         (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length:\r\n\r\n"),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 1\r0\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ntransfer-encoding: chun\rked\r\n\r\n",
-        ),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 1\r0\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ntransfer-encoding: chun\rked\r\n\r\n"),
         (K::InvalidCharacters, "GET / HTTP/1.1\r\na: \u{1}\r\n\r\n"),
         (K::InvalidCharacters, "GET / HTTP/1.1\r\na: \u{0}\r\n\r\n"),
         (K::InvalidCharacters, "GET / HTTP/1.1\r\na: \u{7f}\r\n\r\n"),
@@ -365,22 +296,13 @@ async fn what_envoy_refuses_is_refused_in_its_words() {
             K::LengthAndChunked,
             "POST / HTTP/1.1\r\ntransfer-encoding: identity\r\ncontent-length: 1\r\n\r\n",
         ),
-        (
-            K::TransferEncoding,
-            "POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
-        ),
-        (
-            K::TransferEncoding,
-            "POST / HTTP/1.1\r\ntransfer-encoding:\r\n\r\n",
-        ),
+        (K::TransferEncoding, "POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n"),
+        (K::TransferEncoding, "POST / HTTP/1.1\r\ntransfer-encoding:\r\n\r\n"),
         (
             K::TransferEncoding,
             "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
         ),
-        (
-            K::BodyDisallowed,
-            "CONNECT h:1 HTTP/1.1\r\ncontent-length: 1\r\n\r\n",
-        ),
+        (K::BodyDisallowed, "CONNECT h:1 HTTP/1.1\r\ncontent-length: 1\r\n\r\n"),
         (K::Version, "GET / HTTP/1.0\r\n\r\n"),
         (K::Version, "GET / HTTP/1.2\r\n\r\n"),
         (K::Version, "GET / HTTP/2.0\r\n\r\n"),
@@ -415,10 +337,7 @@ async fn what_envoy_refuses_is_refused_in_its_words() {
         server.client.write_all(all.as_bytes()).await.unwrap();
         assert_eq!(server.receive().await, expected, "{short:?}");
         let refusal = server.state.refusal().expect("a refusal");
-        assert_eq!(
-            (refusal.kind, refusal.answered, refusal.head_seen),
-            (kind, true, false)
-        );
+        assert_eq!((refusal.kind, refusal.answered, refusal.head_seen), (kind, true, false));
         assert_eq!(server.seen().len(), 1, "{short:?}");
         let returned = server.task.await.unwrap().expect("the transport");
         assert!(server.state.delay_close());
@@ -451,14 +370,7 @@ async fn a_broken_body_stops_the_service() {
             assert!(refusal.head_seen && refusal.answered && server.state.delay_close());
             assert!(server.task.await.unwrap().is_some());
             // The service was dropped: it saw neither an end nor an error.
-            assert!(
-                !server
-                    .seen
-                    .lock()
-                    .unwrap()
-                    .iter()
-                    .any(|line| line.contains("broken"))
-            );
+            assert!(!server.seen.lock().unwrap().iter().any(|line| line.contains("broken")));
 
             // The same in pieces.
             let mut server = serve(GateConfig::default());
@@ -482,31 +394,20 @@ async fn a_broken_body_behind_a_begun_answer_just_closes() {
 
 #[tokio::test(start_paused = true)]
 async fn too_long_trailers_are_refused() {
-    let config = GateConfig {
-        max_head_bytes: 1024,
-        ..GateConfig::default()
-    };
+    let config = GateConfig { max_head_bytes: 1024, ..GateConfig::default() };
     let mut server = serve(config);
     let head = "POST /x HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: ";
-    let answer = server
-        .exchange(format!("{head}{}\r\n\r\n", "q".repeat(2000)))
-        .await;
+    let answer = server.exchange(format!("{head}{}\r\n\r\n", "q".repeat(2000))).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn trailers_pass_where_enabled() {
-    let config = GateConfig {
-        enable_trailers: true,
-        ..GateConfig::default()
-    };
+    let config = GateConfig { enable_trailers: true, ..GateConfig::default() };
     let mut server = serve(config);
     let head = "POST /x HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
     let body = "2\r\nok\r\n0\r\nX-T:1\r\n 2\r\nhost: evil\r\nY: é\n\r\n";
-    assert_eq!(
-        server.exchange(format!("{head}{body}")).await,
-        ok("</x ok>")
-    );
+    assert_eq!(server.exchange(format!("{head}{body}")).await, ok("</x ok>"));
     let seen = "POST /x HTTP/1.1|transfer-encoding: chunked|ok\
         |trailer x-t: \"1 2\"|trailer y: \"\\xc3\\xa9\"";
     assert_eq!(server.seen(), [seen]);
@@ -519,20 +420,12 @@ async fn expect_is_answered_by_the_gate_in_turn() {
     assert_eq!(server.exchange(head).await, "HTTP/1.1 100 Continue\r\n\r\n");
     assert_eq!(server.exchange("ab").await, ok("</a ab>"));
     let pipelined = format!("GET /slow HTTP/1.1\r\n\r\n{head}cd");
-    let expected = [
-        &ok("</slow >"),
-        "HTTP/1.1 100 Continue\r\n\r\n",
-        &ok("</a cd>"),
-    ]
-    .concat();
+    let expected = [&ok("</slow >"), "HTTP/1.1 100 Continue\r\n\r\n", &ok("</a cd>")].concat();
     assert_eq!(server.exchange(pipelined).await, expected);
     assert!(server.seen().iter().all(|line| !line.contains("expect")));
     assert_eq!(server.state.continues(), 2);
 
-    let config = GateConfig {
-        answer_100_continue: false,
-        ..GateConfig::default()
-    };
+    let config = GateConfig { answer_100_continue: false, ..GateConfig::default() };
     let mut server = serve(config);
     // hyper's own, when the service asks for the body.
     assert_eq!(server.exchange(head).await, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -552,80 +445,39 @@ async fn options_of_the_listener() {
     let mut server = serve(config.clone());
     let both =
         "POST /x HTTP/1.1\r\ncontent-length: 99\r\nx_y: 1\r\ntransfer-encoding: chunked\r\n\r\n";
-    assert_eq!(
-        server.exchange(format!("{both}1\r\na\r\n0\r\n\r\n")).await,
-        ok("</x a>")
-    );
-    assert_eq!(
-        server.seen(),
-        ["POST /x HTTP/1.1|transfer-encoding: chunked|a"]
-    );
+    assert_eq!(server.exchange(format!("{both}1\r\na\r\n0\r\n\r\n")).await, ok("</x a>"));
+    assert_eq!(server.seen(), ["POST /x HTTP/1.1|transfer-encoding: chunked|a"]);
     assert_eq!(server.state.dropped_underscores(), 1);
     let old = "GET /old HTTP/1.0\r\nconnection: keep-alive\r\n\r\n";
-    assert!(
-        server
-            .exchange(old)
-            .await
-            .starts_with("HTTP/1.0 200 OK\r\n")
-    );
+    assert!(server.exchange(old).await.starts_with("HTTP/1.0 200 OK\r\n"));
     let older = "GET /older HTTP/0.9\r\n\r\n";
-    assert!(
-        server
-            .exchange(older)
-            .await
-            .starts_with("HTTP/1.0 200 OK\r\n")
-    );
+    assert!(server.exchange(older).await.starts_with("HTTP/1.0 200 OK\r\n"));
     assert!(server.task.await.unwrap().is_some());
 
     let mut server = serve(config.clone());
-    let answer = server
-        .exchange("POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n")
-        .await;
-    assert!(
-        answer.starts_with("HTTP/1.1 400 ") && !answer.contains("server:"),
-        "{answer:?}"
-    );
+    let answer = server.exchange("POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("server:"), "{answer:?}");
 
     let underscores = front_proxy::config::model::UnderscoresAction::RejectRequest;
-    let mut server = serve(GateConfig {
-        underscores,
-        ..config
-    });
+    let mut server = serve(GateConfig { underscores, ..config });
     server.exchange("GET / HTTP/1.1\r\nx_y: 1\r\n\r\n").await;
-    assert_eq!(
-        server.state.refusal().map(|refusal| refusal.kind),
-        Some(RefusalKind::Underscore)
-    );
+    assert_eq!(server.state.refusal().map(|refusal| refusal.kind), Some(RefusalKind::Underscore));
 }
 
 #[tokio::test(start_paused = true)]
 async fn head_limits_count_every_byte() {
-    let config = GateConfig {
-        max_head_bytes: 1024,
-        ..GateConfig::default()
-    };
+    let config = GateConfig { max_head_bytes: 1024, ..GateConfig::default() };
     let head = |len: usize, end: &str| {
         let start = "GET /x HTTP/1.1\r\nx: ";
-        format!(
-            "{start}{}{end}{end}",
-            "q".repeat(len - start.len() - 2 * end.len())
-        )
+        format!("{start}{}{end}{end}", "q".repeat(len - start.len() - 2 * end.len()))
     };
     for end in ["\r\n", "\n"] {
         for (len, fits) in [(1023, true), (1024, true), (1025, false), (5000, false)] {
             for lead in ["", "\r\n"] {
                 let mut server = serve(config.clone());
                 let answer = server.exchange(format!("{lead}{}", head(len, end))).await;
-                assert_eq!(
-                    answer.starts_with("HTTP/1.1 200"),
-                    fits,
-                    "{len} {end:?}: {answer}"
-                );
-                assert_eq!(
-                    answer.starts_with("HTTP/1.1 431"),
-                    !fits,
-                    "{len} {end:?}: {answer}"
-                );
+                assert_eq!(answer.starts_with("HTTP/1.1 200"), fits, "{len} {end:?}: {answer}");
+                assert_eq!(answer.starts_with("HTTP/1.1 431"), !fits, "{len} {end:?}: {answer}");
             }
         }
     }
@@ -646,10 +498,7 @@ async fn a_slow_head_can_be_timed_out() {
     // The owner's timer would poll the connection; here the client does.
     let answer = server.exchange("T").await;
     assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\ncontent-length: 22\r\n"));
-    assert!(
-        answer.ends_with("\r\n\r\nrequest header timeout"),
-        "{answer:?}"
-    );
+    assert!(answer.ends_with("\r\n\r\nrequest header timeout"), "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -669,14 +518,7 @@ async fn a_client_that_leaves_ends_the_connection() {
         assert!(server.task.await.unwrap().is_some(), "{start:?}");
         assert!(server.state.client_closed() && !server.state.delay_close());
         // The service was dropped with the connection: it did not get to see the body break.
-        assert!(
-            !server
-                .seen
-                .lock()
-                .unwrap()
-                .iter()
-                .any(|line| line.contains("broken"))
-        );
+        assert!(!server.seen.lock().unwrap().iter().any(|line| line.contains("broken")));
     }
 }
 
@@ -693,10 +535,7 @@ async fn tunnels_are_transparent() {
         assert!(answer.ends_with("\r\n\r\nNOT / HTTP\r\n\r\n"), "{answer:?}");
         assert_eq!(server.state.phase(), Phase::Tunnel);
         assert_eq!(server.exchange("more \u{1}").await, "MORE \u{1}");
-        assert!(
-            server.task.await.unwrap().is_none(),
-            "the tunnel has the transport"
-        );
+        assert!(server.task.await.unwrap().is_none(), "the tunnel has the transport");
         server.client.shutdown().await.unwrap();
         assert_eq!(server.client.read(&mut [0; 8]).await.unwrap(), 0);
     }
@@ -706,10 +545,7 @@ async fn tunnels_are_transparent() {
 async fn http2_is_told_by_its_preface() {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     for step in [1, 3, 24] {
-        let config = GateConfig {
-            detect_http2: true,
-            ..GateConfig::default()
-        };
+        let config = GateConfig { detect_http2: true, ..GateConfig::default() };
         let mut server = serve(config);
         for piece in preface.chunks(step) {
             let _ = server.client.write_all(piece).await;
@@ -738,10 +574,7 @@ async fn http2_is_told_by_its_preface() {
         replay.read_exact(&mut all).await.unwrap();
         assert_eq!(&all, preface);
     }
-    let config = GateConfig {
-        detect_http2: true,
-        ..GateConfig::default()
-    };
+    let config = GateConfig { detect_http2: true, ..GateConfig::default() };
     let mut server = serve(config);
     server.exchange("P").await;
     let answer = server.exchange("UT /x HTTP/1.1\r\n\r\n").await;
@@ -756,9 +589,7 @@ async fn http2_is_told_by_its_preface() {
 #[tokio::test]
 async fn an_unread_body_does_not_cost_the_client_its_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut client = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
     let (gate, handle) = Http1Gate::new(server, Arc::new(GateConfig::default()));
     let service = service_fn(|_| async {
@@ -767,18 +598,10 @@ async fn an_unread_body_does_not_cost_the_client_its_answer() {
     let service = TrackedService::new(service, Arc::clone(handle.state()));
     let task = tokio::spawn(async move {
         let io = TokioIo::new(gate);
-        let _ = Builder::new()
-            .serve_connection(io, service)
-            .with_upgrades()
-            .await;
+        let _ = Builder::new().serve_connection(io, service).with_upgrades().await;
         let delay = handle.state().delay_close();
         let returned = handle.reclaim().unwrap();
-        (
-            delay,
-            delayed_close(returned.io, Duration::from_millis(300))
-                .await
-                .unwrap(),
-        )
+        (delay, delayed_close(returned.io, Duration::from_millis(300)).await.unwrap())
     });
     let head = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1000000\r\n\r\n";
     client.write_all(head.as_bytes()).await.unwrap();
@@ -786,10 +609,7 @@ async fn an_unread_body_does_not_cost_the_client_its_answer() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut got = String::new();
     client.read_to_string(&mut got).await.unwrap();
-    assert!(
-        got.starts_with("HTTP/1.1 200 OK\r\n") && got.ends_with("no"),
-        "{got:?}"
-    );
+    assert!(got.starts_with("HTTP/1.1 200 OK\r\n") && got.ends_with("no"), "{got:?}");
     assert_eq!(task.await.unwrap(), (true, true));
 }
 

@@ -50,9 +50,7 @@ async fn tour(proxy: impl StartProxy) {
     assert_eq!(stat(admin, "service1.membership_total").await, 1);
 
     // One to three is one change, and all three answer, in turn.
-    let three = scale(sandbox.control_address(), "service1", 3)
-        .await
-        .unwrap();
+    let three = scale(sandbox.control_address(), "service1", 3).await.unwrap();
     assert_eq!(three.lines().count(), 3);
     until(admin, "service1.membership_total", 3).await;
     assert_eq!(stat(admin, "service1.membership_change").await, 2);
@@ -67,9 +65,7 @@ async fn tour(proxy: impl StartProxy) {
             sleep(Duration::from_millis(40)).await;
         }
     });
-    scale(sandbox.control_address(), "service1", 2)
-        .await
-        .unwrap();
+    scale(sandbox.control_address(), "service1", 2).await.unwrap();
     until(admin, "service1.membership_total", 2).await;
     assert_eq!(stat(admin, "service1.membership_change").await, 3);
     clients.await.unwrap();
@@ -79,10 +75,7 @@ async fn tour(proxy: impl StartProxy) {
     // The leg to the sidecars speaks HTTP/2; from there to the app it is HTTP/1.1.
     let connections = stat(admin, "service1.upstream_cx_total").await;
     assert!(connections >= 3);
-    assert_eq!(
-        stat(admin, "service1.upstream_cx_http2_total").await,
-        connections
-    );
+    assert_eq!(stat(admin, "service1.upstream_cx_http2_total").await, connections);
     let sidecar = sandbox.instances().await[0].admin;
     assert!(stat(sidecar, "local_service.upstream_cx_http1_total").await > 0);
 
@@ -118,10 +111,7 @@ async fn stat(admin: SocketAddr, name: &str) -> u64 {
     let text = get(admin, "/stats").await;
     let prefix = format!("cluster.{name}: ");
     let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
-    value
-        .unwrap_or_else(|| panic!("no {prefix}"))
-        .parse()
-        .unwrap()
+    value.unwrap_or_else(|| panic!("no {prefix}")).parse().unwrap()
 }
 
 async fn until(admin: SocketAddr, name: &str, value: u64) {
@@ -143,15 +133,9 @@ async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, path:
     let io = hyper_util::rt::TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
     tokio::spawn(connection);
-    let request = http::Request::get(path)
-        .header("host", "localhost")
-        .body(String::new())
-        .unwrap();
+    let request = http::Request::get(path).header("host", "localhost").body(String::new()).unwrap();
     let body = sender.send_request(request).await.unwrap().into_body();
-    let bytes = http_body_util::BodyExt::collect(body)
-        .await
-        .unwrap()
-        .to_bytes();
+    let bytes = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -184,10 +168,7 @@ impl ServerCertVerifier for NamedFrontEnvoy {
     ) -> Result<ServerCertVerified, rustls::Error> {
         // id-at-commonName (2.5.4.3), then a UTF8String of 11 bytes.
         let name = [b"\x06\x03\x55\x04\x03\x0c\x0b".as_slice(), b"front-envoy"].concat();
-        let found = certificate
-            .windows(name.len())
-            .filter(|w| *w == name)
-            .count();
+        let found = certificate.windows(name.len()).filter(|w| *w == name).count();
         // Issuer and subject.
         assert_eq!(found, 2);
         Ok(ServerCertVerified::assertion())
@@ -214,9 +195,7 @@ impl ServerCertVerifier for NamedFrontEnvoy {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -229,14 +208,7 @@ impl StartProxy for Envoy {
         let (config, admin) = (files.path().join("envoy.yaml"), files.path().join("admin"));
         std::fs::write(&config, bootstrap)?;
         let mut child = Command::new(&self.0)
-            .args([
-                "--concurrency",
-                "1",
-                "--use-dynamic-base-id",
-                "-l",
-                "error",
-                "-c",
-            ])
+            .args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "error", "-c"])
             .arg(&config)
             .arg("--admin-address-path")
             .arg(&admin)

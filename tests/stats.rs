@@ -25,10 +25,7 @@ fn envoys_run() -> Registry {
 }
 
 fn cluster(registry: &Registry, name: &str) -> Scope {
-    registry
-        .scope()
-        .child("cluster")
-        .tagged("envoy_cluster_name", name)
+    registry.scope().child("cluster").tagged("envoy_cluster_name", name)
 }
 
 fn query(query: &str) -> Query {
@@ -36,9 +33,7 @@ fn query(query: &str) -> Query {
 }
 
 fn page(chunks: Chunks) -> String {
-    chunks
-        .map(|chunk| String::from_utf8(chunk.to_vec()).expect("text"))
-        .collect()
+    chunks.map(|chunk| String::from_utf8(chunk.to_vec()).expect("text")).collect()
 }
 
 fn text_page(registry: &Registry, asked: &str) -> String {
@@ -104,14 +99,7 @@ fn buckets_are_envoys() {
 fn bounds_belong_to_their_buckets() {
     let registry = Registry::new(1);
     let histogram = registry.scope().histogram_ms("h");
-    for (sample, count) in [
-        (0.0, 2),
-        (1.0, 1),
-        (49.0, 43),
-        (50.0, 3),
-        (51.0, 17),
-        (100.0, 1),
-    ] {
+    for (sample, count) in [(0.0, 2), (1.0, 1), (49.0, 43), (50.0, 3), (51.0, 17), (100.0, 1)] {
         histogram.record_many(sample, count);
     }
     let page = text_page(&registry, "histogram_buckets=cumulative");
@@ -122,9 +110,7 @@ fn bounds_belong_to_their_buckets() {
 #[test]
 fn json_has_envoys_shape() {
     let registry = envoys_run();
-    cluster(&registry, "service1")
-        .counter("upstream_rq_total")
-        .increment(13);
+    cluster(&registry, "service1").counter("upstream_rq_total").increment(13);
     let page = json_page(&registry, "");
     let first = serde_json::json!({ "name": "cluster.service1.upstream_rq_total", "value": 13 });
     assert_eq!(page["stats"][0], first);
@@ -153,20 +139,14 @@ fn names_are_sorted_across_kinds_and_histograms_come_last() {
     let _histogram = scope.histogram_ms("a.time");
     let _counter = scope.counter("b.count");
     scope.gauge("a.level").set(2.0);
-    registry
-        .text_readout(&scope.name("a.text"))
-        .set("1 \"2\"\n3");
+    registry.text_readout(&scope.name("a.text")).set("1 \"2\"\n3");
     assert_eq!(
         text_page(&registry, ""),
         "a.level: 2\na.text: \"1 \\\"2\\\"\\n3\"\nb.count: 0\na.time: No recorded values\n"
     );
     let line = Regex::new(r#"^\S+: (\d+|P0\(.*\).* P100\(.*\)|No recorded values|".*")$"#);
     let line = line.expect("valid");
-    assert!(
-        text_page(&registry, "")
-            .lines()
-            .all(|text| line.is_match(text))
-    );
+    assert!(text_page(&registry, "").lines().all(|text| line.is_match(text)));
 }
 
 #[test]
@@ -175,15 +155,9 @@ fn filters_find_parts_of_names_and_can_be_turned_round() {
     for name in ["cluster.a.rq", "cluster.b.rq", "server.live"] {
         let _handle = registry.scope().counter(name);
     }
-    assert_eq!(
-        text_page(&registry, "filter=cluster.a"),
-        "cluster.a.rq: 0\n"
-    );
+    assert_eq!(text_page(&registry, "filter=cluster.a"), "cluster.a.rq: 0\n");
     assert_eq!(text_page(&registry, "filter=^rq"), "");
-    assert_eq!(
-        text_page(&registry, "filter=rq$&invert_filter"),
-        "server.live: 0\n"
-    );
+    assert_eq!(text_page(&registry, "filter=rq$&invert_filter"), "server.live: 0\n");
     assert_eq!(text_page(&registry, "filter=a&type=Gauges"), "");
 }
 
@@ -200,10 +174,7 @@ fn used_means_written_since_the_start() {
     histogram.record(0.0);
     registry.reset_counters();
     let page = text_page(&registry, "usedonly");
-    assert!(
-        page.starts_with("counter: 0\ngauge: 0\nhistogram: P0(nan,0) "),
-        "{page}"
-    );
+    assert!(page.starts_with("counter: 0\ngauge: 0\nhistogram: P0(nan,0) "), "{page}");
 }
 
 #[test]
@@ -231,11 +202,7 @@ fn gauges_add_up_after_they_were_set() {
     assert_eq!(text_page(&registry, ""), "g: 11\n");
     gauge.set(0.0);
     gauge.decrement(1.0);
-    assert_eq!(
-        text_page(&registry, ""),
-        "g: 0\n",
-        "no reader sees less than nothing"
-    );
+    assert_eq!(text_page(&registry, ""), "g: 0\n", "no reader sees less than nothing");
 }
 
 #[test]
@@ -261,9 +228,7 @@ fn workers_lose_nothing() {
                 let scope = registry.scope();
                 for round in 0..ROUNDS {
                     // Registered anew each time, as by many clusters at once.
-                    scope
-                        .counter(&format!("shared.{}", round % 100))
-                        .increment(1);
+                    scope.counter(&format!("shared.{}", round % 100)).increment(1);
                     let gauge = scope.gauge("gauge");
                     gauge.increment(2.0);
                     gauge.decrement(1.0);
@@ -280,16 +245,9 @@ fn workers_lose_nothing() {
     let page = text_page(&registry, "type=Counters");
     assert_eq!(page.lines().count(), 100);
     let each = THREADS * ROUNDS / 100;
-    assert!(
-        page.lines()
-            .all(|line| line.ends_with(&format!(": {each}"))),
-        "{page}"
-    );
+    assert!(page.lines().all(|line| line.ends_with(&format!(": {each}"))), "{page}");
     let all = THREADS * ROUNDS;
-    assert_eq!(
-        text_page(&registry, "type=Gauges"),
-        format!("gauge: {all}\n")
-    );
+    assert_eq!(text_page(&registry, "type=Gauges"), format!("gauge: {all}\n"));
     let histograms = registry.select(&query("type=Histograms"));
     assert_eq!(histograms.histograms()[0].total().count(), all as u64);
 }
@@ -307,10 +265,7 @@ fn percentages_are_shown_as_such() {
 async fn intervals_end_by_the_clock() {
     let registry = Registry::new(1);
     registry.scope().histogram_ms("h").record(20.0);
-    let flusher = tokio::spawn(flush_every(
-        registry.clone(),
-        std::time::Duration::from_secs(5),
-    ));
+    let flusher = tokio::spawn(flush_every(registry.clone(), std::time::Duration::from_secs(5)));
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
     assert!(text_page(&registry, "").starts_with("h: P0(nan,20.5) "));
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
@@ -324,20 +279,12 @@ fn prometheus_families_are_envoys() {
     for name in ["service1", "service2"] {
         let scope = cluster(&registry, name);
         scope.counter("upstream_rq_total").increment(2);
-        let code = scope.leaf_tagged(
-            "upstream_rq_200",
-            "upstream_rq",
-            "envoy_response_code",
-            "200",
-        );
+        let code =
+            scope.leaf_tagged("upstream_rq_200", "upstream_rq", "envoy_response_code", "200");
         registry.counter(&code).increment(1);
         scope.gauge("membership_total").set(1.0);
     }
-    registry
-        .scope()
-        .child("cluster_manager")
-        .counter("cluster_added")
-        .increment(2);
+    registry.scope().child("cluster_manager").counter("cluster_added").increment(2);
     registry.scope().child("server").gauge("live").set(1.0);
     // By base name, in which a dot stands before an underscore; kinds one after the other.
     assert_eq!(
@@ -357,13 +304,8 @@ envoy_cluster_membership_total{envoy_cluster_name=\"service2\"} 1
 envoy_server_live{} 1
 "
     );
-    let listener = registry
-        .scope()
-        .child("listener")
-        .tagged("envoy_listener_address", "[::]_80");
-    let http = listener
-        .child("http")
-        .tagged("envoy_http_conn_manager_prefix", "in");
+    let listener = registry.scope().child("listener").tagged("envoy_listener_address", "[::]_80");
+    let http = listener.child("http").tagged("envoy_http_conn_manager_prefix", "in");
     http.counter("downstream_rq_completed").increment(1);
     assert!(prometheus_page(&registry, "filter=^listener").ends_with(
         "{envoy_http_conn_manager_prefix=\"in\",envoy_listener_address=\"[::]_80\"} 1\n"
@@ -378,30 +320,13 @@ fn prometheus_histograms_are_envoys() {
     let lines = page.lines().collect::<Vec<_>>();
     assert_eq!(lines[0], "# TYPE envoy_cluster_upstream_rq_time histogram");
     let sample = |suffix: &str| format!("envoy_cluster_upstream_rq_time{suffix}");
-    assert_eq!(
-        lines[1],
-        sample("_bucket{envoy_cluster_name=\"service1\",le=\"0.5\"} 2")
-    );
-    assert_eq!(
-        lines[6],
-        sample("_bucket{envoy_cluster_name=\"service1\",le=\"50\"} 11")
-    );
-    assert_eq!(
-        lines[19],
-        sample("_bucket{envoy_cluster_name=\"service1\",le=\"3600000\"} 13")
-    );
-    assert_eq!(
-        lines[20],
-        sample("_bucket{envoy_cluster_name=\"service1\",le=\"+Inf\"} 13")
-    );
-    assert_eq!(
-        lines[22],
-        sample("_count{envoy_cluster_name=\"service1\"} 13")
-    );
+    assert_eq!(lines[1], sample("_bucket{envoy_cluster_name=\"service1\",le=\"0.5\"} 2"));
+    assert_eq!(lines[6], sample("_bucket{envoy_cluster_name=\"service1\",le=\"50\"} 11"));
+    assert_eq!(lines[19], sample("_bucket{envoy_cluster_name=\"service1\",le=\"3600000\"} 13"));
+    assert_eq!(lines[20], sample("_bucket{envoy_cluster_name=\"service1\",le=\"+Inf\"} 13"));
+    assert_eq!(lines[22], sample("_count{envoy_cluster_name=\"service1\"} 13"));
     let sum = lines[21].strip_prefix(&sample("_sum{envoy_cluster_name=\"service1\"} "));
-    let sum = sum
-        .and_then(|sum| sum.parse::<f64>().ok())
-        .unwrap_or_default();
+    let sum = sum.and_then(|sum| sum.parse::<f64>().ok()).unwrap_or_default();
     assert!((sum - 979.895_255_454_841_8).abs() < 1e-9, "{sum}");
     check_exposition(&page);
 
@@ -412,28 +337,17 @@ fn prometheus_histograms_are_envoys() {
     check_exposition(&page);
 
     let refused = |asked: &str| {
-        prometheus::render(&envoys_run(), &query(asked))
-            .err()
-            .map(|error| error.to_string())
+        prometheus::render(&envoys_run(), &query(asked)).err().map(|error| error.to_string())
     };
     let modes = "unsupported prometheus histogram bucket mode";
-    assert_eq!(
-        refused("histogram_buckets=detailed").as_deref(),
-        Some(modes)
-    );
+    assert_eq!(refused("histogram_buckets=detailed").as_deref(), Some(modes));
     assert!(refused("histogram_buckets=prometheusnative").is_some());
 }
 
 #[test]
 fn whatever_the_names_the_exposition_stays_valid() {
     let registry = Registry::new(1);
-    for name in [
-        "a.b",
-        "quote\"back\\slash\nline",
-        "ünicode",
-        "",
-        "{le=\"1\"}",
-    ] {
+    for name in ["a.b", "quote\"back\\slash\nline", "ünicode", "", "{le=\"1\"}"] {
         let scope = cluster(&registry, name);
         scope.counter("rq").increment(1);
         scope.gauge("cx").set(1.0);
@@ -450,12 +364,8 @@ fn whatever_the_names_the_exposition_stays_valid() {
     let key = Key::from_parts("9 strange name", vec![Label::new("key-1", "a\\b")]);
     let metadata = metrics::Metadata::new("", metrics::Level::INFO, None);
     registry.register_counter(&key, &metadata).increment(1);
-    registry
-        .register_gauge(&Key::from_name("load"), &metadata)
-        .set(0.25);
-    registry
-        .register_histogram(&Key::from_name("took_seconds"), &metadata)
-        .record(0.004);
+    registry.register_gauge(&Key::from_name("load"), &metadata).set(0.25);
+    registry.register_histogram(&Key::from_name("took_seconds"), &metadata).record(0.004);
 
     for asked in ["", "text_readouts", "usedonly", "histogram_buckets=summary"] {
         let samples = check_exposition(&prometheus_page(&registry, asked));
@@ -466,18 +376,13 @@ fn whatever_the_names_the_exposition_stays_valid() {
         assert_eq!(samples[escaped], 1.0);
     }
     let page = prometheus_page(&registry, "text_readouts&filter=^text$");
-    assert_eq!(
-        page,
-        "# TYPE envoy_text gauge\nenvoy_text{text_value=\"v\\\"1\\\"\\n\"} 0\n"
-    );
+    assert_eq!(page, "# TYPE envoy_text gauge\nenvoy_text{text_value=\"v\\\"1\\\"\\n\"} 0\n");
 }
 
 #[test]
 fn metrics_of_other_code_stand_beside_under_their_own_names() {
     let registry = Registry::new(1);
-    cluster(&registry, "s")
-        .counter("upstream_rq_total")
-        .increment(1);
+    cluster(&registry, "s").counter("upstream_rq_total").increment(1);
     metrics::with_local_recorder(&registry, || {
         metrics::counter!("jobs_total", "queue" => "mail").increment(3);
         metrics::gauge!("load").set(0.5);
@@ -485,17 +390,11 @@ fn metrics_of_other_code_stand_beside_under_their_own_names() {
         metrics::histogram!("took_seconds").record(0.012);
     });
     let page = prometheus_page(&registry, "");
-    assert!(
-        page.contains("# TYPE jobs_total counter\njobs_total{queue=\"mail\"} 3\n"),
-        "{page}"
-    );
+    assert!(page.contains("# TYPE jobs_total counter\njobs_total{queue=\"mail\"} 3\n"), "{page}");
     assert!(page.contains("# TYPE load gauge\nload{} 0.75\n"), "{page}");
     assert!(page.contains("# TYPE took_seconds summary\n"), "{page}");
     let text = text_page(&registry, "");
-    assert!(
-        text.contains("\njobs_total.queue.mail: 3\nload: 0.75\n"),
-        "{text}"
-    );
+    assert!(text.contains("\njobs_total.queue.mail: 3\nload: 0.75\n"), "{text}");
 }
 
 /// Reads a page by the rules of the text exposition format; gives its samples.
@@ -515,18 +414,13 @@ fn check_exposition(page: &str) -> HashMap<String, f64> {
     for line in page.lines() {
         if let Some(found) = kind.captures(line) {
             family = (found[1].to_owned(), found[2].to_owned());
-            assert!(
-                families.insert(family.0.clone()),
-                "a family's lines stand together: {line}"
-            );
+            assert!(families.insert(family.0.clone()), "a family's lines stand together: {line}");
             continue;
         }
         let found = sample.captures(line).unwrap_or_else(|| panic!("{line}"));
         let (name, labels) = (&found[1], &found[2]);
         let value = found[3].parse::<f64>().unwrap_or_else(|_| panic!("{line}"));
-        let suffix = name
-            .strip_prefix(&family.0)
-            .unwrap_or_else(|| panic!("{line}"));
+        let suffix = name.strip_prefix(&family.0).unwrap_or_else(|| panic!("{line}"));
         let suffixes: &[&str] = match family.1.as_str() {
             "histogram" => &["_bucket", "_sum", "_count"],
             "summary" => &["", "_sum", "_count"],
@@ -537,14 +431,9 @@ fn check_exposition(page: &str) -> HashMap<String, f64> {
         for label in label.captures_iter(labels) {
             assert!(keys.insert(label[1].to_owned()), "a label twice: {line}");
         }
-        assert!(
-            samples.insert(format!("{name}{labels}"), value).is_none(),
-            "twice: {line}"
-        );
+        assert!(samples.insert(format!("{name}{labels}"), value).is_none(), "twice: {line}");
         if suffix == "_bucket" {
-            let (others, bound) = labels
-                .rsplit_once("le=\"")
-                .unwrap_or_else(|| panic!("{line}"));
+            let (others, bound) = labels.rsplit_once("le=\"").unwrap_or_else(|| panic!("{line}"));
             let bound = bound.trim_end_matches("\"}").replace("+Inf", "inf");
             let bound = bound.parse::<f64>().unwrap_or_else(|_| panic!("{line}"));
             let series = format!("{}{}}}", family.0, others.trim_end_matches(','));
@@ -552,19 +441,13 @@ fn check_exposition(page: &str) -> HashMap<String, f64> {
         }
     }
     for (series, buckets) in buckets {
-        assert!(
-            buckets.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1),
-            "cumulative: {series}"
-        );
+        assert!(buckets.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "cumulative: {series}");
         assert_eq!(buckets.len(), DEFAULT_BUCKETS.len() + 1);
         let (bound, all) = buckets[buckets.len() - 1];
         assert!(bound.is_infinite());
         let (name, labels) = series.split_once('{').unwrap_or((&series, "}"));
         assert_eq!(samples[&format!("{name}_count{{{labels}")], all, "{series}");
-        assert!(
-            samples.contains_key(&format!("{name}_sum{{{labels}")),
-            "{series}"
-        );
+        assert!(samples.contains_key(&format!("{name}_sum{{{labels}")), "{series}");
     }
     samples
 }

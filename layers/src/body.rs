@@ -61,10 +61,9 @@ impl Body {
             return body;
         }
         match slot {
-            Some(body) => Self {
-                kind: Kind::Boxed(body.map_err(Into::into).boxed_unsync()),
-                progress: None,
-            },
+            Some(body) => {
+                Self { kind: Kind::Boxed(body.map_err(Into::into).boxed_unsync()), progress: None }
+            }
             None => Self::empty(),
         }
     }
@@ -196,7 +195,9 @@ mod tests {
         assert!(progress.is_failed() && progress.completed_at().is_none());
     }
 
-    fn futures_stream<T: Unpin>(items: Vec<T>) -> impl futures_core::Stream<Item = T> + Send + 'static
+    fn futures_stream<T: Unpin>(
+        items: Vec<T>,
+    ) -> impl futures_core::Stream<Item = T> + Send + 'static
     where
         T: Send + 'static,
     {

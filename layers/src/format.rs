@@ -52,10 +52,7 @@ pub struct Format {
 impl Format {
     /// Compiles a format. A literal `%` is written `%%`.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
-        Ok(Self {
-            pieces: parse::parse(text)?,
-            absent: "-",
-        })
+        Ok(Self { pieces: parse::parse(text)?, absent: "-" })
     }
 
     /// Says nothing for absent values, not `-`: what header values do.

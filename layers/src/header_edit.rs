@@ -64,13 +64,7 @@ pub struct HeaderEditor {
 impl HeaderEditor {
     /// Compiles the edits of all levels.
     pub fn compile(levels: Levels<'_>) -> Result<Self, HeaderEditError> {
-        let Levels {
-            weighted_cluster,
-            route,
-            virtual_host,
-            table,
-            most_specific_wins,
-        } = levels;
+        let Levels { weighted_cluster, route, virtual_host, table, most_specific_wins } = levels;
         let order = if most_specific_wins {
             [weighted_cluster, table, virtual_host, route]
         } else {
@@ -150,10 +144,7 @@ impl Edits {
         }
         let compiled = Self {
             remove: remove.to_vec(),
-            add: add
-                .iter()
-                .map(Addition::compile)
-                .collect::<Result<_, _>>()?,
+            add: add.iter().map(Addition::compile).collect::<Result<_, _>>()?,
         };
         Ok((!(compiled.remove.is_empty() && compiled.add.is_empty())).then_some(compiled))
     }
@@ -191,13 +182,9 @@ impl Edits {
 
 impl Addition {
     fn compile(config: &HeaderAdd) -> Result<Self, HeaderEditError> {
-        let error = |kind| HeaderEditError::Value {
-            header: config.name.clone(),
-            kind,
-        };
-        let format = Format::parse(&config.value)
-            .map_err(|e| error(ValueError::Format(e)))?
-            .omit_absent();
+        let error = |kind| HeaderEditError::Value { header: config.name.clone(), kind };
+        let format =
+            Format::parse(&config.value).map_err(|e| error(ValueError::Format(e)))?.omit_absent();
         let value = match format.as_literal() {
             Some(text) => Value::Literal(
                 HeaderValue::from_bytes(text.as_bytes()).map_err(|_| error(ValueError::Bytes))?,

@@ -15,11 +15,7 @@ pub(crate) fn is_single_line(name: &HeaderName) -> bool {
 /// other header, whose lines are as they should be. Cheap where nothing repeats.
 pub(crate) fn joined_if_single(map: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let repeats = map.get_all(name).iter().nth(1).is_some();
-    if repeats && is_single_line(name) {
-        joined(map, name)
-    } else {
-        None
-    }
+    if repeats && is_single_line(name) { joined(map, name) } else { None }
 }
 
 /// The lines of a header joined by commas; `None` where there are fewer than two.
@@ -88,9 +84,6 @@ mod tests {
         assert_eq!(joined(&map, &http::header::ACCEPT), None);
         map.append("accept", "b".parse().unwrap());
         map.append("accept", "c".parse().unwrap());
-        assert_eq!(
-            joined(&map, &http::header::ACCEPT).as_deref(),
-            Some(&b"a,b,c"[..])
-        );
+        assert_eq!(joined(&map, &http::header::ACCEPT).as_deref(), Some(&b"a,b,c"[..]));
     }
 }

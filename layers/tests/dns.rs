@@ -65,10 +65,7 @@ impl Server {
                         let mut query = vec![0; len.into()];
                         stream.read_exact(&mut query).await.unwrap();
                         if let Some(reply) = server.reply(&query, "tcp") {
-                            stream
-                                .write_u16(reply.len().try_into().unwrap())
-                                .await
-                                .unwrap();
+                            stream.write_u16(reply.len().try_into().unwrap()).await.unwrap();
                             stream.write_all(&reply).await.unwrap();
                         }
                     }
@@ -91,10 +88,7 @@ impl Server {
         let question = query.queries[0].clone();
         let (name, kind) = (question.name().clone(), question.query_type());
         let key = name.to_string();
-        self.asked
-            .lock()
-            .unwrap()
-            .push(format!("{key} {kind} {over}"));
+        self.asked.lock().unwrap().push(format!("{key} {kind} {over}"));
         let say = self.table.lock().unwrap().get(&key).cloned();
 
         let mut reply = Message::response(query.id, OpCode::Query);
@@ -152,16 +146,10 @@ fn found(addresses: &[&str], ttl: u64) -> Result<(Vec<String>, u64), LookupError
 #[tokio::test]
 async fn addresses_come_with_the_lowest_ttl() {
     let server = Server::start().await;
-    server.say(
-        "a.test.",
-        Say::Addresses(vec![("10.0.0.1", 5), ("10.0.0.2", 2)]),
-    );
+    server.say("a.test.", Say::Addresses(vec![("10.0.0.1", 5), ("10.0.0.2", 2)]));
     server.say("alias.test.", Say::Alias("real.test.", 7));
     let resolver = server.resolver();
-    assert_eq!(
-        v4(&resolver, "a.test").await,
-        found(&["10.0.0.1", "10.0.0.2"], 2)
-    );
+    assert_eq!(v4(&resolver, "a.test").await, found(&["10.0.0.1", "10.0.0.2"], 2));
     assert_eq!(v4(&resolver, "alias.test").await, found(&["10.0.0.9"], 7));
 }
 
@@ -184,11 +172,7 @@ async fn nothing_is_cached_be_it_there_or_not() {
 async fn no_answer_to_rely_on_is_a_failure() {
     let server = Server::start().await;
     let resolver = server.resolver();
-    for say in [
-        Say::Code(ResponseCode::ServFail),
-        Say::Code(ResponseCode::Refused),
-        Say::Nothing,
-    ] {
+    for say in [Say::Code(ResponseCode::ServFail), Say::Code(ResponseCode::Refused), Say::Nothing] {
         server.say("a.test.", say);
         let Err(LookupError::Failed { reason }) = v4(&resolver, "a.test").await else {
             panic!("not a failure");
@@ -203,20 +187,11 @@ async fn no_answer_to_rely_on_is_a_failure() {
 #[tokio::test]
 async fn truncated_answers_are_asked_for_again_over_tcp() {
     let server = Server::start().await;
-    server.say(
-        "a.test.",
-        Say::Truncated(vec![("10.0.0.1", 1), ("10.0.0.2", 1)]),
-    );
-    assert_eq!(
-        v4(&server.resolver(), "a.test").await,
-        found(&["10.0.0.1", "10.0.0.2"], 1)
-    );
+    server.say("a.test.", Say::Truncated(vec![("10.0.0.1", 1), ("10.0.0.2", 1)]));
+    assert_eq!(v4(&server.resolver(), "a.test").await, found(&["10.0.0.1", "10.0.0.2"], 1));
     assert_eq!(server.asked(), ["a.test. A udp", "a.test. A tcp"]);
 
-    let tcp_only = DnsResolver::new(DnsResolverOptions {
-        use_tcp: true,
-        ..server.options()
-    });
+    let tcp_only = DnsResolver::new(DnsResolverOptions { use_tcp: true, ..server.options() });
     assert!(v4(&tcp_only, "a.test").await.is_ok());
     assert_eq!(server.asked(), ["a.test. A tcp"]);
 }
@@ -247,14 +222,8 @@ async fn some_names_are_never_asked_for() {
     let resolver = server.resolver();
     assert_eq!(v4(&resolver, "10.1.2.3").await, found(&["10.1.2.3"], 0));
     assert_eq!(v4(&resolver, "localhost").await, found(&["127.0.0.1"], 0));
-    assert_eq!(
-        v4(&resolver, "app.LOCALHOST.").await,
-        found(&["127.0.0.1"], 0)
-    );
-    let all = resolver
-        .lookup("localhost", LookupFamily::All)
-        .await
-        .unwrap();
+    assert_eq!(v4(&resolver, "app.LOCALHOST.").await, found(&["127.0.0.1"], 0));
+    let all = resolver.lookup("localhost", LookupFamily::All).await.unwrap();
     assert_eq!(all.addresses.len(), 2);
     assert!(server.asked().is_empty());
 }
@@ -264,34 +233,23 @@ async fn the_hosts_file_goes_first_and_is_read_again() {
     let server = Server::start().await;
     server.say("a.test.", Say::Addresses(vec![("10.0.0.1", 1)]));
     let path = std::env::temp_dir().join(format!("front-proxy-hosts-{}", std::process::id()));
-    let resolver = DnsResolver::new(DnsResolverOptions {
-        hosts_file: path.clone(),
-        ..server.options()
-    });
+    let resolver =
+        DnsResolver::new(DnsResolverOptions { hosts_file: path.clone(), ..server.options() });
     // No file yet.
     assert_eq!(v4(&resolver, "a.test").await, found(&["10.0.0.1"], 1));
 
     std::fs::write(&path, "10.0.0.5 a.test b # c\n10.0.0.6\tA.test\n").unwrap();
     server.asked();
-    assert_eq!(
-        v4(&resolver, "a.test").await,
-        found(&["10.0.0.5", "10.0.0.6"], 0)
-    );
+    assert_eq!(v4(&resolver, "a.test").await, found(&["10.0.0.5", "10.0.0.6"], 0));
     assert!(server.asked().is_empty());
     // It has no address of the family: DNS may have one.
     let v6 = resolver.lookup("a.test", LookupFamily::V6Only).await;
     assert_eq!(v6, Err(LookupError::NotFound));
     assert_eq!(server.asked(), ["a.test. AAAA udp"]);
 
-    let mut file = std::fs::OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
     file.write_all(b"10.0.0.7 a.test\n").unwrap();
-    assert_eq!(
-        v4(&resolver, "a.test").await,
-        found(&["10.0.0.5", "10.0.0.6", "10.0.0.7"], 0)
-    );
+    assert_eq!(v4(&resolver, "a.test").await, found(&["10.0.0.5", "10.0.0.6", "10.0.0.7"], 0));
     std::fs::remove_file(&path).unwrap();
     assert_eq!(v4(&resolver, "a.test").await, found(&["10.0.0.1"], 1));
 }
@@ -309,13 +267,8 @@ impl MemberSet for Members {
 impl Members {
     async fn until(&self, expected: &[&str]) {
         for _ in 0..400 {
-            let now: Vec<_> = self
-                .0
-                .lock()
-                .unwrap()
-                .iter()
-                .map(|m| m.address.to_string())
-                .collect();
+            let now: Vec<_> =
+                self.0.lock().unwrap().iter().map(|m| m.address.to_string()).collect();
             if now == expected {
                 return;
             }
@@ -334,28 +287,18 @@ async fn strict_dns_follows_a_real_server_faster_than_its_ttl() {
         vec![Target::new("a.test", 80), Target::new("10.9.9.9", 81)],
         server.resolver(),
         Settings {
-            refresh: Refresh {
-                rate: Duration::from_millis(20),
-                ..Refresh::default()
-            },
+            refresh: Refresh { rate: Duration::from_millis(20), ..Refresh::default() },
             ..Settings::default()
         },
         UpdateStats::new(&Scope::noop()),
     );
     let task = tokio::spawn(discovery.run(Arc::clone(&members)));
     members.until(&["10.0.0.1:80", "10.9.9.9:81"]).await;
-    server.say(
-        "a.test.",
-        Say::Addresses(vec![("10.0.0.1", 600), ("10.0.0.2", 600)]),
-    );
-    members
-        .until(&["10.0.0.1:80", "10.0.0.2:80", "10.9.9.9:81"])
-        .await;
+    server.say("a.test.", Say::Addresses(vec![("10.0.0.1", 600), ("10.0.0.2", 600)]));
+    members.until(&["10.0.0.1:80", "10.0.0.2:80", "10.9.9.9:81"]).await;
     server.say("a.test.", Say::Code(ResponseCode::ServFail));
     tokio::time::sleep(Duration::from_millis(200)).await;
-    members
-        .until(&["10.0.0.1:80", "10.0.0.2:80", "10.9.9.9:81"])
-        .await;
+    members.until(&["10.0.0.1:80", "10.0.0.2:80", "10.9.9.9:81"]).await;
     server.say("a.test.", Say::Code(ResponseCode::NXDomain));
     members.until(&["10.9.9.9:81"]).await;
     task.abort();

@@ -16,9 +16,7 @@ pub(super) fn show(state: &AdminState, _: &str) -> Page {
     let now = SystemTime::now();
     let certificates = state.config.certificates().into_iter().map(|certificate| {
         let list = |list: Vec<CertificateDetails>| {
-            list.iter()
-                .map(|details| details_json(details, now))
-                .collect::<Value>()
+            list.iter().map(|details| details_json(details, now)).collect::<Value>()
         };
         json!({
             "ca_cert": list(certificate.ca_cert),
@@ -72,10 +70,7 @@ fn details_json(details: &CertificateDetails, now: SystemTime) -> Value {
 
 /// Zero once it has expired.
 fn days_left(details: &CertificateDetails, now: SystemTime) -> u32 {
-    let left = details
-        .expiration_time
-        .duration_since(now)
-        .unwrap_or_default();
+    let left = details.expiration_time.duration_since(now).unwrap_or_default();
     u32::try_from(left.as_secs() / 86_400).unwrap_or(u32::MAX)
 }
 
@@ -87,9 +82,7 @@ fn alt_name(name: &GeneralName<'_>) -> Option<SubjectAltName> {
             let address = <[u8; 4]>::try_from(*bytes)
                 .map(IpAddr::from)
                 .or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
-            address
-                .ok()
-                .map(|address| SubjectAltName::IpAddress(address.to_string()))
+            address.ok().map(|address| SubjectAltName::IpAddress(address.to_string()))
         }
         _ => None,
     }
@@ -97,19 +90,11 @@ fn alt_name(name: &GeneralName<'_>) -> Option<SubjectAltName> {
 
 fn hex(bytes: &[u8]) -> String {
     // DER puts a zero before a number whose first bit is set.
-    let bytes = if let [0, rest @ ..] = bytes {
-        rest
-    } else {
-        bytes
-    };
+    let bytes = if let [0, rest @ ..] = bytes { rest } else { bytes };
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn at(timestamp: i64) -> SystemTime {
     let span = Duration::from_secs(timestamp.unsigned_abs());
-    if timestamp < 0 {
-        SystemTime::UNIX_EPOCH - span
-    } else {
-        SystemTime::UNIX_EPOCH + span
-    }
+    if timestamp < 0 { SystemTime::UNIX_EPOCH - span } else { SystemTime::UNIX_EPOCH + span }
 }

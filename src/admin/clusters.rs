@@ -16,11 +16,7 @@ pub(super) fn show(state: &AdminState, query: &str) -> Page {
         return Page::bad_request("Invalid re2 regex");
     };
     let mut clusters = state.clusters.clusters();
-    clusters.retain(|cluster| {
-        filter
-            .as_ref()
-            .is_none_or(|filter| filter.is_match(&cluster.name))
-    });
+    clusters.retain(|cluster| filter.as_ref().is_none_or(|filter| filter.is_match(&cluster.name)));
     if parameter(query, "format").as_deref() == Some("json") {
         let clusters = clusters.iter().map(cluster_json).collect::<Vec<_>>();
         let mut page = Map::new();
@@ -29,29 +25,20 @@ pub(super) fn show(state: &AdminState, query: &str) -> Page {
         }
         return Page::json(&Value::Object(page));
     }
-    let pages = clusters
-        .into_iter()
-        .map(|cluster| cluster_text(&cluster).into());
+    let pages = clusters.into_iter().map(|cluster| cluster_text(&cluster).into());
     Page::text_stream(Box::new(pages))
 }
 
 fn cluster_text(cluster: &ClusterStatus) -> String {
     let mut page = String::new();
     let name = &cluster.name;
-    let _ = writeln!(
-        page,
-        "{name}::observability_name::{}",
-        cluster.observability_name
-    );
+    let _ = writeln!(page, "{name}::observability_name::{}", cluster.observability_name);
     if let Some(outlier) = &cluster.outlier {
         for (key, rate) in outlier_rates(outlier) {
             let _ = writeln!(page, "{name}::outlier::{key}::{}", rate.unwrap_or(-1.0));
         }
     }
-    let priorities = [
-        ("default", &cluster.default_priority),
-        ("high", &cluster.high_priority),
-    ];
+    let priorities = [("default", &cluster.default_priority), ("high", &cluster.high_priority)];
     for (priority, limits) in priorities {
         for (key, limit) in limits_by_name(limits) {
             let _ = writeln!(page, "{name}::{priority}_priority::{key}::{limit}");
@@ -83,10 +70,7 @@ fn host_text(page: &mut String, cluster: &str, host: &HostStatus) {
         ("canary", host.canary.to_string()),
         ("priority", host.priority.to_string()),
         ("success_rate", rate(host.success_rate)),
-        (
-            "local_origin_success_rate",
-            rate(host.local_origin_success_rate),
-        ),
+        ("local_origin_success_rate", rate(host.local_origin_success_rate)),
     ];
     for (key, value) in fields {
         let _ = writeln!(page, "{cluster}::{address}::{key}::{value}");
@@ -100,22 +84,11 @@ fn health_text(health: &HealthFlags) -> String {
         (health.degraded_active_hc, "/degraded_active_hc"),
         (health.pending_dynamic_removal, "/pending_dynamic_removal"),
         (health.pending_active_hc, "/pending_active_hc"),
-        (
-            health.excluded_via_immediate_hc_fail,
-            "/excluded_via_immediate_hc_fail",
-        ),
+        (health.excluded_via_immediate_hc_fail, "/excluded_via_immediate_hc_fail"),
         (health.active_hc_timeout, "/active_hc_timeout"),
     ];
-    let text = flags
-        .iter()
-        .filter(|(set, _)| *set)
-        .map(|(_, flag)| *flag)
-        .collect::<String>();
-    if text.is_empty() {
-        "healthy".to_owned()
-    } else {
-        text
-    }
+    let text = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect::<String>();
+    if text.is_empty() { "healthy".to_owned() } else { text }
 }
 
 /// As protobuf prints it: what has its default value is left out.
@@ -139,23 +112,14 @@ fn cluster_json(cluster: &ClusterStatus) -> Value {
     }
     let mut high = json!({ "priority": "HIGH" });
     let mut default = json!({});
-    let limits = [
-        (&mut default, &cluster.default_priority),
-        (&mut high, &cluster.high_priority),
-    ];
+    let limits = [(&mut default, &cluster.default_priority), (&mut high, &cluster.high_priority)];
     for (json, limits) in limits {
         for (key, limit) in limits_by_name(limits) {
             json[key] = limit.into();
         }
     }
-    json.insert(
-        "circuit_breakers".to_owned(),
-        json!({ "thresholds": [default, high] }),
-    );
-    json.insert(
-        "observability_name".to_owned(),
-        cluster.observability_name.clone().into(),
-    );
+    json.insert("circuit_breakers".to_owned(), json!({ "thresholds": [default, high] }));
+    json.insert("observability_name".to_owned(), cluster.observability_name.clone().into());
     Value::Object(json)
 }
 
@@ -164,10 +128,7 @@ fn host_json(host: &HostStatus) -> Value {
     json.insert("address".to_owned(), address(host.address));
     let counters = counters(host).map(|(name, value)| stat(None, name, value));
     let gauges = gauges(host).map(|(name, value)| stat(Some("GAUGE"), name, value));
-    json.insert(
-        "stats".to_owned(),
-        counters.into_iter().chain(gauges).collect(),
-    );
+    json.insert("stats".to_owned(), counters.into_iter().chain(gauges).collect());
     json.insert("health_status".to_owned(), health_json(&host.health));
     for (key, rate) in [
         ("success_rate", host.success_rate),
@@ -184,11 +145,7 @@ fn host_json(host: &HostStatus) -> Value {
     if host.priority != 0 {
         json.insert("priority".to_owned(), host.priority.into());
     }
-    let locality = [
-        ("region", &host.region),
-        ("zone", &host.zone),
-        ("sub_zone", &host.sub_zone),
-    ];
+    let locality = [("region", &host.region), ("zone", &host.zone), ("sub_zone", &host.sub_zone)];
     let locality = locality.into_iter().filter(|(_, value)| !value.is_empty());
     let locality = locality.map(|(key, value)| (key.to_owned(), Value::from(value.as_str())));
     json.insert("locality".to_owned(), Value::Object(locality.collect()));
@@ -205,16 +162,11 @@ fn health_json(health: &HealthFlags) -> Value {
         ("failed_active_degraded_check", health.degraded_active_hc),
         ("pending_dynamic_removal", health.pending_dynamic_removal),
         ("pending_active_hc", health.pending_active_hc),
-        (
-            "excluded_via_immediate_hc_fail",
-            health.excluded_via_immediate_hc_fail,
-        ),
+        ("excluded_via_immediate_hc_fail", health.excluded_via_immediate_hc_fail),
         ("active_hc_timeout", health.active_hc_timeout),
     ];
     let set = flags.into_iter().filter(|(_, set)| *set);
-    let mut json = set
-        .map(|(key, set)| (key.to_owned(), Value::from(set)))
-        .collect::<Map<_, _>>();
+    let mut json = set.map(|(key, set)| (key.to_owned(), Value::from(set))).collect::<Map<_, _>>();
     // What a discovery service said; nobody else has a say here, which counts as healthy.
     json.insert("eds_health_status".to_owned(), "HEALTHY".into());
     Value::Object(json)
@@ -266,14 +218,8 @@ fn limits_by_name(limits: &PriorityLimits) -> [(&'static str, u64); 4] {
 fn outlier_rates(outlier: &OutlierStatus) -> [(&'static str, Option<f64>); 4] {
     [
         ("success_rate_average", outlier.success_rate_average),
-        (
-            "success_rate_ejection_threshold",
-            outlier.success_rate_ejection_threshold,
-        ),
-        (
-            "local_origin_success_rate_average",
-            outlier.local_origin_success_rate_average,
-        ),
+        ("success_rate_ejection_threshold", outlier.success_rate_ejection_threshold),
+        ("local_origin_success_rate_average", outlier.local_origin_success_rate_average),
         (
             "local_origin_success_rate_ejection_threshold",
             outlier.local_origin_success_rate_ejection_threshold,

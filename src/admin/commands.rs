@@ -75,9 +75,7 @@ async fn home(OriginalUri(uri): OriginalUri) -> Response<Body> {
 
 async fn unknown() -> Response<Body> {
     let text = format!("invalid path. {}", help::text());
-    Page::text(text)
-        .with_status(StatusCode::NOT_FOUND)
-        .into_response()
+    Page::text(text).with_status(StatusCode::NOT_FOUND).into_response()
 }
 
 async fn run(command: &Command, state: AdminState, request: Request) -> Response<Body> {
@@ -113,13 +111,7 @@ const fn page(
     help: &'static str,
     run: fn(&AdminState, &str) -> Page,
 ) -> Command {
-    Command {
-        path,
-        help,
-        method: Needs::Any,
-        parameters: &[],
-        run,
-    }
+    Command { path, help, method: Needs::Any, parameters: &[], run }
 }
 
 const fn lever(
@@ -127,29 +119,15 @@ const fn lever(
     help: &'static str,
     run: fn(&AdminState, &str) -> Page,
 ) -> Command {
-    Command {
-        path,
-        help,
-        method: Needs::Post,
-        parameters: &[],
-        run,
-    }
+    Command { path, help, method: Needs::Post, parameters: &[], run }
 }
 
 const fn text(name: &'static str, help: &'static str) -> Parameter {
-    Parameter {
-        name,
-        help,
-        input: Input::Text,
-    }
+    Parameter { name, help, input: Input::Text }
 }
 
 const fn flag(name: &'static str, help: &'static str) -> Parameter {
-    Parameter {
-        name,
-        help,
-        input: Input::Flag,
-    }
+    Parameter { name, help, input: Input::Flag }
 }
 
 const fn one_of(
@@ -157,45 +135,24 @@ const fn one_of(
     help: &'static str,
     options: &'static [&'static str],
 ) -> Parameter {
-    Parameter {
-        name,
-        help,
-        input: Input::OneOf(options),
-    }
+    Parameter { name, help, input: Input::OneOf(options) }
 }
 
 const ENABLE: &[Parameter] = &[one_of("enable", "on or off", &["y", "n"])];
 const FORMAT: Parameter = one_of("format", "How to print it", &["text", "json"]);
-const FILTER: Parameter = text(
-    "filter",
-    "Only names in which this regular expression is found",
-);
-const INVERT: Parameter = flag(
-    "invert_filter",
-    "Only names in which the filter is not found",
-);
+const FILTER: Parameter = text("filter", "Only names in which this regular expression is found");
+const INVERT: Parameter = flag("invert_filter", "Only names in which the filter is not found");
 const USED: Parameter = flag("usedonly", "Leave out what was never written to");
-const LEVELS: &[&str] = &[
-    "", "trace", "debug", "info", "warning", "error", "critical", "off",
-];
+const LEVELS: &[&str] = &["", "trace", "debug", "info", "warning", "error", "critical", "off"];
 
 /// By path, as `/help` lists them.
 pub(super) static COMMANDS: &[Command] = &[
-    page("/", "this list, for browsers", |_, _| {
-        Page::html(help::home("/"))
-    }),
+    page("/", "this list, for browsers", |_, _| Page::html(help::home("/"))),
     Command {
         parameters: ENABLE,
-        ..lever(
-            "/allocprofiler",
-            "profile allocations (not in this build)",
-            |_, query| {
-                control::profiler(
-                    query,
-                    "The current build does not support allocation profiler\n",
-                )
-            },
-        )
+        ..lever("/allocprofiler", "profile allocations (not in this build)", |_, query| {
+            control::profiler(query, "The current build does not support allocation profiler\n")
+        })
     },
     page("/certs", "certificates in use", certs::show),
     Command {
@@ -204,10 +161,7 @@ pub(super) static COMMANDS: &[Command] = &[
     },
     Command {
         parameters: &[
-            text(
-                "resource",
-                "Only this repeated field, such as static_clusters",
-            ),
+            text("resource", "Only this repeated field, such as static_clusters"),
             text("mask", "Only these fields, by path, separated by commas"),
             text("name_regex", "Only resources with a matching name"),
         ],
@@ -225,71 +179,42 @@ pub(super) static COMMANDS: &[Command] = &[
     }),
     Command {
         parameters: ENABLE,
-        ..lever(
-            "/cpuprofiler",
-            "profile the CPU (not in this build)",
-            |_, query| {
-                control::profiler(query, "The current build does not support CPU profiler\n")
-            },
-        )
+        ..lever("/cpuprofiler", "profile the CPU (not in this build)", |_, query| {
+            control::profiler(query, "The current build does not support CPU profiler\n")
+        })
     },
     Command {
         parameters: &[
-            flag(
-                "graceful",
-                "Ask clients to leave for the drain time, then close",
-            ),
+            flag("graceful", "Ask clients to leave for the drain time, then close"),
             flag("skip_exit", "Ask clients to leave, but go on listening"),
-            flag(
-                "inboundonly",
-                "Only listeners whose traffic_direction is INBOUND",
-            ),
+            flag("inboundonly", "Only listeners whose traffic_direction is INBOUND"),
         ],
-        ..lever(
-            "/drain_listeners",
-            "stop listening",
-            control::drain_listeners,
-        )
+        ..lever("/drain_listeners", "stop listening", control::drain_listeners)
     },
-    lever(
-        "/healthcheck/fail",
-        "fail health checks from now on",
-        |state, _| control::set_healthy(state, false),
-    ),
+    lever("/healthcheck/fail", "fail health checks from now on", |state, _| {
+        control::set_healthy(state, false)
+    }),
     lever("/healthcheck/ok", "pass health checks again", |state, _| {
         control::set_healthy(state, true)
     }),
-    page(
-        "/heap_dump",
-        "allocations that live (not in this build)",
-        |_, _| Page::unsupported("Heap dump is not supported in current build\n"),
-    ),
+    page("/heap_dump", "allocations that live (not in this build)", |_, _| {
+        Page::unsupported("Heap dump is not supported in current build\n")
+    }),
     Command {
         parameters: ENABLE,
-        ..lever(
-            "/heapprofiler",
-            "profile the heap (not in this build)",
-            |_, _| Page::unsupported("The current build does not support heap profiler\n"),
-        )
+        ..lever("/heapprofiler", "profile the heap (not in this build)", |_, _| {
+            Page::unsupported("The current build does not support heap profiler\n")
+        })
     },
     page("/help", "this list", |_, _| Page::text(help::text())),
-    page(
-        "/hot_restart_version",
-        "which processes could take over from this one",
-        |_, _| Page::text(format!("{}\n", server_info::HOT_RESTART)),
-    ),
+    page("/hot_restart_version", "which processes could take over from this one", |_, _| {
+        Page::text(format!("{}\n", server_info::HOT_RESTART))
+    }),
     Command {
         parameters: &[text("mask", "Only this kind: listener or cluster")],
-        ..page(
-            "/init_dump",
-            "what start-up still waits for",
-            server_info::init_dump,
-        )
+        ..page("/init_dump", "what start-up still waits for", server_info::init_dump)
     },
-    Command {
-        parameters: &[FORMAT],
-        ..page("/listeners", "listeners", listeners::show)
-    },
+    Command { parameters: &[FORMAT], ..page("/listeners", "listeners", listeners::show) },
     Command {
         parameters: &[
             text("paths", "Levels by logger: NAME:LEVEL,NAME:LEVEL"),
@@ -298,22 +223,14 @@ pub(super) static COMMANDS: &[Command] = &[
         ..lever("/logging", "show or change log levels", logging::show)
     },
     page("/memory", "memory of this process", server_info::memory),
-    page(
-        "/memory/tcmalloc",
-        "numbers of tcmalloc (not in this build)",
-        |_, _| Page::unsupported("tcmalloc is not the allocator of this build\n"),
-    ),
-    page(
-        "/peak_heap_dump",
-        "allocations at the peak (not in this build)",
-        |_, _| Page::unsupported("Heap dump is not supported in current build\n"),
-    ),
+    page("/memory/tcmalloc", "numbers of tcmalloc (not in this build)", |_, _| {
+        Page::unsupported("tcmalloc is not the allocator of this build\n")
+    }),
+    page("/peak_heap_dump", "allocations at the peak (not in this build)", |_, _| {
+        Page::unsupported("Heap dump is not supported in current build\n")
+    }),
     lever("/quitquitquit", "end the process", control::quit),
-    page(
-        "/ready",
-        "200 while the server is LIVE, else 503",
-        server_info::ready,
-    ),
+    page("/ready", "200 while the server is LIVE, else 503", server_info::ready),
     lever("/reopen_logs", "open log files anew", control::reopen_logs),
     lever("/reset_counters", "set all counters to zero", |state, _| {
         state.stats.reset_counters();
@@ -328,21 +245,13 @@ pub(super) static COMMANDS: &[Command] = &[
             runtime::modify,
         )
     },
-    page(
-        "/server_info",
-        "version, state and options of the server",
-        server_info::show,
-    ),
+    page("/server_info", "version, state and options of the server", server_info::show),
     Command {
         parameters: &[
             USED,
             FILTER,
             INVERT,
-            one_of(
-                "format",
-                "How to print them",
-                &["html", "active-html", "text", "json"],
-            ),
+            one_of("format", "How to print them", &["html", "active-html", "text", "json"]),
             one_of(
                 "type",
                 "Only stats of this kind",
@@ -362,39 +271,21 @@ pub(super) static COMMANDS: &[Command] = &[
             flag("text_readouts", "Show texts as labels of gauges that are 0"),
             FILTER,
             INVERT,
-            one_of(
-                "histogram_buckets",
-                "How to show histograms",
-                &["cumulative", "summary"],
-            ),
+            one_of("histogram_buckets", "How to show histograms", &["cumulative", "summary"]),
         ],
-        ..page(
-            "/stats/prometheus",
-            "stats for Prometheus",
-            stats::prometheus,
-        )
+        ..page("/stats/prometheus", "stats for Prometheus", stats::prometheus)
     },
-    page(
-        "/stats/recentlookups",
-        "names of stats that were looked up of late",
-        |state, _| Page::text(state.stats.lookups().page()),
-    ),
-    lever(
-        "/stats/recentlookups/clear",
-        "forget lookups",
-        |state, _| {
-            state.stats.lookups().clear();
-            Page::ok()
-        },
-    ),
-    lever(
-        "/stats/recentlookups/disable",
-        "stop noting lookups",
-        |state, _| {
-            state.stats.lookups().disable();
-            Page::ok()
-        },
-    ),
+    page("/stats/recentlookups", "names of stats that were looked up of late", |state, _| {
+        Page::text(state.stats.lookups().page())
+    }),
+    lever("/stats/recentlookups/clear", "forget lookups", |state, _| {
+        state.stats.lookups().clear();
+        Page::ok()
+    }),
+    lever("/stats/recentlookups/disable", "stop noting lookups", |state, _| {
+        state.stats.lookups().disable();
+        Page::ok()
+    }),
     lever("/stats/recentlookups/enable", "note lookups", |state, _| {
         state.stats.lookups().enable();
         Page::ok()

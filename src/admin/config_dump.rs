@@ -11,10 +11,7 @@ use crate::stats::{filter_regex, parameter};
 
 pub(super) fn show(state: &AdminState, query: &str) -> Page {
     let value = |name| parameter(query, name).filter(|value| !value.is_empty());
-    let name = match value("name_regex")
-        .map(|name| filter_regex(&name))
-        .transpose()
-    {
+    let name = match value("name_regex").map(|name| filter_regex(&name)).transpose() {
         Ok(name) => name,
         Err(error) => {
             let why = error.to_string();
@@ -33,9 +30,7 @@ pub(super) fn show(state: &AdminState, query: &str) -> Page {
         },
     };
     if let Some(mask) = value("mask") {
-        let paths = mask
-            .split(',')
-            .map(|path| path.split('.').collect::<Vec<_>>());
+        let paths = mask.split(',').map(|path| path.split('.').collect::<Vec<_>>());
         let paths = paths.collect::<Vec<_>>();
         configs.retain_mut(|config| {
             keep(config, &paths.iter().map(Vec::as_slice).collect::<Vec<_>>())
@@ -88,27 +83,17 @@ fn sections(bootstrap: Value, loaded_at: &str, name: Option<&Regex>) -> Vec<Valu
 }
 
 fn resources(bootstrap: &Value, path: &str) -> Vec<Value> {
-    bootstrap
-        .pointer(path)
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
+    bootstrap.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 /// The route tables inside a listener's connection managers.
 fn route_configs(listener: &Value) -> Vec<Value> {
     let list = |value: &Value, field: &str| {
-        value
-            .get(field)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
+        value.get(field).and_then(Value::as_array).cloned().unwrap_or_default()
     };
     let chains = list(listener, "filter_chains").into_iter();
     let filters = chains.flat_map(|chain| list(&chain, "filters"));
-    filters
-        .filter_map(|filter| filter.pointer("/typed_config/route_config").cloned())
-        .collect()
+    filters.filter_map(|filter| filter.pointer("/typed_config/route_config").cloned()).collect()
 }
 
 /// The elements of the one repeated field that was asked for.
@@ -163,9 +148,7 @@ fn keep(value: &mut Value, paths: &[&[&str]]) -> bool {
             if name == "@type" {
                 return true;
             }
-            let below = paths
-                .iter()
-                .filter(|path| path.first() == Some(&name.as_str()));
+            let below = paths.iter().filter(|path| path.first() == Some(&name.as_str()));
             let below = below.map(|path| &path[1..]).collect::<Vec<_>>();
             let kept = !below.is_empty() && keep(field, &below);
             found |= kept;
@@ -189,9 +172,7 @@ fn redact(value: &mut Value, secret: bool) {
                 redact(field, secret || SECRETS.contains(&name.as_str()));
             }
         }
-        Value::Array(elements) => elements
-            .iter_mut()
-            .for_each(|element| redact(element, secret)),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| redact(element, secret)),
         Value::String(text) if secret => "[redacted]".clone_into(text),
         Value::Number(_) if secret => *value = "[redacted]".into(),
         _ => {}
@@ -255,10 +236,7 @@ mod tests {
         assert_eq!(dump[1]["static_clusters"][0]["cluster"]["name"], "b");
         assert_eq!(dump[1]["static_clusters"].as_array().map(Vec::len), Some(1));
         assert!(dump[2].get("static_listeners").is_none());
-        assert_eq!(
-            dump[4]["static_route_configs"][0]["route_config"]["name"],
-            "table"
-        );
+        assert_eq!(dump[4]["static_route_configs"][0]["route_config"]["name"], "table");
     }
 
     #[test]

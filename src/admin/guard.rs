@@ -9,9 +9,7 @@ use http::{HeaderMap, Uri};
 pub(super) fn allows(uri: &Uri, headers: &HeaderMap, trusted_hosts: &[String]) -> bool {
     let text = |name: http::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     // Fetch metadata can't be set by scripts. `none` is the user's own doing (address bar).
-    let site = headers
-        .get("sec-fetch-site")
-        .map(http::HeaderValue::as_bytes);
+    let site = headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes);
     if !matches!(site, None | Some(b"same-origin" | b"none")) {
         return false;
     }
@@ -25,10 +23,7 @@ pub(super) fn allows(uri: &Uri, headers: &HeaderMap, trusted_hosts: &[String]) -
     let Some((_, origin)) = origin.split_once("://") else {
         return false;
     };
-    let host = uri
-        .authority()
-        .map(http::uri::Authority::as_str)
-        .or_else(|| text(HOST));
+    let host = uri.authority().map(http::uri::Authority::as_str).or_else(|| text(HOST));
     let Some(host) = host else { return false };
     if !origin.eq_ignore_ascii_case(host) {
         return false;
@@ -39,10 +34,7 @@ pub(super) fn allows(uri: &Uri, headers: &HeaderMap, trusted_hosts: &[String]) -
 
 /// Names that nobody else can point here.
 fn is_local_name(name: &str) -> bool {
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'))
-        .unwrap_or(name);
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     bare.parse::<IpAddr>().is_ok()
         || name == "localhost"
         || name.ends_with(".localhost")
@@ -66,11 +58,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("a value"));
         }
-        allows(
-            &Uri::from_static("/quitquitquit"),
-            &map,
-            &["admin.example".to_owned()],
-        )
+        allows(&Uri::from_static("/quitquitquit"), &map, &["admin.example".to_owned()])
     }
 
     #[test]
@@ -80,12 +68,7 @@ mod tests {
 
     #[test]
     fn the_pages_own_buttons_work() {
-        for host in [
-            "127.0.0.1:9901",
-            "[::1]:9901",
-            "localhost:9901",
-            "front-envoy:8001",
-        ] {
+        for host in ["127.0.0.1:9901", "[::1]:9901", "localhost:9901", "front-envoy:8001"] {
             let origin = format!("http://{host}");
             assert!(allowed(host, &[("origin", &origin)]), "{host}");
         }
@@ -97,10 +80,7 @@ mod tests {
         assert!(!allowed("127.0.0.1:9901", &[("origin", site)]));
         assert!(!allowed("127.0.0.1:9901", &[("origin", "null")]));
         // Another port is another site.
-        assert!(!allowed(
-            "127.0.0.1:9901",
-            &[("origin", "http://127.0.0.1:80")]
-        ));
+        assert!(!allowed("127.0.0.1:9901", &[("origin", "http://127.0.0.1:80")]));
         for fetch in ["cross-site", "same-site"] {
             assert!(!allowed("127.0.0.1:9901", &[("sec-fetch-site", fetch)]));
         }
@@ -108,14 +88,8 @@ mod tests {
 
     #[test]
     fn a_rebound_name_is_not_trusted_unless_listed() {
-        let rebound = [
-            ("origin", "http://evil.example"),
-            ("sec-fetch-site", "same-origin"),
-        ];
+        let rebound = [("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")];
         assert!(!allowed("evil.example", &rebound));
-        assert!(allowed(
-            "admin.example",
-            &[("origin", "http://admin.example")]
-        ));
+        assert!(allowed("admin.example", &[("origin", "http://admin.example")]));
     }
 }

@@ -27,11 +27,7 @@ pub(super) fn home(base: &str) -> String {
     let mut page = String::from(HEAD);
     // Mounted without a closing slash, relative links would miss the last part of the path.
     let base = base.trim_end_matches('/');
-    let _ = writeln!(
-        page,
-        "<base href=\"{}/\">\n</head>\n<body>\n<table>",
-        escape(base)
-    );
+    let _ = writeln!(page, "<base href=\"{}/\">\n</head>\n<body>\n<table>", escape(base));
     for command in COMMANDS.iter().filter(|command| command.path != "/") {
         row(&mut page, command);
     }
@@ -43,10 +39,7 @@ fn row(page: &mut String, command: &Command) {
     let path = command.path.trim_start_matches('/');
     let help = escape(command.help);
     if !command.mutates() && command.parameters.is_empty() {
-        let _ = writeln!(
-            page,
-            "<tr><td><a href=\"{path}\">{path}</a></td><td>{help}</td></tr>"
-        );
+        let _ = writeln!(page, "<tr><td><a href=\"{path}\">{path}</a></td><td>{help}</td></tr>");
         return;
     }
     let method = if command.mutates() { "post" } else { "get" };
@@ -70,10 +63,7 @@ fn row(page: &mut String, command: &Command) {
             }
         };
         let help = escape(parameter.help);
-        let _ = writeln!(
-            page,
-            "<tr><td class=\"of\">{input}</td><td>{name}: {help}</td></tr>"
-        );
+        let _ = writeln!(page, "<tr><td class=\"of\">{input}</td><td>{name}: {help}</td></tr>");
     }
 }
 

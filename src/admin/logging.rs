@@ -28,18 +28,11 @@ fn change(control: &dyn Control, query: &str) -> Result<(), &'static str> {
     let parameters = parameters(query).filter(|(_, value)| !value.is_empty());
     let parameters = parameters.collect::<Vec<_>>();
     let [(name, value)] = parameters.as_slice() else {
-        return if parameters.is_empty() {
-            Ok(())
-        } else {
-            Err("invalid number of parameters")
-        };
+        return if parameters.is_empty() { Ok(()) } else { Err("invalid number of parameters") };
     };
     let level = |text: &str| LogLevel::parse(text).ok_or("unknown logger level");
-    let set = |logger, level| {
-        control
-            .set_log_level(logger, level)
-            .map_err(|_| "unknown logger name")
-    };
+    let set =
+        |logger, level| control.set_log_level(logger, level).map_err(|_| "unknown logger name");
     match name.as_str() {
         "level" => set(None, level(value)?),
         "group" => Err("group parameter requires fine-grain logging to be enabled"),
@@ -51,15 +44,10 @@ fn change(control: &dyn Control, query: &str) -> Result<(), &'static str> {
             });
             let changes = changes.collect::<Result<Vec<_>, &str>>()?;
             let known = control.loggers();
-            if changes
-                .iter()
-                .any(|(logger, _)| known.iter().all(|(name, _)| name != logger))
-            {
+            if changes.iter().any(|(logger, _)| known.iter().all(|(name, _)| name != logger)) {
                 return Err("unknown logger name");
             }
-            changes
-                .into_iter()
-                .try_for_each(|(logger, level)| set(Some(logger), level))
+            changes.into_iter().try_for_each(|(logger, level)| set(Some(logger), level))
         }
         logger => set(Some(logger), level(value)?),
     }

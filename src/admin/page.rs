@@ -83,10 +83,7 @@ impl Page {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, self.content_type);
-        headers.insert(
-            CACHE_CONTROL,
-            HeaderValue::from_static("no-cache, max-age=0"),
-        );
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // The HTTP library would add the date behind everything else; Envoy has it here.
         if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
@@ -97,11 +94,7 @@ impl Page {
     }
 
     fn stream(content_type: HeaderValue, body: Chunks) -> Self {
-        Self {
-            status: StatusCode::OK,
-            content_type,
-            body,
-        }
+        Self { status: StatusCode::OK, content_type, body }
     }
 }
 

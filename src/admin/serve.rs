@@ -35,19 +35,10 @@ pub async fn serve(
 ) -> io::Result<()> {
     let traffic = Traffic::new(stats);
     let router = router.layer(from_fn_with_state(Arc::clone(&traffic), connection_manager));
-    let acceptor = CountingAcceptor {
-        inner: NoDelayAcceptor::new(),
-        traffic,
-    };
+    let acceptor = CountingAcceptor { inner: NoDelayAcceptor::new(), traffic };
     let mut server = axum_server::from_tcp(listener)?.handle(handle);
-    server
-        .http_builder()
-        .http1()
-        .header_read_timeout(HEADER_TIMEOUT);
-    server
-        .acceptor(acceptor)
-        .serve(router.into_make_service())
-        .await
+    server.http_builder().http1().header_read_timeout(HEADER_TIMEOUT);
+    server.acceptor(acceptor).serve(router.into_make_service()).await
 }
 
 async fn connection_manager(

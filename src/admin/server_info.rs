@@ -56,11 +56,7 @@ pub fn default_command_line_options() -> Map<String, Value> {
         "file_flush_min_size": 0,
         "log_stacktrace_single_entry": false,
     });
-    if let Value::Object(options) = options {
-        options
-    } else {
-        Map::new()
-    }
+    if let Value::Object(options) = options { options } else { Map::new() }
 }
 
 pub(super) fn show(state: &AdminState, _: &str) -> Page {
@@ -80,9 +76,7 @@ pub(super) fn show(state: &AdminState, _: &str) -> Page {
 
 /// What the configuration says about the node, and what this build is.
 fn node(given: Map<String, Value>) -> Map<String, Value> {
-    let mut version = env!("CARGO_PKG_VERSION")
-        .split('.')
-        .map(|part| part.parse::<u32>().ok());
+    let mut version = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse::<u32>().ok());
     let mut next = || version.next().flatten().unwrap_or_default();
     let node = json!({
         "id": "",
@@ -100,22 +94,15 @@ fn node(given: Map<String, Value>) -> Map<String, Value> {
         "listening_addresses": [],
         "dynamic_parameters": {},
     });
-    let mut node = if let Value::Object(node) = node {
-        node
-    } else {
-        Map::new()
-    };
+    let mut node = if let Value::Object(node) = node { node } else { Map::new() };
     node.extend(given);
     node
 }
 
 pub(super) fn ready(state: &AdminState, _: &str) -> Page {
     let server = state.server.server_info().state;
-    let status = if server == ServerState::Live {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status =
+        if server == ServerState::Live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Page::text(format!("{}\n", server.as_str())).with_status(status)
 }
 
@@ -140,9 +127,8 @@ pub(super) fn init_dump(state: &AdminState, query: &str) -> Page {
         .retain(|kind, names| !names.is_empty() && mask.as_ref().is_none_or(|mask| mask == kind));
     let mut page = Map::new();
     if !targets.is_empty() {
-        let dumps = targets
-            .into_iter()
-            .map(|(kind, names)| json!({ "name": kind, "target_names": names }));
+        let dumps =
+            targets.into_iter().map(|(kind, names)| json!({ "name": kind, "target_names": names }));
         page.insert("unready_targets_dumps".to_owned(), dumps.collect());
     }
     Page::json(&Value::Object(page))

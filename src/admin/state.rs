@@ -94,10 +94,7 @@ impl AdminState {
     /// names without a dot. See [`router`](super::router).
     #[must_use]
     pub fn trusted_hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
-        self.trusted_hosts = hosts
-            .into_iter()
-            .map(|host| host.to_ascii_lowercase())
-            .collect();
+        self.trusted_hosts = hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect();
         self
     }
 
@@ -220,10 +217,7 @@ struct Nothing;
 
 impl ServerView for Nothing {
     fn server_info(&self) -> ServerInfo {
-        ServerInfo {
-            version: super::version::string(),
-            ..ServerInfo::default()
-        }
+        ServerInfo { version: super::version::string(), ..ServerInfo::default() }
     }
 }
 

@@ -93,15 +93,9 @@ impl Traffic {
 
     /// A request has come; what comes back must live until it has been answered.
     pub(super) fn request(self: &Arc<Self>) -> ActiveRequest {
-        self.rq_total
-            .iter()
-            .for_each(|counter| counter.increment(1));
+        self.rq_total.iter().for_each(|counter| counter.increment(1));
         self.rq_active.increment(1.0);
-        ActiveRequest {
-            traffic: Arc::clone(self),
-            begun: Instant::now(),
-            status: None,
-        }
+        ActiveRequest { traffic: Arc::clone(self), begun: Instant::now(), status: None }
     }
 }
 
@@ -117,12 +111,7 @@ impl ActiveRequest {
     /// Ends when the response's body does.
     pub(super) fn answered(mut self, response: Response<Body>) -> Response<Body> {
         self.status = Some(response.status());
-        response.map(|inner| {
-            Body::new(CountedBody {
-                inner,
-                _request: self,
-            })
-        })
+        response.map(|inner| Body::new(CountedBody { inner, _request: self }))
     }
 }
 
@@ -131,10 +120,7 @@ impl Drop for ActiveRequest {
         let traffic = &self.traffic;
         traffic.rq_active.decrement(1.0);
         let Some(status) = self.status else { return };
-        traffic
-            .rq_completed
-            .iter()
-            .for_each(|counter| counter.increment(1));
+        traffic.rq_completed.iter().for_each(|counter| counter.increment(1));
         let class = usize::from(status.as_u16() / 100);
         if let Some(counters) = traffic.rq_class.get(class.wrapping_sub(1)) {
             counters.iter().for_each(|counter| counter.increment(1));
@@ -165,13 +151,7 @@ where
         let traffic = Arc::clone(&self.traffic);
         Box::pin(async move {
             let (inner, service) = accepted.await?;
-            Ok((
-                CountedStream {
-                    inner,
-                    connection: ActiveConnection::new(traffic),
-                },
-                service,
-            ))
+            Ok((CountedStream { inner, connection: ActiveConnection::new(traffic) }, service))
         })
     }
 }
@@ -237,36 +217,18 @@ struct ActiveConnection {
 
 impl ActiveConnection {
     fn new(traffic: Arc<Traffic>) -> Self {
-        traffic
-            .cx_total
-            .iter()
-            .for_each(|counter| counter.increment(1));
-        traffic
-            .cx_active
-            .iter()
-            .for_each(|gauge| gauge.increment(1.0));
-        Self {
-            traffic,
-            begun: Instant::now(),
-        }
+        traffic.cx_total.iter().for_each(|counter| counter.increment(1));
+        traffic.cx_active.iter().for_each(|gauge| gauge.increment(1.0));
+        Self { traffic, begun: Instant::now() }
     }
 }
 
 impl Drop for ActiveConnection {
     fn drop(&mut self) {
-        self.traffic
-            .cx_active
-            .iter()
-            .for_each(|gauge| gauge.decrement(1.0));
-        self.traffic
-            .cx_destroy
-            .iter()
-            .for_each(|counter| counter.increment(1));
+        self.traffic.cx_active.iter().for_each(|gauge| gauge.decrement(1.0));
+        self.traffic.cx_destroy.iter().for_each(|counter| counter.increment(1));
         let length = millis(self.begun);
-        self.traffic
-            .cx_length_ms
-            .iter()
-            .for_each(|histogram| histogram.record(length));
+        self.traffic.cx_length_ms.iter().for_each(|histogram| histogram.record(length));
     }
 }
 

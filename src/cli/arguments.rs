@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::{sandbox, service};
+
 /// The commit this was built from, where the build knows it.
 const REVISION: &str = match option_env!("FRONT_PROXY_REVISION") {
     Some(revision) => revision,
@@ -13,10 +15,7 @@ pub fn version() -> String {
     // Whoever reads it takes the first part for a hexadecimal number.
     let hex = !REVISION.is_empty() && REVISION.bytes().all(|b| b.is_ascii_hexdigit());
     let revision = if hex { REVISION } else { "0" };
-    format!(
-        "{revision}/{}/Clean/RELEASE/rustls",
-        env!("CARGO_PKG_VERSION")
-    )
+    format!("{revision}/{}/Clean/RELEASE/rustls", env!("CARGO_PKG_VERSION"))
 }
 
 /// A front proxy that reads Envoy's configuration.
@@ -43,7 +42,7 @@ pub(super) enum Subcommands {
     /// Run the front proxy sandbox: proxies, sidecars and demo services in one process
     Sandbox(SandboxArgs),
     /// Run the sandbox's demo service alone
-    Service(ServiceArgs),
+    Service(service::Options),
 }
 
 /// Envoy's flags.
@@ -181,26 +180,13 @@ pub(super) struct WithoutEffect {
 
 /// `sandbox`
 #[derive(Args, Clone, Debug)]
-#[command(args_conflicts_with_subcommands = false)]
 pub struct SandboxArgs {
     /// What to do with a running sandbox.
     #[command(subcommand)]
     pub command: Option<SandboxCommand>,
-    /// How many instances of a service to start, as in "service1=3"; may be repeated
-    #[arg(long, value_name = "SERVICE=N", value_parser = parse_scale)]
-    pub scale: Vec<Scale>,
-    /// Port of the front proxy for HTTP
-    #[arg(long, default_value_t = 8080, value_name = "PORT")]
-    pub http_port: u16,
-    /// Port of the front proxy for HTTPS
-    #[arg(long, default_value_t = 8443, value_name = "PORT")]
-    pub https_port: u16,
-    /// Port of the front proxy's admin server; a second terminal finds the sandbox by it
-    #[arg(long, default_value_t = 8001, value_name = "PORT", global = true)]
-    pub admin_port: u16,
-    /// Number of worker threads of each proxy
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub concurrency: u32,
+    /// What to start it with.
+    #[command(flatten)]
+    pub options: sandbox::Options,
 }
 
 /// What can be asked of a running sandbox, from a second terminal.
@@ -209,52 +195,10 @@ pub enum SandboxCommand {
     /// Start or stop instances of services, as in "service1=3"
     Scale {
         /// The services and how many instances each shall have.
-        #[arg(required = true, value_name = "SERVICE=N", value_parser = parse_scale)]
-        scale: Vec<Scale>,
+        #[arg(required = true, value_name = "SERVICE=N")]
+        scale: Vec<sandbox::Scale>,
+        /// The control port of the running sandbox.
+        #[arg(long, default_value_t = sandbox::Options::CONTROL_PORT, value_name = "PORT")]
+        control_port: u16,
     },
-}
-
-/// `service1=3`: a service and how many instances it shall have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scale {
-    /// The service's name.
-    pub service: String,
-    /// How many instances.
-    pub instances: u32,
-}
-
-fn parse_scale(text: &str) -> Result<Scale, String> {
-    const MOST: u32 = 100;
-    let (service, number) = text
-        .split_once('=')
-        .ok_or("expected SERVICE=N, as in service1=3")?;
-    let instances = number
-        .parse()
-        .ok()
-        .filter(|n| *n <= MOST)
-        .ok_or_else(|| format!("`{number}` is not a number from 0 to {MOST}"))?;
-    if service.is_empty() {
-        return Err("the service's name is missing".to_owned());
-    }
-    Ok(Scale {
-        service: service.to_owned(),
-        instances,
-    })
-}
-
-/// `service`
-#[derive(Args, Clone, Debug)]
-pub struct ServiceArgs {
-    /// Port to listen on
-    #[arg(long, default_value_t = 8080, value_name = "PORT")]
-    pub port: u16,
-    /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
-    pub address: std::net::IpAddr,
-    /// The number or name that the service answers to: /service/<NAME>
-    #[arg(long, default_value = "1", value_name = "NAME")]
-    pub service_name: String,
-    /// The host name that it shows [default: that of the machine]
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Option<String>,
 }

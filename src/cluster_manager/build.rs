@@ -104,8 +104,7 @@ pub(super) fn discover(
     scope: &Scope,
 ) -> (Option<JoinHandle<()>>, Option<FirstResolution>) {
     let stat_name = config.alt_stat_name.as_deref().unwrap_or(&config.name);
-    let stats =
-        UpdateStats::new(&scope.child("cluster").tagged("envoy_cluster_name", stat_name));
+    let stats = UpdateStats::new(&scope.child("cluster").tagged("envoy_cluster_name", stat_name));
     match &config.discovery {
         Discovery::Static => {
             cluster.update(config.endpoints.iter().filter_map(member).collect());
@@ -118,7 +117,9 @@ pub(super) fn discover(
             (Some(tokio::spawn(discovery.run(cluster.clone()))), Some(first))
         }
         Discovery::LogicalDns(dns) => {
-            let Some(endpoint) = config.endpoints.first() else { return (None, None) };
+            let Some(endpoint) = config.endpoints.first() else {
+                return (None, None);
+            };
             let discovery = LogicalDns::new(target(endpoint), resolver(dns), settings(dns), stats);
             let first = discovery.first_resolution();
             (Some(tokio::spawn(discovery.run(cluster.clone()))), Some(first))

@@ -15,10 +15,7 @@ pub(super) fn merge(base: &mut Node, over: Node) {
         }
         (Value::List(base), Value::List(over)) => base.extend(over),
         (_, value) => {
-            *base = Node {
-                value,
-                span: over.span,
-            };
+            *base = Node { value, span: over.span };
         }
     }
 }

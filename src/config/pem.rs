@@ -34,9 +34,7 @@ pub(super) fn signing_key(text: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
 pub(super) fn trust_anchors(text: &[u8]) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(text) {
-        store
-            .add(certificate.map_err(|e| describe(&e))?)
-            .map_err(|e| e.to_string())?;
+        store.add(certificate.map_err(|e| describe(&e))?).map_err(|e| e.to_string())?;
     }
     if store.is_empty() {
         return Err("it holds no PEM certificate".to_owned());
@@ -130,11 +128,7 @@ mod tests {
     #[test]
     fn what_is_none_is_refused() {
         let (cert, key) = pair();
-        for junk in [
-            "",
-            "junk",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ] {
+        for junk in ["", "junk", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             assert!(certificates(junk.as_bytes()).is_err(), "{junk}");
             assert!(signing_key(junk.as_bytes()).is_err(), "{junk}");
             assert!(trust_anchors(junk.as_bytes()).is_err(), "{junk}");
@@ -146,12 +140,9 @@ mod tests {
 
     #[test]
     fn lengths_past_the_end_are_refused() {
-        for bytes in [
-            &[0x30][..],
-            &[0x30, 0x05, 0],
-            &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
-            &[0x30, 0x80],
-        ] {
+        for bytes in
+            [&[0x30][..], &[0x30, 0x05, 0], &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff], &[0x30, 0x80]]
+        {
             assert!(element(bytes).is_none(), "{bytes:?}");
         }
     }

@@ -125,11 +125,7 @@ struct Open {
 
 enum OpenKind {
     List(Vec<Node>),
-    Map {
-        entries: Vec<Entry>,
-        seen: HashSet<String>,
-        key: Option<Key>,
-    },
+    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<Key> },
 }
 
 struct Key {
@@ -141,12 +137,7 @@ struct Key {
 
 impl Builder<'_> {
     fn span_at(&self, line: usize, column0: usize) -> Span {
-        Span {
-            source: Arc::clone(self.source),
-            line: line.max(1),
-            column: column0 + 1,
-            width: 1,
-        }
+        Span { source: Arc::clone(self.source), line: line.max(1), column: column0 + 1, width: 1 }
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
@@ -176,11 +167,7 @@ impl Builder<'_> {
                 self.open(anchor, span, OpenKind::List(Vec::new()))?;
             }
             Event::MappingStart(anchor, _) => {
-                let kind = OpenKind::Map {
-                    entries: Vec::new(),
-                    seen: HashSet::new(),
-                    key: None,
-                };
+                let kind = OpenKind::Map { entries: Vec::new(), seen: HashSet::new(), key: None };
                 self.open(anchor, span, kind)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -201,21 +188,12 @@ impl Builder<'_> {
     }
 
     fn wants_key(&self) -> bool {
-        matches!(
-            self.stack.last(),
-            Some(Open {
-                kind: OpenKind::Map { key: None, .. },
-                ..
-            })
-        )
+        matches!(self.stack.last(), Some(Open { kind: OpenKind::Map { key: None, .. }, .. }))
     }
 
     fn open(&mut self, anchor: usize, span: Span, kind: OpenKind) -> Result<(), Diagnostic> {
         if self.wants_key() {
-            return Err(Diagnostic::new(
-                &span,
-                "a key must be text, not a list or a mapping",
-            ));
+            return Err(Diagnostic::new(&span, "a key must be text, not a list or a mapping"));
         }
         if self.stack.len() >= MAX_DEPTH {
             let message = format!("the text nests deeper than {MAX_DEPTH} levels");
@@ -231,16 +209,10 @@ impl Builder<'_> {
     fn key(&mut self, text: String, place: Span, ignored: bool) -> Result<(), Diagnostic> {
         if text == "<<" {
             // Envoy doesn't merge them either: there `<<` is an unknown field.
-            return Err(
-                Diagnostic::new(&place, "merge keys (`<<`) are not supported")
-                    .help("write the fields out, or use an alias for the whole value"),
-            );
+            return Err(Diagnostic::new(&place, "merge keys (`<<`) are not supported")
+                .help("write the fields out, or use an alias for the whole value"));
         }
-        let Some(Open {
-            kind: OpenKind::Map { seen, key, .. },
-            ..
-        }) = self.stack.last_mut()
-        else {
+        let Some(Open { kind: OpenKind::Map { seen, key, .. }, .. }) = self.stack.last_mut() else {
             return Ok(());
         };
         if !ignored && !seen.insert(text.clone()) {
@@ -249,11 +221,7 @@ impl Builder<'_> {
                     .help("keep one of them"),
             );
         }
-        *key = Some(Key {
-            text,
-            place,
-            ignored,
-        });
+        *key = Some(Key { text, place, ignored });
         Ok(())
     }
 
@@ -268,9 +236,7 @@ impl Builder<'_> {
             Some(OpenKind::List(items)) => items.push(node),
             Some(OpenKind::Map { entries, key, .. }) => match key.take() {
                 Some(Key { ignored: true, .. }) => {}
-                Some(Key {
-                    text: key, place, ..
-                }) => entries.push(Entry { key, place, node }),
+                Some(Key { text: key, place, .. }) => entries.push(Entry { key, place, node }),
                 None => {}
             },
         }
@@ -279,10 +245,7 @@ impl Builder<'_> {
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Diagnostic> {
         if self.open_anchors.contains(&id) {
-            return Err(Diagnostic::new(
-                &span,
-                "this alias stands inside of what it names",
-            ));
+            return Err(Diagnostic::new(&span, "this alias stands inside of what it names"));
         }
         let Some((node, size)) = self.anchors.get(&id).cloned() else {
             return Err(Diagnostic::new(&span, "this alias names nothing"));
@@ -290,10 +253,7 @@ impl Builder<'_> {
         if self.wants_key() {
             return match node.value {
                 Value::Scalar(scalar) => self.key(scalar.into_text(), span, false),
-                _ => Err(Diagnostic::new(
-                    &span,
-                    "a key must be text, not a list or a mapping",
-                )),
+                _ => Err(Diagnostic::new(&span, "a key must be text, not a list or a mapping")),
             };
         }
         self.spend(size, &span)?;
@@ -367,18 +327,13 @@ mod tests {
 
     #[test]
     fn json_is_yaml() {
-        let node = read("{\n\t\"a\": [1, 2],\n\t\"b\": {\"c\": \"d\\n\"}\n}")
-            .unwrap()
-            .unwrap();
+        let node = read("{\n\t\"a\": [1, 2],\n\t\"b\": {\"c\": \"d\\n\"}\n}").unwrap().unwrap();
         assert_eq!(entries(&node).len(), 2);
     }
 
     #[test]
     fn a_key_given_twice_is_an_error_at_the_second() {
-        assert_eq!(
-            read("a: 1\na: 2").unwrap_err(),
-            "2:1 `a` is given twice in one mapping"
-        );
+        assert_eq!(read("a: 1\na: 2").unwrap_err(), "2:1 `a` is given twice in one mapping");
     }
 
     #[test]
@@ -415,14 +370,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        for text in [
-            "a: *b",
-            "a: &x [*x]",
-            "? [a]\n: b",
-            "a: 1\n---\nb: 2",
-            "a: {<<: {b: 1}}",
-            "{a",
-        ] {
+        for text in
+            ["a: *b", "a: &x [*x]", "? [a]\n: b", "a: 1\n---\nb: 2", "a: {<<: {b: 1}}", "{a"]
+        {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -34,8 +34,7 @@ pub(super) async fn serve<IO>(
     if let Some((interval, timeout)) = options.keepalive {
         builder.keep_alive_interval(interval).keep_alive_timeout(timeout);
     }
-    let mut connection =
-        std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut drain = std::pin::pin!(signal.reached(Phase::Draining));
     let mut draining = false;
     let result = poll_fn(|cx| {

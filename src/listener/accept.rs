@@ -173,7 +173,9 @@ impl AcceptedConnection {
     }
 
     fn count_tls_failure(&self, error: &io::Error) {
-        let Some(ssl) = &self.listener.stats.ssl else { return };
+        let Some(ssl) = &self.listener.stats.ssl else {
+            return;
+        };
         match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::NoCertificatesPresented) => ssl.fail_verify_no_cert.increment(1),
             Some(rustls::Error::InvalidCertificate(_)) => ssl.fail_verify_error.increment(1),

@@ -18,7 +18,12 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, address, source } = self;
         if source.kind() == io::ErrorKind::AddrInUse {
-            write!(f, "{what}: port {} is taken on {}", address.port(), address.ip())
+            write!(
+                f,
+                "{what}: cannot bind: port {} is taken on {} (address already in use)",
+                address.port(),
+                address.ip()
+            )
         } else {
             write!(f, "{what}: can't listen on {address}: {source}")
         }
@@ -95,7 +100,10 @@ mod tests {
         let address = taken[0].local_addr().expect("bound");
         for count in [1, 2] {
             let error = bind("listener `a`", address, count, None).expect_err("taken");
-            let expected = format!("listener `a`: port {} is taken on 127.0.0.1", address.port());
+            let expected = format!(
+                "listener `a`: cannot bind: port {} is taken on 127.0.0.1 (address already in use)",
+                address.port()
+            );
             assert_eq!(error.to_string(), expected);
         }
     }

@@ -20,10 +20,7 @@ pub(super) struct Leased {
 
 impl Addresses {
     pub(super) fn new(service: u8) -> Self {
-        Self {
-            service,
-            used: Arc::default(),
-        }
+        Self { service, used: Arc::default() }
     }
 
     /// The lowest address that is free, as Docker would give it.
@@ -31,10 +28,7 @@ impl Addresses {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let host = (1..=254).find(|host| !used.contains(host))?;
         used.insert(host);
-        Some(Leased {
-            address: Ipv4Addr::new(127, 0, self.service, host),
-            from: self.clone(),
-        })
+        Some(Leased { address: Ipv4Addr::new(127, 0, self.service, host), from: self.clone() })
     }
 }
 
@@ -47,11 +41,7 @@ impl Leased {
 impl Drop for Leased {
     fn drop(&mut self) {
         let [.., host] = self.address.octets();
-        let mut used = self
-            .from
-            .used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.from.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.remove(&host);
     }
 }

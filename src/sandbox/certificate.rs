@@ -29,8 +29,5 @@ pub(super) fn self_signed(name: &str) -> Result<Pair, Error> {
 
     let key = KeyPair::generate().map_err(Error::Certificate)?;
     let certificate = params.self_signed(&key).map_err(Error::Certificate)?;
-    Ok(Pair {
-        chain: certificate.pem(),
-        key: key.serialize_pem(),
-    })
+    Ok(Pair { chain: certificate.pem(), key: key.serialize_pem() })
 }

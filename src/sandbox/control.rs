@@ -37,11 +37,7 @@ pub async fn scale(address: SocketAddr, service: &str, instances: usize) -> Resu
         .await
         .map_err(|_| failed("it takes too long".into()))?
         .map_err(failed)?;
-    if status.is_success() {
-        Ok(text)
-    } else {
-        Err(Error::Scale(text.trim_end().to_owned()))
-    }
+    if status.is_success() { Ok(text) } else { Err(Error::Scale(text.trim_end().to_owned())) }
 }
 
 async fn send(address: SocketAddr, body: String) -> Result<(StatusCode, String), BoxError> {
@@ -49,9 +45,10 @@ async fn send(address: SocketAddr, body: String) -> Result<(StatusCode, String),
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let request = http::Request::post("/scale")
-        .header(HOST, address.to_string())
-        .body(Full::<Bytes>::from(body))?;
+    let request =
+        http::Request::post("/scale")
+            .header(HOST, address.to_string())
+            .body(Full::<Bytes>::from(body))?;
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body = Limited::new(body, 1 << 20).collect().await?.to_bytes();
     connection.abort();
@@ -71,10 +68,7 @@ impl Listener {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let failed = |e| Error::bind("the control port", address, "--control-port", e);
         let listener = TcpListener::bind(address).await.map_err(failed)?;
-        Ok(Self {
-            address: listener.local_addr().map_err(failed)?,
-            listener,
-        })
+        Ok(Self { address: listener.local_addr().map_err(failed)?, listener })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -98,11 +92,7 @@ impl Listener {
                 tracing::error!(%error, "the control endpoint ended");
             }
         });
-        Server {
-            address: self.address,
-            stop,
-            task,
-        }
+        Server { address: self.address, stop, task }
     }
 }
 
@@ -178,23 +168,11 @@ mod tests {
 
     #[test]
     fn only_loopback_addresses_and_localhost_are_local() {
-        for host in [
-            "localhost",
-            "LOCALHOST:8002",
-            "127.0.0.1:1",
-            "[::1]:8002",
-            "127.9.9.9",
-        ] {
+        for host in ["localhost", "LOCALHOST:8002", "127.0.0.1:1", "[::1]:8002", "127.9.9.9"] {
             assert!(is_local(host), "{host}");
         }
-        for host in [
-            "evil.example:8002",
-            "10.0.0.1",
-            "localhost.evil.example",
-            "",
-            "a b",
-            "[::2]",
-        ] {
+        for host in ["evil.example:8002", "10.0.0.1", "localhost.evil.example", "", "a b", "[::2]"]
+        {
             assert!(!is_local(host), "{host}");
         }
     }

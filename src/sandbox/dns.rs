@@ -47,10 +47,7 @@ impl DnsServer {
         let failed = |error| Error::bind("the DNS server (UDP)", address, "--dns-port", error);
         let socket = UdpSocket::bind(address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self {
-            address,
-            task: tokio::spawn(serve(socket, names)),
-        })
+        Ok(Self { address, task: tokio::spawn(serve(socket, names)) })
     }
 
     pub(super) fn address(&self) -> SocketAddr {

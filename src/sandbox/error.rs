@@ -63,19 +63,9 @@ impl Error {
         source: io::Error,
     ) -> Self {
         match source.kind() {
-            io::ErrorKind::AddrInUse => Self::PortTaken {
-                what,
-                address,
-                flag,
-            },
-            io::ErrorKind::AddrNotAvailable => Self::NoSuchAddress {
-                address: address.ip(),
-            },
-            _ => Self::Listen {
-                what,
-                address,
-                source,
-            },
+            io::ErrorKind::AddrInUse => Self::PortTaken { what, address, flag },
+            io::ErrorKind::AddrNotAvailable => Self::NoSuchAddress { address: address.ip() },
+            _ => Self::Listen { what, address, source },
         }
     }
 }
@@ -83,11 +73,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PortTaken {
-                what,
-                address,
-                flag,
-            } => write!(
+            Self::PortTaken { what, address, flag } => write!(
                 f,
                 "port {} is taken: {what} can't listen on {address}, because something else \
                  does. Stop that, or choose another port with {flag}",
@@ -103,11 +89,9 @@ impl fmt::Display for Error {
             Self::NoSuchAddress { address } => {
                 write!(f, "this machine has no address {address}")
             }
-            Self::Listen {
-                what,
-                address,
-                source,
-            } => write!(f, "{what} can't listen on {address}: {source}"),
+            Self::Listen { what, address, source } => {
+                write!(f, "{what} can't listen on {address}: {source}")
+            }
             Self::Scale(message) => f.write_str(message),
             Self::Proxy { name, source } => write!(f, "{name} did not start: {source}"),
             Self::Certificate(source) => write!(f, "no certificate could be made: {source}"),

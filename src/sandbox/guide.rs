@@ -8,12 +8,7 @@ use super::{InstanceInfo, Options};
 /// The text that greets whoever starts a sandbox.
 pub(super) fn text(options: &Options, all: &[InstanceInfo]) -> String {
     let host = host(options.address);
-    let Options {
-        http_port: http,
-        https_port: https,
-        admin_port: admin,
-        ..
-    } = options;
+    let Options { http_port: http, https_port: https, admin_port: admin, .. } = options;
     let control = if options.control_port == Options::CONTROL_PORT {
         String::new()
     } else {
@@ -21,35 +16,17 @@ pub(super) fn text(options: &Options, all: &[InstanceInfo]) -> String {
     };
     let instances = instances(all);
     let commands = [
-        (
-            format!("curl -v {host}:{http}/service/1"),
-            "the front proxy picks service1 by the path",
-        ),
+        (format!("curl -v {host}:{http}/service/1"), "the front proxy picks service1 by the path"),
         (format!("curl -v {host}:{http}/service/2"), "and service2"),
-        (
-            format!("curl -kv https://{host}:{https}/service/1"),
-            "the same over TLS",
-        ),
-        (
-            format!("front-proxy sandbox scale service1=3{control}"),
-            "from a second terminal; then",
-        ),
-        (
-            format!("curl {host}:{http}/service/1"),
-            "several times: see who answers",
-        ),
+        (format!("curl -kv https://{host}:{https}/service/1"), "the same over TLS"),
+        (format!("front-proxy sandbox scale service1=3{control}"), "from a second terminal; then"),
+        (format!("curl {host}:{http}/service/1"), "several times: see who answers"),
         (
             format!("curl -s {host}:{admin}/stats | grep service1"),
             "membership_change, upstream_cx_http2_total ...",
         ),
-        (
-            format!("curl {host}:{admin}/clusters"),
-            "who the members are",
-        ),
-        (
-            format!("curl {host}:{admin}/server_info"),
-            "the proxy itself",
-        ),
+        (format!("curl {host}:{admin}/clusters"), "who the members are"),
+        (format!("curl {host}:{admin}/server_info"), "the proxy itself"),
     ];
     let width = commands.iter().map(|(command, _)| command.len()).max();
     let width = width.unwrap_or_default();
@@ -70,13 +47,7 @@ pub(super) fn text(options: &Options, all: &[InstanceInfo]) -> String {
 pub(super) fn instances(instances: &[InstanceInfo]) -> String {
     let mut out = String::new();
     for instance in instances {
-        let InstanceInfo {
-            service,
-            hostname,
-            sidecar,
-            admin,
-            app,
-        } = instance;
+        let InstanceInfo { service, hostname, sidecar, admin, app } = instance;
         _ = writeln!(
             out,
             "{service}: {hostname}  sidecar {sidecar}  its admin http://{admin}  app {app}"

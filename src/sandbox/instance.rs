@@ -60,9 +60,7 @@ impl Instance {
         drop(TcpListener::bind(sidecar).await.map_err(failed)?);
 
         let hostname = service::random_hostname();
-        let app = App::start(ip, kind.number, &hostname)
-            .await
-            .map_err(failed)?;
+        let app = App::start(ip, kind.number, &hostname).await.map_err(failed)?;
         let bootstrap = template::render(
             kind.bootstrap,
             &[
@@ -129,11 +127,7 @@ impl App {
                 tracing::error!(%address, %error, "the demo app ended");
             }
         });
-        Ok(Self {
-            address,
-            stop,
-            task,
-        })
+        Ok(Self { address, stop, task })
     }
 
     async fn stop(self) {

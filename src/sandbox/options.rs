@@ -49,16 +49,8 @@ impl Options {
         let mut held = Vec::new();
         for (port, what, flag) in [
             (self.http_port, "the front proxy's HTTP port", "--http-port"),
-            (
-                self.https_port,
-                "the front proxy's HTTPS port",
-                "--https-port",
-            ),
-            (
-                self.admin_port,
-                "the front proxy's admin port",
-                "--admin-port",
-            ),
+            (self.https_port, "the front proxy's HTTPS port", "--https-port"),
+            (self.admin_port, "the front proxy's admin port", "--admin-port"),
         ] {
             let address = SocketAddr::new(self.address, port);
             let listener = TcpListener::bind(address);
@@ -95,10 +87,7 @@ pub struct Scale {
 impl Scale {
     /// How many instances `service` shall have.
     pub fn new(service: impl Into<String>, instances: usize) -> Self {
-        Self {
-            service: service.into(),
-            instances,
-        }
+        Self { service: service.into(), instances }
     }
 }
 

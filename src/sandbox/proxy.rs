@@ -36,10 +36,7 @@ impl RunningProxy {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self {
-            admin,
-            shutdown: Box::new(move || Box::pin(shutdown())),
-        }
+        Self { admin, shutdown: Box::new(move || Box::pin(shutdown())) }
     }
 
     /// Where its admin listens.
@@ -55,8 +52,6 @@ impl RunningProxy {
 
 impl fmt::Debug for RunningProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunningProxy")
-            .field("admin", &self.admin)
-            .finish_non_exhaustive()
+        f.debug_struct("RunningProxy").field("admin", &self.admin).finish_non_exhaustive()
     }
 }

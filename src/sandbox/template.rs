@@ -14,9 +14,7 @@ pub(super) fn render(template: &str, values: &[(&str, String)]) -> Result<String
         let (placeholder, after) = after
             .split_once('}')
             .ok_or_else(|| Error::Template("a placeholder has no closing brace".to_owned()))?;
-        let name = placeholder
-            .split_once(":-")
-            .map_or(placeholder, |(name, _)| name);
+        let name = placeholder.split_once(":-").map_or(placeholder, |(name, _)| name);
         let index = values
             .iter()
             .position(|(known, _)| *known == name)
@@ -28,10 +26,9 @@ pub(super) fn render(template: &str, values: &[(&str, String)]) -> Result<String
     }
     out.push_str(rest);
     match used.iter().position(|used| !used) {
-        Some(index) => Err(Error::Template(format!(
-            "there is no placeholder for `{}`",
-            values[index].0
-        ))),
+        Some(index) => {
+            Err(Error::Template(format!("there is no placeholder for `{}`", values[index].0)))
+        }
         None => Ok(out),
     }
 }
@@ -51,10 +48,7 @@ mod tests {
 
     #[test]
     fn placeholders_are_replaced_with_and_without_a_usual_value() {
-        let out = render(
-            "a: ${A:-1}:${B}\nb: ${A}",
-            &[value("A", "7"), value("B", "${A}")],
-        );
+        let out = render("a: ${A:-1}:${B}\nb: ${A}", &[value("A", "7"), value("B", "${A}")]);
         assert_eq!(out.unwrap(), "a: 7:${A}\nb: 7");
         assert_eq!(quoted("x\n\"y\""), r#""x\n\"y\"""#);
     }

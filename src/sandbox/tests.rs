@@ -38,10 +38,7 @@ impl StartProxy for Notes {
             return Err("refused".into());
         }
         let (name, stopped) = (name.to_owned(), Arc::clone(&self.stopped));
-        self.started
-            .lock()
-            .unwrap()
-            .push((name.clone(), bootstrap.to_owned()));
+        self.started.lock().unwrap().push((name.clone(), bootstrap.to_owned()));
         let admin = SocketAddr::from(([127, 0, 0, 1], 1));
         Ok(RunningProxy::new(admin, move || async move {
             stopped.lock().unwrap().push(name);
@@ -84,10 +81,8 @@ fn addresses(instances: &[InstanceInfo]) -> Vec<IpAddr> {
 
 async fn post(address: SocketAddr, head: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!(
-        "{head}connection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request =
+        format!("{head}connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
@@ -100,30 +95,15 @@ async fn names_follow_the_scale_and_instances_leave_them_before_they_stop() {
     let sandbox = Sandbox::start(options(), notes.clone()).await.unwrap();
     let front = notes.front();
     let all = sandbox.instances().await;
-    assert_eq!(
-        addresses(&all),
-        [IpAddr::from([127, 0, 1, 1]), [127, 0, 2, 1].into()]
-    );
-    assert_eq!(
-        resolve(&front, "service1").await.unwrap(),
-        addresses(&all[..1])
-    );
-    assert_eq!(
-        resolve(&front, "SERVICE2").await.unwrap(),
-        addresses(&all[1..])
-    );
-    assert_eq!(
-        resolve(&front, "service3").await,
-        Err(LookupError::NotFound)
-    );
+    assert_eq!(addresses(&all), [IpAddr::from([127, 0, 1, 1]), [127, 0, 2, 1].into()]);
+    assert_eq!(resolve(&front, "service1").await.unwrap(), addresses(&all[..1]));
+    assert_eq!(resolve(&front, "SERVICE2").await.unwrap(), addresses(&all[1..]));
+    assert_eq!(resolve(&front, "service3").await, Err(LookupError::NotFound));
 
     let three = sandbox.scale(&Scale::new("service1", 3)).await.unwrap();
     assert_eq!(three.len(), 3);
     assert_eq!(three[0], all[0]);
-    assert_eq!(
-        resolve(&front, "service1").await.unwrap(),
-        addresses(&three)
-    );
+    assert_eq!(resolve(&front, "service1").await.unwrap(), addresses(&three));
 
     let one = sandbox.scale(&Scale::new("service1", 1)).await.unwrap();
     assert_eq!(one, all[..1]);
@@ -143,10 +123,7 @@ async fn names_follow_the_scale_and_instances_leave_them_before_they_stop() {
     assert_eq!(notes.stopped(), 2);
 
     sandbox.scale(&Scale::new("service2", 0)).await.unwrap();
-    assert_eq!(
-        resolve(&front, "service2").await,
-        Err(LookupError::NotFound)
-    );
+    assert_eq!(resolve(&front, "service2").await, Err(LookupError::NotFound));
 
     sandbox.shutdown().await;
     let stopped = notes.stopped.lock().unwrap().clone();
@@ -158,20 +135,12 @@ async fn names_follow_the_scale_and_instances_leave_them_before_they_stop() {
 #[tokio::test]
 async fn apps_answer_on_addresses_of_their_own_and_sidecars_know_them() {
     let notes = Notes::default();
-    let start = Options {
-        scale: vec![Scale::new("service1", 2)],
-        ..options()
-    };
+    let start = Options { scale: vec![Scale::new("service1", 2)], ..options() };
     let sandbox = Sandbox::start(start, notes.clone()).await.unwrap();
     let instances = sandbox.instances().await;
     assert_eq!(instances.len(), 3);
     for instance in &instances {
-        let InstanceInfo {
-            hostname,
-            app,
-            service,
-            ..
-        } = instance;
+        let InstanceInfo { hostname, app, service, .. } = instance;
         let number = service.trim_start_matches("service");
         let request = format!("GET /service/{number} HTTP/1.1\r\nhost: a\r\n");
         let response = post(*app, &request, "").await;
@@ -182,10 +151,8 @@ async fn apps_answer_on_addresses_of_their_own_and_sidecars_know_them() {
         assert!(response.ends_with(&expected));
 
         let started = notes.started.lock().unwrap();
-        let (_, bootstrap) = started
-            .iter()
-            .find(|(name, _)| *name == format!("{service}-{hostname}"))
-            .unwrap();
+        let (_, bootstrap) =
+            started.iter().find(|(name, _)| *name == format!("{service}-{hostname}")).unwrap();
         for part in [
             format!("port_value: {}\n", app.port()),
             format!("address: {}\n", app.ip()),
@@ -209,14 +176,8 @@ async fn a_second_terminal_scales_and_a_web_page_does_not() {
     assert_eq!(found.len(), 3);
 
     let error = scale(control, "service9", 1).await.unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "there is no service `service9`; there are service1 and service2"
-    );
-    let error = scale(control, "service1", 1000)
-        .await
-        .unwrap_err()
-        .to_string();
+    assert_eq!(error, "there is no service `service9`; there are service1 and service2");
+    let error = scale(control, "service1", 1000).await.unwrap_err().to_string();
     assert!(error.contains("too many"), "{error}");
 
     let host = format!("host: {control}\r\n");
@@ -224,52 +185,26 @@ async fn a_second_terminal_scales_and_a_web_page_does_not() {
         (format!("POST /scale HTTP/1.1\r\n{host}"), "service1=2", 200),
         (format!("POST /scale HTTP/1.1\r\n{host}"), "service1", 400),
         (format!("GET /scale HTTP/1.1\r\n{host}"), "", 405),
-        (
-            format!("POST /scale HTTP/1.1\r\n{host}origin: http://{control}\r\n"),
-            "service1=5",
-            403,
-        ),
-        (
-            "POST /scale HTTP/1.1\r\nhost: rebound.example\r\n".to_owned(),
-            "service1=5",
-            403,
-        ),
+        (format!("POST /scale HTTP/1.1\r\n{host}origin: http://{control}\r\n"), "service1=5", 403),
+        ("POST /scale HTTP/1.1\r\nhost: rebound.example\r\n".to_owned(), "service1=5", 403),
     ] {
         let response = post(control, &head, body).await;
-        assert!(
-            response.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{head}{response}"
-        );
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{response}");
     }
     assert_eq!(sandbox.instances().await.len(), 3);
 
     let guide = sandbox.guide().await;
-    assert!(guide.contains(&format!(
-        "scale service1=3 --control-port {}",
-        control.port()
-    )));
+    assert!(guide.contains(&format!("scale service1=3 --control-port {}", control.port())));
     sandbox.shutdown().await;
-    assert!(matches!(
-        scale(control, "service1", 1).await,
-        Err(Error::Control { .. })
-    ));
+    assert!(matches!(scale(control, "service1", 1).await, Err(Error::Control { .. })));
 }
 
 #[tokio::test]
 async fn a_port_that_is_taken_is_named_before_anything_starts() {
-    for flag in [
-        "--http-port",
-        "--https-port",
-        "--admin-port",
-        "--control-port",
-        "--service-port",
-    ] {
+    for flag in ["--http-port", "--https-port", "--admin-port", "--control-port", "--service-port"]
+    {
         let notes = Notes::default();
-        let ip = if flag == "--service-port" {
-            [127, 0, 1, 1]
-        } else {
-            [127, 0, 0, 1]
-        };
+        let ip = if flag == "--service-port" { [127, 0, 1, 1] } else { [127, 0, 0, 1] };
         let taken = TcpListener::bind((IpAddr::from(ip), 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let mut options = options();
@@ -283,10 +218,7 @@ async fn a_port_that_is_taken_is_named_before_anything_starts() {
         let error = Sandbox::start(options, notes.clone()).await.unwrap_err();
         assert!(matches!(error, Error::PortTaken { .. }), "{error:?}");
         let message = error.to_string();
-        assert!(
-            message.starts_with(&format!("port {port} is taken")),
-            "{message}"
-        );
+        assert!(message.starts_with(&format!("port {port} is taken")), "{message}");
         assert!(message.ends_with(flag), "{message}");
         assert!(notes.started.lock().unwrap().is_empty());
     }
@@ -294,18 +226,12 @@ async fn a_port_that_is_taken_is_named_before_anything_starts() {
 
 #[tokio::test]
 async fn what_started_is_stopped_when_something_else_does_not_start() {
-    let notes = Notes {
-        refuse: Some("front-proxy"),
-        ..Notes::default()
-    };
+    let notes = Notes { refuse: Some("front-proxy"), ..Notes::default() };
     let error = Sandbox::start(options(), notes.clone()).await.unwrap_err();
     assert_eq!(error.to_string(), "front-proxy did not start: refused");
     assert_eq!(notes.stopped(), 2);
 
-    let unknown = Options {
-        scale: vec![Scale::new("service7", 1)],
-        ..options()
-    };
+    let unknown = Options { scale: vec![Scale::new("service7", 1)], ..options() };
     let error = Sandbox::start(unknown, notes.clone()).await.unwrap_err();
     assert!(matches!(error, Error::Scale(_)), "{error:?}");
     assert_eq!(notes.started.lock().unwrap().len(), 2);
@@ -326,10 +252,7 @@ fn a_missing_loopback_address_is_explained() {
     );
     let message = error.to_string();
     assert!(message.contains("no address 127.0.1.2"), "{message}");
-    assert!(
-        message.contains("ifconfig lo0 alias 127.0.1.2"),
-        "{message}"
-    );
+    assert!(message.contains("ifconfig lo0 alias 127.0.1.2"), "{message}");
 }
 
 #[test]

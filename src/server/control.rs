@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::Command;
 use super::views::ServerStatus;
-use crate::admin::{Control, DrainOptions, LogLevel, Unsupported, UnknownLogger};
+use super::{Command, LogControl};
+use crate::admin::{Control, DrainOptions, LogLevel, UnknownLogger, Unsupported};
 use crate::shutdown::{Phase, Shutdown};
 
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(super) struct ServerControl {
     shutdown: Arc<Shutdown>,
     status: Arc<ServerStatus>,
     commands: UnboundedSender<Command>,
+    log: Option<Arc<dyn LogControl>>,
 }
 
 impl ServerControl {
@@ -21,8 +22,9 @@ impl ServerControl {
         shutdown: Arc<Shutdown>,
         status: Arc<ServerStatus>,
         commands: UnboundedSender<Command>,
+        log: Option<Arc<dyn LogControl>>,
     ) -> Self {
-        Self { shutdown, status, commands }
+        Self { shutdown, status, commands, log }
     }
 }
 
@@ -49,10 +51,10 @@ impl Control for ServerControl {
     }
 
     fn loggers(&self) -> Vec<(String, LogLevel)> {
-        crate::logging::loggers()
+        self.log.as_ref().map_or_else(Vec::new, |log| log.loggers())
     }
 
     fn set_log_level(&self, logger: Option<&str>, level: LogLevel) -> Result<(), UnknownLogger> {
-        crate::logging::set_level(logger, level)
+        self.log.as_ref().ok_or(UnknownLogger)?.set_level(logger, level)
     }
 }

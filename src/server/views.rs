@@ -1,8 +1,8 @@
 //! What the admin app shows of a running proxy.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Instant, SystemTime};
 
 use front_proxy_layers::endpoint::Endpoint;
@@ -37,16 +37,14 @@ const STATES: [ServerState; 4] = [
 
 impl ServerStatus {
     pub(super) fn new(node: &model::Node, options: &ServerOptions) -> Self {
-        let given = &options.node;
         let mut shown = Map::new();
-        shown.insert("id".to_owned(), json!(given.id.as_ref().unwrap_or(&node.id)));
-        shown.insert("cluster".to_owned(), json!(given.cluster.as_ref().unwrap_or(&node.cluster)));
+        shown.insert("id".to_owned(), json!(node.id));
+        shown.insert("cluster".to_owned(), json!(node.cluster));
         if !node.metadata.is_empty() {
             shown.insert("metadata".to_owned(), Value::Object(node.metadata.clone()));
         }
-        let zone = given.zone.as_ref().unwrap_or(&node.zone);
-        if !zone.is_empty() {
-            shown.insert("locality".to_owned(), json!({ "zone": zone }));
+        if !node.zone.is_empty() {
+            shown.insert("locality".to_owned(), json!({ "zone": node.zone }));
         }
         Self {
             state: AtomicU8::new(ServerState::Initializing.number()),

@@ -23,11 +23,7 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) fn new(lanes: usize) -> Self {
-        Self {
-            lanes,
-            block: block(lanes),
-            next: 0,
-        }
+        Self { lanes, block: block(lanes), next: 0 }
     }
 
     fn take(&mut self) -> Slot {
@@ -35,10 +31,7 @@ impl Slots {
             self.block = block(self.lanes);
             self.next = 0;
         }
-        let slot = Slot {
-            block: Arc::clone(&self.block),
-            index: self.next,
-        };
+        let slot = Slot { block: Arc::clone(&self.block), index: self.next };
         self.next += 1;
         slot
     }
@@ -54,10 +47,7 @@ pub(super) struct CounterCell {
 
 impl CounterCell {
     pub(super) fn new(slots: &mut Slots) -> Self {
-        Self {
-            slot: slots.take(),
-            used: AtomicBool::new(false),
-        }
+        Self { slot: slots.take(), used: AtomicBool::new(false) }
     }
 
     pub(super) fn value(&self) -> u64 {
@@ -101,20 +91,13 @@ pub(super) struct GaugeCell {
 
 impl GaugeCell {
     pub(super) fn new(slots: &mut Slots) -> Self {
-        Self {
-            slot: slots.take(),
-            base: AtomicI64::new(0),
-            used: AtomicBool::new(false),
-        }
+        Self { slot: slots.take(), base: AtomicI64::new(0), used: AtomicBool::new(false) }
     }
 
     /// Never below zero: a reader may meet a subtraction on one lane before the addition it
     /// belongs to on another.
     pub(super) fn value(&self) -> u64 {
-        let value = self
-            .base
-            .load(Ordering::Relaxed)
-            .wrapping_add(self.slot.sum().cast_signed());
+        let value = self.base.load(Ordering::Relaxed).wrapping_add(self.slot.sum().cast_signed());
         u64::try_from(value).unwrap_or(0)
     }
 
@@ -124,9 +107,7 @@ impl GaugeCell {
 
     #[inline]
     fn add(&self, value: i64) {
-        self.slot
-            .own()
-            .fetch_add(value.cast_unsigned(), Ordering::Relaxed);
+        self.slot.own().fetch_add(value.cast_unsigned(), Ordering::Relaxed);
         self.mark();
     }
 
@@ -152,8 +133,7 @@ impl GaugeFn for GaugeCell {
 
     fn set(&self, value: f64) {
         let added = self.slot.sum().cast_signed();
-        self.base
-            .store(whole(value).wrapping_sub(added), Ordering::Relaxed);
+        self.base.store(whole(value).wrapping_sub(added), Ordering::Relaxed);
         self.mark();
     }
 }
@@ -249,10 +229,7 @@ impl Default for Lane {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "gauges are whole numbers; `as` saturates"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "gauges are whole numbers; `as` saturates")]
 fn whole(value: f64) -> i64 {
     value.round() as i64
 }

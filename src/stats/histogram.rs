@@ -69,18 +69,10 @@ impl HistogramCell {
     pub(super) fn total(&self) -> Distribution {
         let mut counts = [0; BINS];
         let mut bins = Vec::new();
-        let lanes = self
-            .lanes
-            .iter()
-            .filter_map(OnceLock::get)
-            .collect::<Vec<_>>();
+        let lanes = self.lanes.iter().filter_map(OnceLock::get).collect::<Vec<_>>();
         let zero = lanes.iter().map(|lane| load(&lane.zero)).sum();
         if zero > 0 {
-            bins.push(Bin {
-                digits: 0,
-                power: 0,
-                count: zero,
-            });
+            bins.push(Bin { digits: 0, power: 0, count: zero });
         }
         for (decade, power) in (LOWEST..).take(DECADES).enumerate() {
             counts.fill(0);
@@ -89,13 +81,13 @@ impl HistogramCell {
                     *sum += load(bin);
                 }
             }
-            bins.extend((10..).zip(counts).filter(|(_, count)| *count > 0).map(
-                |(digits, count)| Bin {
+            bins.extend(
+                (10..).zip(counts).filter(|(_, count)| *count > 0).map(|(digits, count)| Bin {
                     digits,
                     power,
                     count,
-                },
-            ));
+                }),
+            );
         }
         Distribution { bins }
     }
@@ -155,10 +147,7 @@ impl Distribution {
     ///
     /// That middle is where the mean of values spread by `1/x` over the bin would be, which is
     /// circllhist's choice and keeps wide distributions unbiased.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "counts beyond 2^53 do not occur"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 do not occur")]
     pub fn sum(&self) -> f64 {
         let of = |bin: &Bin| bin.middle() * bin.count as f64;
         self.bins.iter().map(of).sum()
@@ -221,9 +210,7 @@ impl Distribution {
             let count = bin.count - known.map_or(0, |old| old.count.min(bin.count));
             (count > 0).then_some(Bin { count, ..*bin })
         });
-        Self {
-            bins: bins.collect(),
-        }
+        Self { bins: bins.collect() }
     }
 }
 
@@ -249,20 +236,12 @@ impl Bin {
 
     /// From the lower to the upper edge.
     pub fn width(&self) -> f64 {
-        if self.digits == 0 {
-            0.0
-        } else {
-            power_of_ten(self.power - 1)
-        }
+        if self.digits == 0 { 0.0 } else { power_of_ten(self.power - 1) }
     }
 
     fn middle(&self) -> f64 {
         let (lower, width) = (self.lower(), self.width());
-        if lower == 0.0 {
-            0.0
-        } else {
-            lower + width * (lower / (2.0 * lower + width))
-        }
+        if lower == 0.0 { 0.0 } else { lower + width * (lower / (2.0 * lower + width)) }
     }
 }
 
@@ -284,11 +263,7 @@ struct Lane {
 
 impl Lane {
     #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "two digits"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "two digits")]
     fn bin(&self, value: f64) -> Option<&AtomicU64> {
         if value.is_nan() {
             return None;

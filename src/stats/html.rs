@@ -15,9 +15,7 @@ pub fn render(selection: Selection, query: &Query) -> Chunks {
     Box::new(
         std::iter::once(Bytes::from(head(query)))
             .chain(body.map(|piece| Bytes::from(escape(&String::from_utf8_lossy(&piece)))))
-            .chain(std::iter::once(Bytes::from_static(
-                b"</pre>\n</body>\n</html>\n",
-            ))),
+            .chain(std::iter::once(Bytes::from_static(b"</pre>\n</body>\n</html>\n"))),
     )
 }
 
@@ -65,21 +63,13 @@ fn head(query: &Query) -> String {
     ];
     choice(&mut page, "type", &kinds);
     let buckets = [
-        (
-            "summary",
-            matches!(query.buckets, Buckets::Default | Buckets::Summary),
-        ),
+        ("summary", matches!(query.buckets, Buckets::Default | Buckets::Summary)),
         ("cumulative", query.buckets == Buckets::Cumulative),
         ("disjoint", query.buckets == Buckets::Disjoint),
         ("detailed", query.buckets == Buckets::Detailed),
     ];
     choice(&mut page, "histogram_buckets", &buckets);
-    let formats = [
-        ("html", !active),
-        ("active-html", active),
-        ("text", false),
-        ("json", false),
-    ];
+    let formats = [("html", !active), ("active-html", active), ("text", false), ("json", false)];
     choice(&mut page, "format", &formats);
     page.push_str("<button>show</button>\n</form>\n<pre>\n");
     page

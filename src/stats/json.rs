@@ -111,8 +111,5 @@ fn bins(bins: &[Bin], scale: f64) -> Value {
 }
 
 fn percents() -> Value {
-    QUANTILES
-        .iter()
-        .map(|quantile| number::json(quantile * 100.0))
-        .collect()
+    QUANTILES.iter().map(|quantile| number::json(quantile * 100.0)).collect()
 }

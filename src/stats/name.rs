@@ -28,8 +28,7 @@ impl Name {
             base: name.base().into(),
             prometheus: name.prometheus().into(),
             labels: labels(
-                tags.into_iter()
-                    .map(|(key, value)| (Cow::Borrowed(*key), value.as_str())),
+                tags.into_iter().map(|(key, value)| (Cow::Borrowed(*key), value.as_str())),
             ),
         }
     }

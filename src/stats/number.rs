@@ -10,11 +10,7 @@ pub(super) struct Shortest(pub(super) f64);
 
 impl Display for Shortest {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        if self.0.is_nan() {
-            f.write_str("nan")
-        } else {
-            write!(f, "{}", self.0)
-        }
+        if self.0.is_nan() { f.write_str("nan") } else { write!(f, "{}", self.0) }
     }
 }
 
@@ -45,10 +41,7 @@ impl Display for SixDigits {
 
 /// A JSON number; whole ones without a fraction, `null` for none.
 pub(super) fn json(value: f64) -> Value {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "checked to be whole and small"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
     if value.fract() == 0.0 && value.abs() < 9e15 {
         return Value::from(value as i64);
     }

@@ -19,17 +19,11 @@ impl Memory {
 
     fn parse(status: &str) -> Self {
         let bytes = |name: &str| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
             kib.map_or(0, |kib: u64| kib * 1024)
         };
-        Self {
-            allocated: bytes("RssAnon"),
-            heap_size: bytes("VmData"),
-            physical: bytes("VmRSS"),
-        }
+        Self { allocated: bytes("RssAnon"), heap_size: bytes("VmData"), physical: bytes("VmRSS") }
     }
 }
 
@@ -40,11 +34,7 @@ mod tests {
     #[test]
     fn the_kernels_table_is_read_in_bytes() {
         let status = "Name:\tx\nVmData:\t  2048 kB\nVmRSS:\t 12 kB\nRssAnon:\t 8 kB\n";
-        let memory = Memory {
-            allocated: 8192,
-            heap_size: 2_097_152,
-            physical: 12_288,
-        };
+        let memory = Memory { allocated: 8192, heap_size: 2_097_152, physical: 12_288 };
         assert_eq!(Memory::parse(status), memory);
         assert_eq!(Memory::parse("VmRSS: lots"), Memory::default());
     }

@@ -23,9 +23,7 @@ pub fn render(registry: &Registry, query: &Query) -> Result<Chunks, InvalidQuery
         Buckets::Default | Buckets::Cumulative => false,
         Buckets::Summary => true,
         Buckets::Disjoint | Buckets::Detailed => {
-            return Err(InvalidQuery(
-                "unsupported prometheus histogram bucket mode".to_owned(),
-            ));
+            return Err(InvalidQuery("unsupported prometheus histogram bucket mode".to_owned()));
         }
         Buckets::PrometheusNative => {
             return Err(InvalidQuery(
@@ -34,10 +32,7 @@ pub fn render(registry: &Registry, query: &Query) -> Result<Chunks, InvalidQuery
             ));
         }
     };
-    let all_kinds = Query {
-        kind: Kind::All,
-        ..query.clone()
-    };
+    let all_kinds = Query { kind: Kind::All, ..query.clone() };
     let Selection { values, histograms } = registry.select(&all_kinds);
     let (mut counters, mut gauges, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     for stat in values {
@@ -108,13 +103,7 @@ fn scalar(page: &mut String, kind: &str, family: &[Stat]) {
             }
             StatValue::Float(value) => sample(page, name, "", None, &value),
             StatValue::Text(text) => {
-                sample(
-                    page,
-                    name,
-                    "",
-                    Some(("text_value", &sanitize_label_value(&text))),
-                    &0,
-                );
+                sample(page, name, "", Some(("text_value", &sanitize_label_value(&text))), &0);
             }
         }
     }
@@ -129,11 +118,7 @@ fn distribution(page: &mut String, as_summary: bool, family: &[HistogramReading]
     write_type_line(page, first.parts().prometheus(), None, None, kind);
     for stat in family {
         let (name, scale) = (stat.parts(), stat.scale());
-        let shown = if as_summary {
-            stat.interval()
-        } else {
-            stat.total()
-        };
+        let shown = if as_summary { stat.interval() } else { stat.total() };
         if as_summary {
             for (quantile, value) in QUANTILES.iter().zip(shown.quantiles()) {
                 let label = Some(("quantile", quantile as &dyn std::fmt::Display));
@@ -143,11 +128,7 @@ fn distribution(page: &mut String, as_summary: bool, family: &[HistogramReading]
             buckets(page, name, &shown, scale);
         }
         // A rate needs sums that never fall: only Envoy's own summaries cover the interval alone.
-        let summed = if stat.is_foreign() {
-            stat.total()
-        } else {
-            shown
-        };
+        let summed = if stat.is_foreign() { stat.total() } else { shown };
         sample(page, name, "_sum", None, &(summed.sum() * scale));
         sample(page, name, "_count", None, &summed.count());
     }

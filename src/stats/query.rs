@@ -40,9 +40,7 @@ impl Query {
             Some("prometheusnative") => Buckets::PrometheusNative,
             Some(_) => return Err(InvalidQuery(USAGE_BUCKETS.to_owned())),
         };
-        let filter = value("filter")
-            .map(|filter| filter_regex(&filter))
-            .transpose()?;
+        let filter = value("filter").map(|filter| filter_regex(&filter)).transpose()?;
         let format = match value("format").as_deref() {
             None | Some("text") => Format::Text,
             Some("json") => Format::Json,
@@ -151,9 +149,7 @@ impl std::error::Error for InvalidQuery {}
 ///
 /// `+` stays a plus: it is common in filters, which people type unescaped.
 pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
-    parameters(query)
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value)
+    parameters(query).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
 /// All parameters in their order.
@@ -171,10 +167,9 @@ pub(crate) fn filter_regex(pattern: &str) -> Result<Regex, InvalidQuery> {
     regex.map_err(|error| {
         let why = match error {
             regex::Error::CompiledTooBig(_) => "pattern too large - compile failed".to_owned(),
-            _ => ast::parse::Parser::new().parse(pattern).map_or_else(
-                |error| re2_message(&error),
-                |_| "invalid pattern".to_owned(),
-            ),
+            _ => ast::parse::Parser::new()
+                .parse(pattern)
+                .map_or_else(|error| re2_message(&error), |_| "invalid pattern".to_owned()),
         };
         InvalidQuery(format!("Invalid re2 regex: {why}"))
     })
@@ -245,10 +240,7 @@ mod tests {
             ("a%5C", "trailing \\"),
         ];
         for (filter, why) in cases {
-            assert_eq!(
-                refusal(&format!("filter={filter}")),
-                format!("Invalid re2 regex: {why}")
-            );
+            assert_eq!(refusal(&format!("filter={filter}")), format!("Invalid re2 regex: {why}"));
         }
     }
 

@@ -108,13 +108,7 @@ impl Registry {
 
     /// Ends an interval: histograms show what came since the last flush. See [`flush_every`].
     pub fn flush(&self) {
-        let histograms = self
-            .inner
-            .read()
-            .histograms
-            .values()
-            .cloned()
-            .collect::<Vec<_>>();
+        let histograms = self.inner.read().histograms.values().cloned().collect::<Vec<_>>();
         for histogram in histograms {
             histogram.cell.cell.flush();
         }
@@ -139,14 +133,7 @@ impl Registry {
             || {
                 let (name, foreign) = name();
                 let cell = HistogramCell::new(workers);
-                (
-                    name,
-                    HistogramStat {
-                        cell,
-                        unit,
-                        foreign,
-                    },
-                )
+                (name, HistogramStat { cell, unit, foreign })
             },
         );
         Histogram::from_arc(entry)
@@ -180,10 +167,7 @@ impl Recorder for Registry {
     fn describe_histogram(&self, _: KeyName, _: Option<MetricsUnit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(
-            self.inner
-                .counter(&foreign_full(key), || Name::foreign(key)),
-        )
+        Counter::from_arc(self.inner.counter(&foreign_full(key), || Name::foreign(key)))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
@@ -222,11 +206,7 @@ pub struct TextReadout {
 impl TextReadout {
     /// Replaces the text.
     pub fn set(&self, value: &str) {
-        let mut text = self
-            .entry
-            .cell
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut text = self.entry.cell.lock().unwrap_or_else(PoisonError::into_inner);
         *text = Some(value.into());
     }
 }
@@ -335,10 +315,7 @@ impl HistogramFn for Entry<HistogramStat> {
 
 impl Entry<Mutex<Option<Box<str>>>> {
     pub(super) fn read(&self) -> Option<Box<str>> {
-        self.cell
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.cell.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -103,11 +103,7 @@ impl HistogramReading {
 
     /// What one recorded unit is in print: percentages are kept in parts per million.
     pub fn scale(&self) -> f64 {
-        if self.0.cell.unit == Unit::Percent {
-            1e-6
-        } else {
-            1.0
-        }
+        if self.0.cell.unit == Unit::Percent { 1e-6 } else { 1.0 }
     }
 
     /// Whether it came through the `metrics` facade, where milliseconds can't be assumed.

@@ -101,9 +101,8 @@ impl ServerStats {
                 let full = format!("worker_{worker}.{leaf}");
                 let base = format!("worker.{leaf}");
                 let tag = ("envoy_worker_id", worker.to_string());
-                let _registered = root
-                    .sink()
-                    .counter(&scope.leaf_tagged(&full, &base, tag.0, tag.1));
+                let _registered =
+                    root.sink().counter(&scope.leaf_tagged(&full, &base, tag.0, tag.1));
             }
         }
         Self {
@@ -122,15 +121,13 @@ impl ServerStats {
 
     /// Notes how long it took from the start of the process until all listeners listened.
     pub fn initialized(&self, took: Duration) {
-        self.initialization_time_ms
-            .record((took.as_secs_f64() * 1000.0).floor());
+        self.initialization_time_ms.record((took.as_secs_f64() * 1000.0).floor());
     }
 
     /// Brings the gauges up to date.
     #[expect(clippy::cast_precision_loss, reason = "none of these comes near 2^53")]
     pub fn refresh(&self, reading: &ServerReading) {
-        self.live
-            .set(f64::from(u8::from(reading.state == ServerState::Live)));
+        self.live.set(f64::from(u8::from(reading.state == ServerState::Live)));
         self.state.set(f64::from(reading.state.number()));
         self.uptime.set(reading.uptime.as_secs() as f64);
         self.total_connections.set(reading.connections as f64);

@@ -1,9 +1,5 @@
 //! An admin app over a make-believe engine.
-#![allow(
-    dead_code,
-    clippy::mod_module_files,
-    reason = "shared by test binaries"
-)]
+#![allow(dead_code, clippy::mod_module_files, reason = "shared by test binaries")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,18 +53,12 @@ pub(crate) async fn request(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request
-        .body(Body::from(body.to_owned()))
-        .expect("a request");
+    let request = request.body(Body::from(body.to_owned())).expect("a request");
     let response = app.clone().oneshot(request).await.expect("infallible");
     let (head, body) = response.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     let body = String::from_utf8(body.to_vec()).expect("text");
-    Page {
-        status: head.status,
-        headers: head.headers,
-        body,
-    }
+    Page { status: head.status, headers: head.headers, body }
 }
 
 /// Key paths with types, sorted.
@@ -85,14 +75,10 @@ pub(crate) fn shape(value: &Value) -> Vec<String> {
         found.push(format!("{path}: {kind}"));
         match value {
             Value::Array(values) => {
-                values
-                    .iter()
-                    .for_each(|value| walk(value, &format!("{path}[]"), found));
+                values.iter().for_each(|value| walk(value, &format!("{path}[]"), found));
             }
             Value::Object(fields) => {
-                fields
-                    .iter()
-                    .for_each(|(key, value)| walk(value, &format!("{path}.{key}"), found));
+                fields.iter().for_each(|(key, value)| walk(value, &format!("{path}.{key}"), found));
             }
             _ => {}
         }
@@ -110,11 +96,7 @@ pub(crate) fn engine() -> (Router, Arc<Engine>) {
     let engine = Arc::new(Engine {
         calls: Mutex::default(),
         state: Mutex::default(),
-        levels: Mutex::new(
-            ["admin", "http"]
-                .map(|name| (name.to_owned(), LogLevel::Info))
-                .into(),
-        ),
+        levels: Mutex::new(["admin", "http"].map(|name| (name.to_owned(), LogLevel::Info)).into()),
     });
     let stats = ServerStats::new(&registry.scope(), 2, version::number());
     let state = AdminState::new(registry)
@@ -154,10 +136,7 @@ impl ServerView for Engine {
             uptime: Duration::from_millis(61_900),
             connections: 7,
             command_line_options: options,
-            node: json!({ "id": "n" })
-                .as_object()
-                .cloned()
-                .unwrap_or_default(),
+            node: json!({ "id": "n" }).as_object().cloned().unwrap_or_default(),
         }
     }
 }
@@ -202,10 +181,7 @@ impl ClusterView for Engine {
 impl ListenerView for Engine {
     fn listeners(&self) -> Vec<ListenerStatus> {
         vec![
-            ListenerStatus {
-                name: "main".to_owned(),
-                address: ([127, 0, 0, 1], 10_000).into(),
-            },
+            ListenerStatus { name: "main".to_owned(), address: ([127, 0, 0, 1], 10_000).into() },
             ListenerStatus {
                 name: "second".to_owned(),
                 address: ([0, 0, 0, 0, 0, 0, 0, 1], 10_001).into(),
@@ -255,14 +231,8 @@ impl ConfigView for Engine {
 
 impl Control for Engine {
     fn drain_listeners(&self, options: DrainOptions) -> Result<(), Unsupported> {
-        let DrainOptions {
-            graceful,
-            inbound_only,
-            skip_exit,
-        } = options;
-        self.note(format!(
-            "drain graceful={graceful} inbound={inbound_only} skip={skip_exit}"
-        ))
+        let DrainOptions { graceful, inbound_only, skip_exit } = options;
+        self.note(format!("drain graceful={graceful} inbound={inbound_only} skip={skip_exit}"))
     }
 
     fn quit(&self) -> Result<(), Unsupported> {
@@ -270,11 +240,7 @@ impl Control for Engine {
     }
 
     fn set_healthy(&self, healthy: bool) -> Result<(), Unsupported> {
-        *lock(&self.state) = if healthy {
-            ServerState::Live
-        } else {
-            ServerState::Draining
-        };
+        *lock(&self.state) = if healthy { ServerState::Live } else { ServerState::Draining };
         Ok(())
     }
 

@@ -32,7 +32,9 @@ impl Picker for TwoChoices {
         let first = fastrand::usize(..len);
         // Another one: step over the first.
         let second = (first + 1 + fastrand::usize(..len - 1)) % len;
-        let Some(active) = context.active else { return Some(first) };
+        let Some(active) = context.active else {
+            return Some(first);
+        };
         // active / weight, compared without dividing. The one to come counts as well, so that
         // weights matter while nothing is in flight.
         let load = |index: usize, other: usize| {

@@ -12,9 +12,9 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
+use super::Cluster;
 use super::service::{ActiveRequest, PendingRequest};
 use super::upstream_body::UpstreamBody;
-use super::Cluster;
 use crate::body::Body;
 use crate::endpoint::{
     Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Streams, SendError,
@@ -71,11 +71,13 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let Some(exchange) = &mut this.exchange else {
-            let State::Failed(error) = &mut this.state else { return Poll::Pending };
+            let State::Failed(error) = &mut this.state else {
+                return Poll::Pending;
+            };
             let error = error.take();
-            return Poll::Ready(Err(error.unwrap_or_else(|| {
-                ProxyError::new(ErrorKind::NoHealthyUpstream)
-            })));
+            return Poll::Ready(Err(
+                error.unwrap_or_else(|| ProxyError::new(ErrorKind::NoHealthyUpstream))
+            ));
         };
         loop {
             match &mut this.state {
@@ -152,9 +154,9 @@ impl Future for ResponseFuture {
                 State::Failed(error) => {
                     let error = error.take();
                     this.state = State::Done;
-                    return Poll::Ready(Err(error.unwrap_or_else(|| {
-                        ProxyError::new(ErrorKind::ConnectionTerminated)
-                    })));
+                    return Poll::Ready(Err(
+                        error.unwrap_or_else(|| ProxyError::new(ErrorKind::ConnectionTerminated))
+                    ));
                 }
                 State::Done => {
                     return Poll::Ready(Err(ProxyError::new(ErrorKind::ConnectionTerminated)));
@@ -205,7 +207,9 @@ impl Exchange {
     }
 
     fn send_http1(&mut self, mut connection: Box<Http1Connection>) -> State {
-        let Some(mut request) = self.request.take() else { return State::Failed(None) };
+        let Some(mut request) = self.request.take() else {
+            return State::Failed(None);
+        };
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
             self.endpoint.put_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
@@ -220,7 +224,9 @@ impl Exchange {
     }
 
     fn send_http2(&mut self, stream: Http2Streams) -> State {
-        let Some(mut request) = self.request.take() else { return State::Failed(None) };
+        let Some(mut request) = self.request.take() else {
+            return State::Failed(None);
+        };
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };

@@ -26,7 +26,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 1024, pending: 1024, requests: 1024, retries: 3, track_remaining: false }
+        Self {
+            connections: 1024,
+            pending: 1024,
+            requests: 1024,
+            retries: 3,
+            track_remaining: false,
+        }
     }
 }
 

@@ -125,9 +125,7 @@ impl CodeCounters {
 
     fn count(&self, status: StatusCode) {
         let code = usize::from(status.as_u16());
-        self.completed
-            .get_or_init(|| self.scope.counter("upstream_rq_completed"))
-            .increment(1);
+        self.completed.get_or_init(|| self.scope.counter("upstream_rq_completed")).increment(1);
         if let Some(class) = self.classes.get((code / 100).wrapping_sub(1)) {
             class.get_or_init(|| self.class(code / 100)).increment(1);
         }

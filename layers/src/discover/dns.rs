@@ -83,14 +83,7 @@ pub struct Target {
 impl Target {
     /// A target of weight 1 and priority 0.
     pub fn new(host: impl Into<Arc<str>>, port: u16) -> Self {
-        Self {
-            host: host.into(),
-            port,
-            hostname: None,
-            weight: 1,
-            locality: None,
-            priority: 0,
-        }
+        Self { host: host.into(), port, hostname: None, weight: 1, locality: None, priority: 0 }
     }
 
     fn member(&self, ip: IpAddr) -> Member {

@@ -84,7 +84,10 @@ impl Http2Connection {
     }
 
     /// Takes a place for one more stream, if there is one.
-    pub(super) fn take_stream(self: &Arc<Self>, options: &super::ConnectionOptions) -> Option<Http2Streams> {
+    pub(super) fn take_stream(
+        self: &Arc<Self>,
+        options: &super::ConnectionOptions,
+    ) -> Option<Http2Streams> {
         if self.closed.load(Ordering::Acquire) || self.send.is_closed() {
             return None;
         }
@@ -127,7 +130,10 @@ impl Http2Streams {
                     (_, Some(_)) => Retry::IfNotSent,
                     _ => Retry::Never,
                 };
-                SendError { error: ProxyError::new(kind).with_source(error).with_retry(retry), unsent }
+                SendError {
+                    error: ProxyError::new(kind).with_source(error).with_retry(retry),
+                    unsent,
+                }
             })
         }
     }

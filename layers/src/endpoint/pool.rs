@@ -121,10 +121,7 @@ impl Endpoint {
 
     /// The HTTP/2 connection is made by a task of its own, once for all requests that want it:
     /// the client of the first may leave, the others still need it.
-    async fn connect_http2(
-        self: Arc<Self>,
-        home: usize,
-    ) -> Result<Connected, Arc<ConnectError>> {
+    async fn connect_http2(self: Arc<Self>, home: usize) -> Result<Connected, Arc<ConnectError>> {
         // Streams may be used up by others between the wake and the turn of this task.
         for _ in 0..16 {
             let (tx, rx) = oneshot::channel();
@@ -283,11 +280,8 @@ impl Endpoint {
         let mut state = lock(&shard.state);
         if !state.watched {
             state.watched = true;
-            let watcher = Watcher {
-                endpoint: Arc::downgrade(self),
-                home,
-                queue: Arc::clone(&shard.watcher),
-            };
+            let watcher =
+                Watcher { endpoint: Arc::downgrade(self), home, queue: Arc::clone(&shard.watcher) };
             tokio::spawn(watcher.run());
         }
     }
@@ -362,13 +356,16 @@ struct Watcher {
 impl Watcher {
     async fn run(self) {
         loop {
-            let Some(deadline) = self.endpoint.upgrade().map(|endpoint| self.tend(&endpoint)) else {
+            let Some(deadline) = self.endpoint.upgrade().map(|endpoint| self.tend(&endpoint))
+            else {
                 return;
             };
             let mut sleep = deadline.map(|at| Box::pin(sleep_until(at)));
             poll_fn(|cx: &mut Context<'_>| {
                 self.queue.register(cx.waker());
-                let Some(endpoint) = self.endpoint.upgrade() else { return Poll::Ready(()) };
+                let Some(endpoint) = self.endpoint.upgrade() else {
+                    return Poll::Ready(());
+                };
                 if endpoint.is_closed() && lock(&endpoint.shards[self.home].state).open == 0 {
                     return Poll::Ready(());
                 }
@@ -382,7 +379,9 @@ impl Watcher {
                 }
             })
             .await;
-            let Some(endpoint) = self.endpoint.upgrade() else { return };
+            let Some(endpoint) = self.endpoint.upgrade() else {
+                return;
+            };
             let mut state = lock(&endpoint.shards[self.home].state);
             if endpoint.is_closed() && state.open == 0 {
                 state.watched = false;

@@ -48,9 +48,7 @@ impl ConnectionWaker {
 
     /// The round ends with nothing ready. False if a wake came meanwhile: poll again.
     pub(super) fn end(&self) -> bool {
-        self.state
-            .compare_exchange(POLLING, IN_USE, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.state.compare_exchange(POLLING, IN_USE, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// The connection becomes idle: wakes go to the watcher.

@@ -66,7 +66,10 @@ pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
 /// Whether a request is gRPC: its errors are then gRPC's.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-        value.as_bytes().strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+        value
+            .as_bytes()
+            .strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
     })
 }
 

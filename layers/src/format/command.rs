@@ -122,11 +122,7 @@ impl Command {
                 let Some(path) = path(context, *source) else {
                     return Written::Nothing;
                 };
-                let path = if *with_query {
-                    &path
-                } else {
-                    without_query(&path)
-                };
+                let path = if *with_query { &path } else { without_query(&path) };
                 out.extend_from_slice(path);
             }
             Self::QueryParam(name) => {
@@ -147,10 +143,8 @@ impl Command {
             Self::EmitTime(format) => format.write(SystemTime::now(), out),
             Self::Span(from, to, unit) => {
                 let start = from.map_or(Some(Default::default()), |point| context.elapsed(point));
-                let span = context
-                    .elapsed(*to)
-                    .zip(start)
-                    .and_then(|(end, start)| end.checked_sub(start));
+                let span =
+                    context.elapsed(*to).zip(start).and_then(|(end, start)| end.checked_sub(start));
                 let Some(span) = span else {
                     return Written::Nothing;
                 };
@@ -166,19 +160,12 @@ impl Command {
                     return Written::Nothing;
                 };
                 let is_kept = |byte: u8| *keep_spaces || !byte.is_ascii_whitespace();
-                out.extend(
-                    details
-                        .bytes()
-                        .map(|byte| if is_kept(byte) { byte } else { b'_' }),
-                );
+                out.extend(details.bytes().map(|byte| if is_kept(byte) { byte } else { b'_' }));
             }
             Self::Flags { long } => {
                 let flags = context.response_flags();
-                let _ = if *long {
-                    write!(out, "{}", flags.long())
-                } else {
-                    write!(out, "{flags}")
-                };
+                let _ =
+                    if *long { write!(out, "{}", flags.long()) } else { write!(out, "{flags}") };
             }
             Self::HostName { with_port } => return host_name(context, *with_port, out),
             Self::Network(address, bits) => match address(context) {
@@ -237,11 +224,7 @@ fn text(out: &mut Vec<u8>, text: Option<&str>) -> Written {
 }
 
 fn found(is_found: bool) -> Written {
-    if is_found {
-        Written::Text
-    } else {
-        Written::Nothing
-    }
+    if is_found { Written::Text } else { Written::Nothing }
 }
 
 fn without_query(path: &[u8]) -> &[u8] {
@@ -276,9 +259,9 @@ fn write_header(
             out.extend_from_slice(value.map_or(b"", |value| value.as_bytes()));
             value.is_some()
         }),
-        HeaderRef::Status if side == Side::Response => context
-            .response_code()
-            .is_some_and(|code| number(out, code.into()) == Written::Number),
+        HeaderRef::Status if side == Side::Response => {
+            context.response_code().is_some_and(|code| number(out, code.into()) == Written::Number)
+        }
         HeaderRef::Method if of_request => text(out, context.method()) == Written::Text,
         HeaderRef::Path if of_request => text(out, context.path()) == Written::Text,
         HeaderRef::Authority if of_request => text(out, context.authority()) == Written::Text,
@@ -292,11 +275,8 @@ fn write_header(
 }
 
 fn header_bytes(context: &dyn FormatContext, side: Side) -> u64 {
-    let lines = map_of(context, side).map_or(0, |map| {
-        map.iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum()
-    });
+    let lines = map_of(context, side)
+        .map_or(0, |map| map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum());
     let pseudo = match side {
         Side::Request | Side::RequestWithoutQuery => [
             (":method", context.method()),
@@ -351,29 +331,15 @@ fn host_name(context: &dyn FormatContext, with_port: bool, out: &mut Vec<u8>) ->
 }
 
 fn write_network(ip: IpAddr, bits: u8, out: &mut Vec<u8>) {
-    let kept = |width: u32| {
-        u128::MAX
-            .checked_shl(width.saturating_sub(bits.into()))
-            .unwrap_or(0)
-    };
+    let kept = |width: u32| u128::MAX.checked_shl(width.saturating_sub(bits.into())).unwrap_or(0);
     let _ = match ip {
         IpAddr::V4(ip) => {
             let network = u32::from(ip) & kept(32) as u32;
-            write!(
-                out,
-                "{}/{}",
-                std::net::Ipv4Addr::from(network),
-                bits.min(32)
-            )
+            write!(out, "{}/{}", std::net::Ipv4Addr::from(network), bits.min(32))
         }
         IpAddr::V6(ip) => {
             let network = u128::from(ip) & kept(128);
-            write!(
-                out,
-                "{}/{}",
-                std::net::Ipv6Addr::from(network),
-                bits.min(128)
-            )
+            write!(out, "{}/{}", std::net::Ipv6Addr::from(network), bits.min(128))
         }
     };
 }

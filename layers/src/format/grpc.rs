@@ -58,10 +58,7 @@ impl Style {
 /// (gRPC's `http-grpc-status-mapping`).
 fn status(context: &dyn FormatContext) -> Option<u64> {
     let maps = [context.response_trailers(), context.response_headers()];
-    let value = maps
-        .into_iter()
-        .flatten()
-        .find_map(|map| map.get("grpc-status"));
+    let value = maps.into_iter().flatten().find_map(|map| map.get("grpc-status"));
     if let Some(value) = value {
         return value.to_str().ok()?.parse().ok();
     }

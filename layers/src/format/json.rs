@@ -99,10 +99,8 @@ fn compile_object(
 fn compile_node(template: &JsonTemplate, path: &str) -> Result<Node, JsonFormatError> {
     Ok(match template {
         JsonTemplate::Text(text) => {
-            let mut pieces = parse(text).map_err(|error| JsonFormatError {
-                path: path.to_owned(),
-                error,
-            })?;
+            let mut pieces =
+                parse(text).map_err(|error| JsonFormatError { path: path.to_owned(), error })?;
             match (pieces.pop(), pieces.is_empty()) {
                 (Some(piece @ Piece::Command(..)), true) => Node::Command(piece),
                 (Some(Piece::Text(text)), true) => Node::Fixed(quoted(&text)),

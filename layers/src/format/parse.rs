@@ -52,10 +52,7 @@ impl fmt::Display for FormatError {
         let offset = self.offset;
         match &self.kind {
             FormatErrorKind::NotACommand => {
-                write!(
-                    f,
-                    "no command begins at {offset} (a literal % is written %%)"
-                )
+                write!(f, "no command begins at {offset} (a literal % is written %%)")
             }
             FormatErrorKind::Unknown(name) => write!(f, "unknown command `{name}` at {offset}"),
             FormatErrorKind::NotSupported(name) => {
@@ -82,10 +79,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Piece>, FormatError> {
             at = percent + 2;
             continue;
         }
-        let fail = |kind| FormatError {
-            offset: percent,
-            kind,
-        };
+        let fail = |kind| FormatError { offset: percent, kind };
         let raw = RawCommand::read(rest).ok_or_else(|| fail(FormatErrorKind::NotACommand))?;
         if !literal.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut literal)));
@@ -127,20 +121,13 @@ impl<'t> RawCommand<'t> {
         }
         let rest = rest.strip_prefix('%')?;
         let len = text.len() - rest.len();
-        (!name.is_empty()).then_some(Self {
-            name,
-            parameters,
-            limit,
-            len,
-        })
+        (!name.is_empty()).then_some(Self { name, parameters, limit, len })
     }
 
     fn compile(&self) -> Result<Command, FormatErrorKind> {
         let parameters = self.parameters.unwrap_or_default();
-        let expects = |expected| FormatErrorKind::Parameters {
-            command: self.name.to_owned(),
-            expected,
-        };
+        let expects =
+            |expected| FormatErrorKind::Parameters { command: self.name.to_owned(), expected };
         if let Some((_, plain)) = PLAIN.iter().find(|(name, _)| *name == self.name) {
             if parameters.is_empty() && self.limit.is_none() {
                 return Ok(Command::Plain(*plain));
@@ -178,9 +165,9 @@ impl<'t> RawCommand<'t> {
             "TRAILER" => headers(Side::Trailers),
             "START_TIME" => time().map(Command::StartTime),
             "EMIT_TIME" => time().map(Command::EmitTime),
-            "RESPONSE_CODE_DETAILS" => Ok(Command::Details {
-                keep_spaces: parameters == "ALLOW_WHITESPACES",
-            }),
+            "RESPONSE_CODE_DETAILS" => {
+                Ok(Command::Details { keep_spaces: parameters == "ALLOW_WHITESPACES" })
+            }
             "RESPONSE_FLAGS" => without_parameters(Command::Flags { long: false }),
             "RESPONSE_FLAGS_LONG" => without_parameters(Command::Flags { long: true }),
             "UPSTREAM_HOST_NAME" => without_parameters(Command::HostName { with_port: true }),
@@ -196,9 +183,9 @@ impl<'t> RawCommand<'t> {
                 without_parameters(Command::Constant(String::new()))
             }
             "ENVIRONMENT" if parameters.is_empty() => Err(expects("the name of a variable")),
-            "ENVIRONMENT" => Ok(Command::Constant(
-                std::env::var(parameters).unwrap_or_else(|_| "-".into()),
-            )),
+            "ENVIRONMENT" => {
+                Ok(Command::Constant(std::env::var(parameters).unwrap_or_else(|_| "-".into())))
+            }
             "PATH" => path(parameters)
                 .ok_or_else(|| expects("WQ or NQ, and ORIG, PATH or ORIG_OR_PATH after a `:`")),
             "QUERY_PARAM" if parameters.is_empty() => Err(expects("the name of a parameter")),
@@ -280,10 +267,7 @@ fn span(parameters: &str) -> Option<Command> {
         "ns" => TimeUnit::Nanoseconds,
         _ => return None,
     };
-    parts
-        .next()
-        .is_none()
-        .then_some(Command::Span(from, to, unit))
+    parts.next().is_none().then_some(Command::Span(from, to, unit))
 }
 
 fn time_point(name: &str) -> Option<TimePoint> {

@@ -11,31 +11,13 @@ pub(super) static PLAIN: &[(&str, Plain)] = &[
     ("BYTES_RECEIVED", Number(|cx| Some(cx.bytes_received()))),
     ("BYTES_SENT", Number(|cx| Some(cx.bytes_sent()))),
     ("PROTOCOL", Text(|cx| cx.protocol().map(protocol))),
-    (
-        "UPSTREAM_PROTOCOL",
-        Text(|cx| cx.upstream_protocol().map(protocol)),
-    ),
+    ("UPSTREAM_PROTOCOL", Text(|cx| cx.upstream_protocol().map(protocol))),
     // Envoy says 0 where there is no status yet, as in a header of a reply it makes itself.
-    (
-        "RESPONSE_CODE",
-        Number(|cx| Some(cx.response_code().unwrap_or(0).into())),
-    ),
-    (
-        "DURATION",
-        Number(|cx| cx.duration().map(|all| all.as_millis() as u64)),
-    ),
-    (
-        "REQUEST_DURATION",
-        Number(|cx| since_start(cx, TimePoint::RequestReceived)),
-    ),
-    (
-        "REQUEST_TX_DURATION",
-        Number(|cx| since_start(cx, TimePoint::UpstreamSendEnd)),
-    ),
-    (
-        "RESPONSE_DURATION",
-        Number(|cx| since_start(cx, TimePoint::UpstreamReceiveBegin)),
-    ),
+    ("RESPONSE_CODE", Number(|cx| Some(cx.response_code().unwrap_or(0).into()))),
+    ("DURATION", Number(|cx| cx.duration().map(|all| all.as_millis() as u64))),
+    ("REQUEST_DURATION", Number(|cx| since_start(cx, TimePoint::RequestReceived))),
+    ("REQUEST_TX_DURATION", Number(|cx| since_start(cx, TimePoint::UpstreamSendEnd))),
+    ("RESPONSE_DURATION", Number(|cx| since_start(cx, TimePoint::UpstreamReceiveBegin))),
     ("RESPONSE_TX_DURATION", Number(|cx| response_sending(cx))),
     (
         "UPSTREAM_CONNECTION_POOL_READY_DURATION",
@@ -46,128 +28,47 @@ pub(super) static PLAIN: &[(&str, Plain)] = &[
         Text(|cx| cx.connection_termination_details().map(Cow::from)),
     ),
     ("ROUTE_NAME", Text(|cx| cx.route_name().map(Cow::from))),
-    (
-        "VIRTUAL_CLUSTER_NAME",
-        Text(|cx| cx.virtual_cluster_name().map(Cow::from)),
-    ),
-    (
-        "UPSTREAM_CLUSTER",
-        Text(|cx| cx.upstream_cluster().map(Cow::from)),
-    ),
-    (
-        "UPSTREAM_CLUSTER_RAW",
-        Text(|cx| cx.upstream_cluster_raw().map(Cow::from)),
-    ),
+    ("VIRTUAL_CLUSTER_NAME", Text(|cx| cx.virtual_cluster_name().map(Cow::from))),
+    ("UPSTREAM_CLUSTER", Text(|cx| cx.upstream_cluster().map(Cow::from))),
+    ("UPSTREAM_CLUSTER_RAW", Text(|cx| cx.upstream_cluster_raw().map(Cow::from))),
     (
         "UPSTREAM_TRANSPORT_FAILURE_REASON",
         Text(|cx| cx.upstream_transport_failure_reason().map(Cow::from)),
     ),
-    (
-        "UPSTREAM_TLS_VERSION",
-        Text(|cx| cx.upstream_tls_version().map(Cow::from)),
-    ),
-    (
-        "UPSTREAM_TLS_CIPHER",
-        Text(|cx| cx.upstream_tls_cipher().map(Cow::from)),
-    ),
+    ("UPSTREAM_TLS_VERSION", Text(|cx| cx.upstream_tls_version().map(Cow::from))),
+    ("UPSTREAM_TLS_CIPHER", Text(|cx| cx.upstream_tls_cipher().map(Cow::from))),
     (
         "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
         Text(|cx| cx.downstream_transport_failure_reason().map(Cow::from)),
     ),
-    (
-        "DOWNSTREAM_TLS_VERSION",
-        Text(|cx| cx.downstream_tls_version().map(Cow::from)),
-    ),
-    (
-        "DOWNSTREAM_TLS_CIPHER",
-        Text(|cx| cx.downstream_tls_cipher().map(Cow::from)),
-    ),
-    (
-        "REQUESTED_SERVER_NAME",
-        Text(|cx| cx.requested_server_name().map(Cow::from)),
-    ),
+    ("DOWNSTREAM_TLS_VERSION", Text(|cx| cx.downstream_tls_version().map(Cow::from))),
+    ("DOWNSTREAM_TLS_CIPHER", Text(|cx| cx.downstream_tls_cipher().map(Cow::from))),
+    ("REQUESTED_SERVER_NAME", Text(|cx| cx.requested_server_name().map(Cow::from))),
     ("STREAM_ID", Text(|cx| cx.stream_id().map(Cow::from))),
-    (
-        "FILTER_CHAIN_NAME",
-        Text(|cx| cx.filter_chain_name().map(Cow::from)),
-    ),
-    (
-        "ACCESS_LOG_TYPE",
-        Text(|cx| Some(cx.access_log_type().unwrap_or("NotSet").into())),
-    ),
-    (
-        "CONNECTION_ID",
-        Number(|cx| Some(cx.connection_id().unwrap_or(0))),
-    ),
-    (
-        "UPSTREAM_CONNECTION_ID",
-        Number(|cx| Some(cx.upstream_connection_id().unwrap_or(0))),
-    ),
-    (
-        "UPSTREAM_REQUEST_ATTEMPT_COUNT",
-        Number(|cx| Some(cx.upstream_attempt_count().into())),
-    ),
+    ("FILTER_CHAIN_NAME", Text(|cx| cx.filter_chain_name().map(Cow::from))),
+    ("ACCESS_LOG_TYPE", Text(|cx| Some(cx.access_log_type().unwrap_or("NotSet").into()))),
+    ("CONNECTION_ID", Number(|cx| Some(cx.connection_id().unwrap_or(0)))),
+    ("UPSTREAM_CONNECTION_ID", Number(|cx| Some(cx.upstream_connection_id().unwrap_or(0)))),
+    ("UPSTREAM_REQUEST_ATTEMPT_COUNT", Number(|cx| Some(cx.upstream_attempt_count().into()))),
     ("UPSTREAM_HOST", Address(|cx| cx.upstream_host(), Whole)),
-    (
-        "UPSTREAM_LOCAL_ADDRESS",
-        Address(|cx| cx.upstream_local_address(), Whole),
-    ),
-    (
-        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
-        Address(|cx| cx.upstream_local_address(), Ip),
-    ),
-    (
-        "UPSTREAM_LOCAL_PORT",
-        Address(|cx| cx.upstream_local_address(), Port),
-    ),
-    (
-        "UPSTREAM_REMOTE_ADDRESS",
-        Address(|cx| cx.upstream_remote_address(), Whole),
-    ),
-    (
-        "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
-        Address(|cx| cx.upstream_remote_address(), Ip),
-    ),
-    (
-        "UPSTREAM_REMOTE_PORT",
-        Address(|cx| cx.upstream_remote_address(), Port),
-    ),
-    (
-        "DOWNSTREAM_LOCAL_ADDRESS",
-        Address(|cx| cx.downstream_local_address(), Whole),
-    ),
-    (
-        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
-        Address(|cx| cx.downstream_local_address(), Ip),
-    ),
-    (
-        "DOWNSTREAM_LOCAL_PORT",
-        Address(|cx| cx.downstream_local_address(), Port),
-    ),
-    (
-        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS",
-        Address(|cx| cx.downstream_local_address(), Whole),
-    ),
+    ("UPSTREAM_LOCAL_ADDRESS", Address(|cx| cx.upstream_local_address(), Whole)),
+    ("UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Address(|cx| cx.upstream_local_address(), Ip)),
+    ("UPSTREAM_LOCAL_PORT", Address(|cx| cx.upstream_local_address(), Port)),
+    ("UPSTREAM_REMOTE_ADDRESS", Address(|cx| cx.upstream_remote_address(), Whole)),
+    ("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Address(|cx| cx.upstream_remote_address(), Ip)),
+    ("UPSTREAM_REMOTE_PORT", Address(|cx| cx.upstream_remote_address(), Port)),
+    ("DOWNSTREAM_LOCAL_ADDRESS", Address(|cx| cx.downstream_local_address(), Whole)),
+    ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Address(|cx| cx.downstream_local_address(), Ip)),
+    ("DOWNSTREAM_LOCAL_PORT", Address(|cx| cx.downstream_local_address(), Port)),
+    ("DOWNSTREAM_DIRECT_LOCAL_ADDRESS", Address(|cx| cx.downstream_local_address(), Whole)),
     (
         "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT",
         Address(|cx| cx.downstream_local_address(), Ip),
     ),
-    (
-        "DOWNSTREAM_DIRECT_LOCAL_PORT",
-        Address(|cx| cx.downstream_local_address(), Port),
-    ),
-    (
-        "DOWNSTREAM_REMOTE_ADDRESS",
-        Address(|cx| cx.downstream_remote_address(), Whole),
-    ),
-    (
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
-        Address(|cx| cx.downstream_remote_address(), Ip),
-    ),
-    (
-        "DOWNSTREAM_REMOTE_PORT",
-        Address(|cx| cx.downstream_remote_address(), Port),
-    ),
+    ("DOWNSTREAM_DIRECT_LOCAL_PORT", Address(|cx| cx.downstream_local_address(), Port)),
+    ("DOWNSTREAM_REMOTE_ADDRESS", Address(|cx| cx.downstream_remote_address(), Whole)),
+    ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Address(|cx| cx.downstream_remote_address(), Ip)),
+    ("DOWNSTREAM_REMOTE_PORT", Address(|cx| cx.downstream_remote_address(), Port)),
     (
         "DOWNSTREAM_DIRECT_REMOTE_ADDRESS",
         Address(|cx| cx.downstream_direct_remote_address(), Whole),
@@ -176,10 +77,7 @@ pub(super) static PLAIN: &[(&str, Plain)] = &[
         "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT",
         Address(|cx| cx.downstream_direct_remote_address(), Ip),
     ),
-    (
-        "DOWNSTREAM_DIRECT_REMOTE_PORT",
-        Address(|cx| cx.downstream_direct_remote_address(), Port),
-    ),
+    ("DOWNSTREAM_DIRECT_REMOTE_PORT", Address(|cx| cx.downstream_direct_remote_address(), Port)),
     // What nothing here counts or knows.
     ("BYTES_RETRANSMITTED", Absent),
     ("PACKETS_RETRANSMITTED", Absent),

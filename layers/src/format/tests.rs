@@ -17,23 +17,15 @@ struct Seen {
 
 fn seen() -> Seen {
     let mut request = HeaderMap::new();
-    for (name, value) in [
-        ("b", "bv"),
-        ("multi", "1"),
-        ("multi", "2"),
-        ("accept", "a"),
-        ("accept", "b"),
-    ] {
+    for (name, value) in
+        [("b", "bv"), ("multi", "1"), ("multi", "2"), ("accept", "a"), ("accept", "b")]
+    {
         request.append(name, value.parse().unwrap());
     }
     let mut response = HeaderMap::new();
     response.insert("content-type", "a/b".parse().unwrap());
     response.insert("x-envoy-upstream-service-time", "7".parse().unwrap());
-    Seen {
-        request,
-        response,
-        code: 200,
-    }
+    Seen { request, response, code: 200 }
 }
 
 impl FormatContext for Seen {
@@ -144,10 +136,7 @@ fn commands_print_what_envoys_do() {
         ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(16)", "10.1.0.0/16"),
         ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(0)", "0.0.0.0/0"),
         ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(20)", "2001::/20"),
-        (
-            "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(200)",
-            "2001:db8::1/128",
-        ),
+        ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(200)", "2001:db8::1/128"),
         ("DOWNSTREAM_REMOTE_PORT", "57002"),
         ("DOWNSTREAM_LOCAL_ADDRESS", "[2001:db8::1]:80"),
         ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", "2001:db8::1"),
@@ -195,8 +184,7 @@ fn commands_print_what_envoys_do() {
 #[test]
 fn the_default_line_is_envoys() {
     let mut seen = seen();
-    seen.request
-        .insert("x-envoy-original-path", "/before".parse().unwrap());
+    seen.request.insert("x-envoy-original-path", "/before".parse().unwrap());
     assert_eq!(
         rendered(DEFAULT_ACCESS_LOG, &seen),
         "[2026-11-23T03:19:04.885Z] \"GET /before HTTP/1.1\" 200 UF 3 18446744073709551615 25 7 \
@@ -212,13 +200,9 @@ fn the_default_line_is_envoys() {
 fn headers_decide_what_some_commands_print() {
     let mut seen = seen();
     seen.request.insert("named", "1".parse().unwrap());
-    seen.request
-        .insert("x-envoy-original-path", "/o?q".parse().unwrap());
+    seen.request.insert("x-envoy-original-path", "/o?q".parse().unwrap());
     assert_eq!(
-        rendered(
-            "%UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT%",
-            &seen
-        ),
+        rendered("%UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT%", &seen),
         "ep.name:81 ep.name"
     );
     assert_eq!(
@@ -227,8 +211,7 @@ fn headers_decide_what_some_commands_print() {
     );
     let grpc =
         "%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%";
-    seen.request
-        .insert("content-type", "application/grpc".parse().unwrap());
+    seen.request.insert("content-type", "application/grpc".parse().unwrap());
     assert_eq!(rendered(grpc, &seen), "Unknown UNKNOWN 2 2");
     seen.code = 503;
     assert_eq!(rendered(grpc, &seen), "Unavailable UNAVAILABLE 14 14");
@@ -241,12 +224,8 @@ fn headers_decide_what_some_commands_print() {
 #[test]
 fn bytes_of_headers_are_copied() {
     let mut seen = seen();
-    seen.request
-        .insert("x", http::HeaderValue::from_bytes(b"\xe9x\xff").unwrap());
-    assert_eq!(
-        Format::parse("%REQ(x)%|%REQ(x):1%").unwrap().render(&seen),
-        b"\xe9x\xff|\xe9"
-    );
+    seen.request.insert("x", http::HeaderValue::from_bytes(b"\xe9x\xff").unwrap());
+    assert_eq!(Format::parse("%REQ(x)%|%REQ(x):1%").unwrap().render(&seen), b"\xe9x\xff|\xe9");
 }
 
 #[test]
@@ -256,10 +235,7 @@ fn unique_ids_are_uuids_and_differ() {
     for id in &ids {
         let groups: Vec<_> = id.split('-').map(str::len).collect();
         assert_eq!(groups, [8, 4, 4, 4, 12], "{id}");
-        assert!(
-            id.chars().all(|c| c == '-' || c.is_ascii_hexdigit()),
-            "{id}"
-        );
+        assert!(id.chars().all(|c| c == '-' || c.is_ascii_hexdigit()), "{id}");
         assert_eq!(&id[14..15], "4", "{id}");
         assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"), "{id}");
     }
@@ -275,10 +251,7 @@ fn absent_values_can_be_left_out() {
 
 #[test]
 fn literals_are_told_apart() {
-    assert_eq!(
-        Format::parse("100%% a").unwrap().as_literal(),
-        Some("100% a")
-    );
+    assert_eq!(Format::parse("100%% a").unwrap().as_literal(), Some("100% a"));
     assert_eq!(Format::parse("").unwrap().as_literal(), Some(""));
     assert_eq!(Format::parse("%PROTOCOL%").unwrap().as_literal(), None);
 }
@@ -302,13 +275,7 @@ fn what_envoy_refuses_is_refused() {
     ] {
         assert_eq!(kind(text), NotACommand, "{text}");
     }
-    for name in [
-        "NOPE",
-        "ROUTE_STAT_NAME",
-        "VIRTUAL_HOST_NAME",
-        "COOKIE(a)",
-        "TLS_VERSION",
-    ] {
+    for name in ["NOPE", "ROUTE_STAT_NAME", "VIRTUAL_HOST_NAME", "COOKIE(a)", "TLS_VERSION"] {
         let bare = name.split('(').next().unwrap().to_owned();
         assert_eq!(kind(&format!("%{name}%")), Unknown(bare), "{name}");
     }
@@ -341,32 +308,19 @@ fn what_envoy_refuses_is_refused() {
         "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(x)",
         "DOWNSTREAM_REMOTE_PORT(8)",
     ] {
-        assert!(
-            matches!(kind(&format!("%{command}%")), Parameters { .. }),
-            "{command}"
-        );
+        assert!(matches!(kind(&format!("%{command}%")), Parameters { .. }), "{command}");
     }
-    for command in [
-        "CEL(request.path)",
-        "START_TIME_LOCAL",
-        "COALESCE(x)",
-        "QUERY_PARAMS(DECODED)",
-    ] {
-        assert!(
-            matches!(kind(&format!("%{command}%")), NotSupported(_)),
-            "{command}"
-        );
+    for command in ["CEL(request.path)", "START_TIME_LOCAL", "COALESCE(x)", "QUERY_PARAMS(DECODED)"]
+    {
+        assert!(matches!(kind(&format!("%{command}%")), NotSupported(_)), "{command}");
     }
 }
 
 #[test]
 fn an_error_names_its_place() {
-    for (text, offset) in [
-        ("%NOPE%", 0),
-        ("é %% %NOPE%", 6),
-        ("%PROTOCOL% %REQ()%", 11),
-        ("ab%", 2),
-    ] {
+    for (text, offset) in
+        [("%NOPE%", 0), ("é %% %NOPE%", 6), ("%PROTOCOL% %REQ()%", 11), ("ab%", 2)]
+    {
         let error = Format::parse(text).unwrap_err();
         assert_eq!(error.offset, offset, "{text}");
         assert!(error.to_string().contains(&offset.to_string()), "{error}");

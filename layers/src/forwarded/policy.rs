@@ -146,9 +146,11 @@ fn last_address(headers: &HeaderMap, back: u32) -> Option<IpAddr> {
 
 fn contains(network: IpAddr, bits: u8, address: IpAddr) -> bool {
     match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            same_prefix(u128::from(u32::from(network)) << 96, u128::from(u32::from(address)) << 96, bits)
-        }
+        (IpAddr::V4(network), IpAddr::V4(address)) => same_prefix(
+            u128::from(u32::from(network)) << 96,
+            u128::from(u32::from(address)) << 96,
+            bits,
+        ),
         (IpAddr::V6(network), IpAddr::V6(address)) => {
             same_prefix(network.into(), address.into(), bits)
         }

@@ -15,32 +15,23 @@ fn add(name: &'static str, value: &str, action: AppendAction) -> HeaderAdd {
 }
 
 fn keep(add: HeaderAdd) -> HeaderAdd {
-    HeaderAdd {
-        keep_empty_value: true,
-        ..add
-    }
+    HeaderAdd { keep_empty_value: true, ..add }
 }
 
 fn request(request_add: Vec<HeaderAdd>) -> HeaderEdits {
-    HeaderEdits {
-        request_add,
-        ..HeaderEdits::default()
-    }
+    HeaderEdits { request_add, ..HeaderEdits::default() }
 }
 
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-    let lines = lines
-        .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+    let lines =
+        lines.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
     lines.collect()
 }
 
 /// All lines, sorted by name; those of one name stay in order.
 fn lines(headers: &HeaderMap) -> Vec<(&str, &str)> {
-    let mut lines: Vec<_> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
-        .collect();
+    let mut lines: Vec<_> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
     lines.sort_by_key(|(name, _)| *name);
     lines
 }
@@ -50,11 +41,7 @@ fn edited(
     before: &[(&'static str, &str)],
     context: &dyn FormatContext,
 ) -> HeaderMap {
-    let editor = HeaderEditor::compile(Levels {
-        route: Some(edits),
-        ..Levels::default()
-    })
-    .unwrap();
+    let editor = HeaderEditor::compile(Levels { route: Some(edits), ..Levels::default() }).unwrap();
     let mut map = headers(before);
     editor.edit_request(&mut map, context);
     map
@@ -72,21 +59,12 @@ fn four_actions() -> HeaderEdits {
 #[test]
 fn actions_on_absent_headers() {
     let map = edited(&four_actions(), &[], &());
-    assert_eq!(
-        lines(&map),
-        [("x-abs", "route"), ("x-add", "route"), ("x-ow", "route")]
-    );
+    assert_eq!(lines(&map), [("x-abs", "route"), ("x-add", "route"), ("x-ow", "route")]);
 }
 
 #[test]
 fn actions_on_present_headers() {
-    let me = [
-        ("x-add", "me"),
-        ("x-ow", "me"),
-        ("x-ow", "too"),
-        ("x-abs", "me"),
-        ("x-oe", "me"),
-    ];
+    let me = [("x-add", "me"), ("x-ow", "me"), ("x-ow", "too"), ("x-abs", "me"), ("x-oe", "me")];
     let map = edited(&four_actions(), &me, &());
     assert_eq!(
         lines(&map),
@@ -103,10 +81,7 @@ fn actions_on_present_headers() {
 #[test]
 fn removals_come_first_and_overwriting_before_adding() {
     let edits = HeaderEdits {
-        request_remove: vec![
-            HeaderName::from_static("gone"),
-            HeaderName::from_static("both"),
-        ],
+        request_remove: vec![HeaderName::from_static("gone"), HeaderName::from_static("both")],
         request_add: vec![
             add("both", "new", AddIfAbsent),
             add("s", "3", AppendIfExistsOrAdd),
@@ -121,14 +96,7 @@ fn removals_come_first_and_overwriting_before_adding() {
     let map = edited(&edits, &[("gone", "1"), ("both", "old"), ("s", "0")], &());
     assert_eq!(
         lines(&map),
-        [
-            ("both", "new"),
-            ("s", "2"),
-            ("s", "3"),
-            ("twice", "a"),
-            ("twice", "b"),
-            ("was", "0")
-        ]
+        [("both", "new"), ("s", "2"), ("s", "3"), ("twice", "a"), ("twice", "b"), ("was", "0")]
     );
 }
 
@@ -145,13 +113,7 @@ fn empty_values_are_kept_only_on_request() {
     let map = edited(&edits, &[("ow", "1"), ("ow-kept", "1")], &());
     assert_eq!(
         lines(&map),
-        [
-            ("empty-kept", ""),
-            ("ow", "1"),
-            ("ow-kept", ""),
-            ("part", "xy"),
-            ("percent", "100%")
-        ]
+        [("empty-kept", ""), ("ow", "1"), ("ow-kept", ""), ("part", "xy"), ("percent", "100%")]
     );
 }
 
@@ -162,10 +124,7 @@ fn headers_that_envoy_keeps_as_one_line_are_continued() {
         add("x-request-id", "11", AppendIfExistsOrAdd),
     ]);
     let map = edited(&edits, &[("x-forwarded-proto", "http")], &());
-    assert_eq!(
-        lines(&map),
-        [("x-forwarded-proto", "http,zz"), ("x-request-id", "11")]
-    );
+    assert_eq!(lines(&map), [("x-forwarded-proto", "http,zz"), ("x-request-id", "11")]);
 }
 
 /// Edits of one level, each naming it.
@@ -175,10 +134,7 @@ fn level(name: &str) -> HeaderEdits {
         add("o", name, OverwriteIfExistsOrAdd),
         add("b", name, AddIfAbsent),
     ];
-    HeaderEdits {
-        response_add: all.clone(),
-        ..request(all)
-    }
+    HeaderEdits { response_add: all.clone(), ..request(all) }
 }
 
 #[test]
@@ -198,16 +154,10 @@ fn levels_run_in_envoys_order() {
         let mut responses = headers(&[("b", "app")]);
         editor.edit_response(&mut responses, &());
         for (map, b) in [(&requests, "W"), (&responses, "app")] {
-            let all: String = map
-                .get_all("a")
-                .iter()
-                .map(|value| value.to_str().unwrap())
-                .collect();
+            let all: String =
+                map.get_all("a").iter().map(|value| value.to_str().unwrap()).collect();
             assert_eq!(all, order);
-            assert_eq!(
-                (map["o"].as_bytes(), map["b"].as_bytes()),
-                (last.as_bytes(), b.as_bytes())
-            );
+            assert_eq!((map["o"].as_bytes(), map["b"].as_bytes()), (last.as_bytes(), b.as_bytes()));
         }
     }
 }
@@ -216,15 +166,9 @@ fn levels_run_in_envoys_order() {
 fn a_level_reads_what_the_one_before_it_left() {
     let route = request(vec![add("x", "route", OverwriteIfExistsOrAdd)]);
     let table = request(vec![add("seen", "%REQ(x)%", AppendIfExistsOrAdd)]);
-    let levels = Levels {
-        route: Some(&route),
-        table: Some(&table),
-        ..Levels::default()
-    };
+    let levels = Levels { route: Some(&route), table: Some(&table), ..Levels::default() };
     let mut map = headers(&[("x", "me")]);
-    HeaderEditor::compile(levels)
-        .unwrap()
-        .edit_request(&mut map, &());
+    HeaderEditor::compile(levels).unwrap().edit_request(&mut map, &());
     assert_eq!(lines(&map), [("seen", "route"), ("x", "route")]);
 }
 
@@ -252,22 +196,14 @@ fn responses_are_edited_with_what_is_known() {
         ],
         ..HeaderEdits::default()
     };
-    let editor = HeaderEditor::compile(Levels {
-        route: Some(&edits),
-        ..Levels::default()
-    })
-    .unwrap();
+    let editor =
+        HeaderEditor::compile(Levels { route: Some(&edits), ..Levels::default() }).unwrap();
     let context = LocalReply(headers(&[("x", "asked")]));
     let mut map = headers(&[("server", "app"), ("y", "answered")]);
     editor.edit_response(&mut map, &context);
     assert_eq!(
         lines(&map),
-        [
-            ("x-both", "asked answered"),
-            ("x-code", "0"),
-            ("x-flags", "UF"),
-            ("y", "answered")
-        ]
+        [("x-both", "asked answered"), ("x-code", "0"), ("x-flags", "UF"), ("y", "answered")]
     );
     assert!(!editor.is_empty());
     assert!(HeaderEditor::compile(Levels::default()).unwrap().is_empty());
@@ -276,21 +212,12 @@ fn responses_are_edited_with_what_is_known() {
 #[test]
 fn bad_edits_are_refused() {
     let compile = |edits: HeaderEdits| {
-        let levels = Levels {
-            virtual_host: Some(&edits),
-            ..Levels::default()
-        };
+        let levels = Levels { virtual_host: Some(&edits), ..Levels::default() };
         HeaderEditor::compile(levels).unwrap_err()
     };
-    let host = HeaderEdits {
-        response_remove: vec![HOST],
-        ..HeaderEdits::default()
-    };
+    let host = HeaderEdits { response_remove: vec![HOST], ..HeaderEdits::default() };
     assert_eq!(compile(host), HeaderEditError::Host);
-    assert_eq!(
-        compile(request(vec![add("host", "x", AddIfAbsent)])),
-        HeaderEditError::Host
-    );
+    assert_eq!(compile(request(vec![add("host", "x", AddIfAbsent)])), HeaderEditError::Host);
     let error = compile(request(vec![add("x-a", "a%NOPE%", AddIfAbsent)]));
     assert_eq!(error.to_string(), "`x-a`: unknown command `NOPE` at 1");
     let error = compile(request(vec![add("x-a", "a\nb", AddIfAbsent)]));

@@ -33,9 +33,7 @@ impl Domains {
         if is_new {
             Ok(())
         } else {
-            Err(RouteTableError::DuplicateDomain {
-                domain: domain.to_owned(),
-            })
+            Err(RouteTableError::DuplicateDomain { domain: domain.to_owned() })
         }
     }
 
@@ -86,8 +84,7 @@ impl NameMap {
         if self.find(name.as_bytes()).is_some() {
             return false;
         }
-        self.names
-            .push((name.to_ascii_lowercase().into_bytes().into(), host));
+        self.names.push((name.to_ascii_lowercase().into_bytes().into(), host));
         if self.names.len() * 2 > self.slots.len() {
             self.slots = vec![0; (self.names.len() * 4).next_power_of_two()];
             for at in 0..self.names.len() {

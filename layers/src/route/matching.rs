@@ -43,31 +43,17 @@ impl StringMatch {
     /// Whether `value` matches. Case is ignored in ASCII only, as in Envoy.
     pub fn matches(&self, value: &[u8]) -> bool {
         match self {
-            Self::Exact {
-                value: want,
-                ignore_case,
-            } => same(value, want, *ignore_case),
-            Self::Prefix {
-                value: want,
-                ignore_case,
-            } => value
-                .get(..want.len())
-                .is_some_and(|start| same(start, want, *ignore_case)),
-            Self::Suffix {
-                value: want,
-                ignore_case,
-            } => value
+            Self::Exact { value: want, ignore_case } => same(value, want, *ignore_case),
+            Self::Prefix { value: want, ignore_case } => {
+                value.get(..want.len()).is_some_and(|start| same(start, want, *ignore_case))
+            }
+            Self::Suffix { value: want, ignore_case } => value
                 .len()
                 .checked_sub(want.len())
                 .is_some_and(|from| same(&value[from..], want, *ignore_case)),
-            Self::Contains {
-                value: want,
-                ignore_case,
-            } => {
+            Self::Contains { value: want, ignore_case } => {
                 want.is_empty()
-                    || value
-                        .windows(want.len())
-                        .any(|part| same(part, want, *ignore_case))
+                    || value.windows(want.len()).any(|part| same(part, want, *ignore_case))
             }
             Self::Regex(regex) => std::str::from_utf8(value).is_ok_and(|v| regex.is_match(v)),
         }
@@ -75,11 +61,7 @@ impl StringMatch {
 }
 
 fn same(value: &[u8], want: &str, ignore_case: bool) -> bool {
-    if ignore_case {
-        value.eq_ignore_ascii_case(want.as_bytes())
-    } else {
-        value == want.as_bytes()
-    }
+    if ignore_case { value.eq_ignore_ascii_case(want.as_bytes()) } else { value == want.as_bytes() }
 }
 
 /// A match on a header (Envoy's `HeaderMatcher`).
@@ -138,9 +120,7 @@ impl HeaderMatch {
     }
 
     fn matches_one(&self, value: Option<&str>) -> bool {
-        self.decide(value.is_some(), |rule| {
-            value.is_some_and(|v| rule.matches_value(v.as_bytes()))
-        })
+        self.decide(value.is_some(), |rule| value.is_some_and(|v| rule.matches_value(v.as_bytes())))
     }
 
     fn matches_header(&self, name: &HeaderName, map: &HeaderMap) -> bool {
@@ -148,9 +128,7 @@ impl HeaderMatch {
             if let Some(joined) = headers::joined_if_single(map, name) {
                 return rule.matches_value(&joined);
             }
-            map.get_all(name)
-                .iter()
-                .any(|value| rule.matches_value(value.as_bytes()))
+            map.get_all(name).iter().any(|value| rule.matches_value(value.as_bytes()))
         })
     }
 
@@ -278,9 +256,7 @@ impl PathMatch {
 }
 
 fn begins(path: &str, prefix: &str, ignore_case: bool) -> bool {
-    path.as_bytes()
-        .get(..prefix.len())
-        .is_some_and(|start| same(start, prefix, ignore_case))
+    path.as_bytes().get(..prefix.len()).is_some_and(|start| same(start, prefix, ignore_case))
 }
 
 /// A fraction of requests, drawn anew for each.

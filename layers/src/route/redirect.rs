@@ -52,13 +52,9 @@ impl Redirector {
             Some(RedirectPath::Prefix(prefix)) => {
                 NewPath::Changed(PathChange::new(PathRewrite::Prefix(prefix))?)
             }
-            Some(RedirectPath::Regex {
-                pattern,
-                substitution,
-            }) => NewPath::Changed(PathChange::new(PathRewrite::Regex {
-                pattern,
-                substitution,
-            })?),
+            Some(RedirectPath::Regex { pattern, substitution }) => {
+                NewPath::Changed(PathChange::new(PathRewrite::Regex { pattern, substitution })?)
+            }
         };
         Ok(Self {
             code: config.code,
@@ -86,11 +82,7 @@ impl Redirector {
         if let Some(port) = self.port {
             location.push_str(&format!(":{port}"));
         }
-        self.push_path(
-            &mut location,
-            matched,
-            request.path_and_query.unwrap_or("/"),
-        );
+        self.push_path(&mut location, matched, request.path_and_query.unwrap_or("/"));
         location
     }
 
@@ -125,11 +117,7 @@ impl Redirector {
             // Or the path would go on where the host ends.
             location.push('/');
         }
-        location.push_str(if self.strip_query {
-            path_of(path)
-        } else {
-            path
-        });
+        location.push_str(if self.strip_query { path_of(path) } else { path });
     }
 }
 

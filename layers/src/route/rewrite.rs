@@ -67,10 +67,7 @@ pub struct HostOptions {
 
 impl Default for HostOptions {
     fn default() -> Self {
-        Self {
-            keep_original: true,
-            append_x_forwarded_host: false,
-        }
+        Self { keep_original: true, append_x_forwarded_host: false }
     }
 }
 
@@ -161,10 +158,7 @@ impl PathChange {
     pub(super) fn new(config: PathRewrite) -> Result<Self, SubstitutionError> {
         Ok(match config {
             PathRewrite::Prefix(prefix) => Self::Prefix(prefix),
-            PathRewrite::Regex {
-                pattern,
-                substitution,
-            } => {
+            PathRewrite::Regex { pattern, substitution } => {
                 let substitution = Substitution::parse(&substitution, &pattern)?;
                 Self::Regex(pattern, substitution)
             }
@@ -185,10 +179,9 @@ impl PathChange {
                 all.push_str(new);
                 (all, path_and_query.get(replaced..)?)
             }
-            Self::Regex(pattern, substitution) => (
-                substitution.replace_all(pattern, path),
-                &path_and_query[path.len()..],
-            ),
+            Self::Regex(pattern, substitution) => {
+                (substitution.replace_all(pattern, path), &path_and_query[path.len()..])
+            }
         };
         // Envoy takes an empty result for no rewrite.
         (!new.is_empty()).then(|| new + rest)
@@ -203,10 +196,7 @@ impl HostChange {
             }
             HostRewrite::Auto => Self::Auto,
             HostRewrite::Header(name) => Self::Header(name),
-            HostRewrite::PathRegex {
-                pattern,
-                substitution,
-            } => {
+            HostRewrite::PathRegex { pattern, substitution } => {
                 let substitution = Substitution::parse(&substitution, &pattern)?;
                 Self::PathRegex(pattern, substitution)
             }
@@ -251,10 +241,7 @@ impl HostName {
     /// Takes a value that can be an authority.
     pub fn new(value: HeaderValue) -> Option<Self> {
         let authority = Authority::try_from(value.as_bytes()).ok()?;
-        Some(Self {
-            header: value,
-            authority,
-        })
+        Some(Self { header: value, authority })
     }
 
     /// Makes this the request's host, in the `host` header and, where it has one, in the URI.

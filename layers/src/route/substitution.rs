@@ -104,10 +104,7 @@ impl fmt::Display for SubstitutionError {
                 write!(f, "the pattern has no group {group} (at {offset})")
             }
             Self::BadEscape { offset } => {
-                write!(
-                    f,
-                    "a backslash needs a digit or a backslash after it (at {offset})"
-                )
+                write!(f, "a backslash needs a digit or a backslash after it (at {offset})")
             }
         }
     }
@@ -121,9 +118,7 @@ mod tests {
 
     fn replaced(pattern: &str, substitution: &str, text: &str) -> String {
         let pattern = Regex::new(pattern).unwrap();
-        Substitution::parse(substitution, &pattern)
-            .unwrap()
-            .replace_all(&pattern, text)
+        Substitution::parse(substitution, &pattern).unwrap().replace_all(&pattern, text)
     }
 
     #[test]
@@ -132,12 +127,7 @@ mod tests {
             ("a*", "-", "/rx4/baab", "-/-r-x-4-/-b-b-"),
             ("o", "0?z", "/rx5/foo", "/rx5/f0?z0?z"),
             ("(?i)FOO", r"[\0]", "/rx6/foo/xFoo", "/rx6/[foo]/x[Foo]"),
-            (
-                "(a)(b)?",
-                r"[\0|\1|\2]\\",
-                "/rx0/ab/a",
-                r"/rx0/[ab|a|b]\/[a|a|]\",
-            ),
+            ("(a)(b)?", r"[\0|\1|\2]\\", "/rx0/ab/a", r"/rx0/[ab|a|b]\/[a|a|]\"),
             ("nomatch", "x", "/rx1/a", "/rx1/a"),
             ("^.*$", "", "/rx2/a", ""),
         ] {
@@ -150,10 +140,7 @@ mod tests {
         let pattern = Regex::new("(a)").unwrap();
         assert_eq!(
             Substitution::parse(r"x\2", &pattern),
-            Err(SubstitutionError::NoSuchGroup {
-                offset: 1,
-                group: 2
-            })
+            Err(SubstitutionError::NoSuchGroup { offset: 1, group: 2 })
         );
         for (text, offset) in [(r"\x", 0), (r"ab\", 2), (r"é\é", 2)] {
             assert_eq!(

@@ -45,46 +45,29 @@ struct VirtualHost<A> {
 impl<A> RouteTable<A> {
     /// Starts a table without virtual hosts.
     pub fn builder() -> RouteTableBuilder<A> {
-        RouteTableBuilder {
-            hosts: Vec::new(),
-            domains: Vec::new(),
-            ignore_port: false,
-        }
+        RouteTableBuilder { hosts: Vec::new(), domains: Vec::new(), ignore_port: false }
     }
 
     /// The first route of the request's virtual host that matches.
     #[inline]
     pub fn find(&self, request: &RequestView<'_>) -> Option<Found<'_, A>> {
-        let authority = if self.ignore_port {
-            without_port(request.authority)
-        } else {
-            request.authority
-        };
+        let authority =
+            if self.ignore_port { without_port(request.authority) } else { request.authority };
         let host = &self.hosts[self.domains.find(authority)?];
         if host.require_tls.redirects(request) {
-            return Some(Found::RequireTls {
-                virtual_host: &host.name,
-            });
+            return Some(Found::RequireTls { virtual_host: &host.name });
         }
         let path = request.path();
-        let (matching, action) = host
-            .routes
-            .iter()
-            .find(|(matching, _)| matching.matches_path(request, path))?;
-        Some(Found::Route {
-            virtual_host: &host.name,
-            matching,
-            action,
-        })
+        let (matching, action) =
+            host.routes.iter().find(|(matching, _)| matching.matches_path(request, path))?;
+        Some(Found::Route { virtual_host: &host.name, matching, action })
     }
 
     /// Every action with the name of its virtual host, in order.
     pub fn actions(&self) -> impl Iterator<Item = (&str, &A)> {
-        self.hosts.iter().flat_map(|host| {
-            host.routes
-                .iter()
-                .map(|(_, action)| (host.name.as_str(), action))
-        })
+        self.hosts
+            .iter()
+            .flat_map(|host| host.routes.iter().map(|(_, action)| (host.name.as_str(), action)))
     }
 }
 
@@ -149,8 +132,7 @@ impl<A> RouteTableBuilder<A> {
         routes: impl IntoIterator<Item = (RouteMatch, A)>,
     ) -> Self {
         let at = self.hosts.len();
-        self.domains
-            .extend(domains.into_iter().map(|domain| (domain.into(), at)));
+        self.domains.extend(domains.into_iter().map(|domain| (domain.into(), at)));
         self.hosts.push(VirtualHost {
             name: name.into(),
             require_tls: RequireTls::None,
@@ -181,11 +163,7 @@ impl<A> RouteTableBuilder<A> {
         for (domain, host) in &self.domains {
             domains.insert(domain, *host)?;
         }
-        Ok(RouteTable {
-            domains,
-            hosts: self.hosts,
-            ignore_port: self.ignore_port,
-        })
+        Ok(RouteTable { domains, hosts: self.hosts, ignore_port: self.ignore_port })
     }
 }
 

@@ -42,10 +42,7 @@ impl<'r> RequestView<'r> {
     /// the URI's, else `x-forwarded-proto` where that is one of HTTP's, else `http`. A server that
     /// knows better sets the fields.
     pub fn of(parts: &'r Parts, random: u64) -> Self {
-        let forwarded = parts
-            .headers
-            .get(FORWARDED_PROTO)
-            .and_then(|value| value.to_str().ok());
+        let forwarded = parts.headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok());
         let scheme = parts.uri.scheme_str().unwrap_or(match forwarded {
             Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
             _ => "http",
@@ -74,9 +71,7 @@ impl<'r> RequestView<'r> {
 
     /// Whether `x-envoy-internal` marks the request as one from inside.
     pub fn is_internal(&self) -> bool {
-        self.headers
-            .get(INTERNAL)
-            .is_some_and(|value| value.as_bytes() == b"true")
+        self.headers.get(INTERNAL).is_some_and(|value| value.as_bytes() == b"true")
     }
 }
 
@@ -85,11 +80,7 @@ pub fn authority(parts: &Parts) -> &str {
     if let Some(authority) = parts.uri.authority() {
         return authority.as_str();
     }
-    parts
-        .headers
-        .get(HOST)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    parts.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// A path without query and fragment.
@@ -129,11 +120,9 @@ mod tests {
 
     #[test]
     fn path_and_query_part_at_the_first_question_mark() {
-        for (target, path, query) in [
-            ("/a?b?c", "/a", Some("b?c")),
-            ("/a", "/a", None),
-            ("/a?", "/a", Some("")),
-        ] {
+        for (target, path, query) in
+            [("/a?b?c", "/a", Some("b?c")), ("/a", "/a", None), ("/a?", "/a", Some(""))]
+        {
             let (parts, ()) = Request::get(target).body(()).unwrap().into_parts();
             let view = RequestView::of(&parts, 0);
             assert_eq!((view.path(), view.query()), (Some(path), query));

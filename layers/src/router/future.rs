@@ -61,7 +61,9 @@ where
             match this.state.as_mut().project() {
                 StateProj::Readying { service, request } => {
                     ready!(service.poll_ready(cx))?;
-                    let Some(request) = request.take() else { return Poll::Pending };
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
                     let future = service.call(request);
                     this.state.set(State::Called { future });
                 }
@@ -76,7 +78,9 @@ where
                     ));
                 }
                 StateProj::Replied { reply } => {
-                    let Some(reply) = reply.take() else { return Poll::Pending };
+                    let Some(reply) = reply.take() else {
+                        return Poll::Pending;
+                    };
                     return Poll::Ready(Ok(reply.map(ResponseBody::into_any)));
                 }
             }

@@ -78,10 +78,9 @@ where
                     }
                 }
                 match target.pick(random) {
-                    Ok(service) => ResponseFuture::forward(
-                        service.clone(),
-                        Request::from_parts(parts, body),
-                    ),
+                    Ok(service) => {
+                        ResponseFuture::forward(service.clone(), Request::from_parts(parts, body))
+                    }
                     Err(status) => {
                         self.stats.no_cluster.increment(1);
                         let error = ProxyError::new(ErrorKind::ClusterNotFound(status));

@@ -1,8 +1,8 @@
+use http::HeaderMap;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
     UPGRADE,
 };
-use http::HeaderMap;
 
 use crate::error::{ErrorKind, ProxyError};
 
@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_switch_is_refused_or_passed_whole() {
-        let lines = [("connection", "keep-alive, Upgrade, x-a"), ("upgrade", "websocket"), ("x-a", "")];
+        let lines =
+            [("connection", "keep-alive, Upgrade, x-a"), ("upgrade", "websocket"), ("x-a", "")];
         let error = request_headers(&mut headers(&lines), Upgrade::Refuse).expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::UpgradeRefused);
         let mut map = headers(&lines);

@@ -35,7 +35,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(cx));
-        let Some(charge) = this.charge.take() else { return Poll::Pending };
+        let Some(charge) = this.charge.take() else {
+            return Poll::Pending;
+        };
         Poll::Ready(match result {
             Ok(response) => {
                 charge.stats.charge(response.status(), charge.internal);

@@ -25,9 +25,7 @@ pub(super) fn typed_config<'a>(
 ) -> Option<Any<'a>> {
     let name = m.required_string("name");
     let Some(node) = m.get("typed_config") else {
-        m.error(format!(
-            "the {what} `{name}` needs a `typed_config` with an `@type`"
-        ));
+        m.error(format!("the {what} `{name}` needs a `typed_config` with an `@type`"));
         return None;
     };
     any(m.cx, node, what, accepted)
@@ -60,18 +58,12 @@ fn type_url<'a>(cx: &Context, node: &'a Node) -> Option<(&'a str, &'a Span)> {
     let Value::Map(entries) = &node.value else {
         cx.error(
             &node.span,
-            format!(
-                "expected a mapping with an `@type`, found {}",
-                node.describe()
-            ),
+            format!("expected a mapping with an `@type`, found {}", node.describe()),
         );
         return None;
     };
     let Some(entry) = entries.iter().find(|e| e.key == "@type") else {
-        cx.error(
-            &node.span,
-            "`@type` is missing: it says which message this is",
-        );
+        cx.error(&node.span, "`@type` is missing: it says which message this is");
         return None;
     };
     let url = cx.text(&entry.node)?;
@@ -79,9 +71,8 @@ fn type_url<'a>(cx: &Context, node: &'a Node) -> Option<(&'a str, &'a Span)> {
 }
 
 fn refuse(cx: &Context, span: &Span, name: &str, what: &str, accepted: &[&'static Schema]) {
-    let known = name
-        .strip_prefix(EXTENSIONS)
-        .is_some_and(|n| KNOWN_TYPES.binary_search(&n).is_ok());
+    let known =
+        name.strip_prefix(EXTENSIONS).is_some_and(|n| KNOWN_TYPES.binary_search(&n).is_ok());
     let takes: Vec<_> = accepted.iter().map(|s| s.short_name()).collect();
     let takes = crate::config::message::list(&takes);
     let diagnostic = if known && another_place_takes(name) {
@@ -90,16 +81,12 @@ fn refuse(cx: &Context, span: &Span, name: &str, what: &str, accepted: &[&'stati
     } else if known {
         Diagnostic::new(
             span,
-            format!(
-                "the {what} `{}` is not supported yet (`{name}`)",
-                short_name(name)
-            ),
+            format!("the {what} `{}` is not supported yet (`{name}`)", short_name(name)),
         )
         .help(format!("supported here: {takes}"))
     } else {
-        let near = name
-            .strip_prefix(EXTENSIONS)
-            .and_then(|n| nearest(n, KNOWN_TYPES.iter().copied()));
+        let near =
+            name.strip_prefix(EXTENSIONS).and_then(|n| nearest(n, KNOWN_TYPES.iter().copied()));
         let help = match near {
             Some(near) => format!("did you mean `{EXTENSIONS}{near}`?"),
             None => format!("supported here: {takes}"),

@@ -52,10 +52,7 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Size {
-            size: 0,
-            digits: false,
-        }
+        Self::Size { size: 0, digits: false }
     }
 }
 
@@ -202,9 +199,7 @@ impl Chunked {
         if text == b"\n" || text == b"\r\n" {
             return Some(Ok(()));
         }
-        self.state = State::Trailers {
-            line: self.trailers.len(),
-        };
+        self.state = State::Trailers { line: self.trailers.len() };
         None
     }
 
@@ -230,12 +225,7 @@ impl Chunked {
 fn in_data(left: u64, available: usize) -> (usize, State) {
     match usize::try_from(left) {
         Ok(left) if left <= available => (left, State::DataEnd),
-        _ => (
-            available,
-            State::Data {
-                left: left.saturating_sub(available as u64),
-            },
-        ),
+        _ => (available, State::Data { left: left.saturating_sub(available as u64) }),
     }
 }
 

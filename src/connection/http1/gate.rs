@@ -100,10 +100,7 @@ impl<IO> GateHandle<IO> {
     /// The transport, once the gate was dropped (with hyper's connection). `None` while something,
     /// such as a tunnel, still uses it.
     pub fn reclaim(self) -> Option<Returned<IO>> {
-        self.returned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -117,10 +114,7 @@ impl<IO> Http1Gate<IO> {
     pub fn resume(io: IO, read: BytesMut, config: Arc<GateConfig>) -> (Self, GateHandle<IO>) {
         let state = Arc::new(GateState::new());
         let returned = Arc::new(Mutex::new(None));
-        let handle = GateHandle {
-            state: Arc::clone(&state),
-            returned: Arc::clone(&returned),
-        };
+        let handle = GateHandle { state: Arc::clone(&state), returned: Arc::clone(&returned) };
         state.read(read.len());
         if !read.is_empty() {
             state.head_begins();
@@ -159,11 +153,7 @@ impl<IO> Http1Gate<IO> {
                     let Some(head) = scan(rest, &self.config) else {
                         break;
                     };
-                    let upgrade = if head.upgrade {
-                        Tunnel::On101
-                    } else {
-                        Tunnel::Never
-                    };
+                    let upgrade = if head.upgrade { Tunnel::On101 } else { Tunnel::Never };
                     self.release(head.framing, upgrade);
                     (head.len, true)
                 }
@@ -208,8 +198,7 @@ impl<IO> Http1Gate<IO> {
                 if *left == 0 {
                     self.end_body();
                 }
-                self.ready
-                    .extend_from_slice(self.held.get(..len).unwrap_or_default());
+                self.ready.extend_from_slice(self.held.get(..len).unwrap_or_default());
                 len
             }
             At::Chunked(chunked) => {
@@ -226,11 +215,7 @@ impl<IO> Http1Gate<IO> {
 
     /// Reads a head out of what is held.
     fn work_on_head(&mut self) -> bool {
-        let blank = self
-            .held
-            .iter()
-            .take_while(|&&b| matches!(b, b'\r' | b'\n'))
-            .count();
+        let blank = self.held.iter().take_while(|&&b| matches!(b, b'\r' | b'\n')).count();
         advance(&mut self.held, blank);
         if self.held.is_empty() {
             return false;
@@ -261,11 +246,7 @@ impl<IO> Http1Gate<IO> {
                 let head = self.held.get(..len).unwrap_or_default();
                 if let Some(plain) = scan(head, &self.config) {
                     self.ready.extend_from_slice(head);
-                    let tunnel = if plain.upgrade {
-                        Tunnel::On101
-                    } else {
-                        Tunnel::Never
-                    };
+                    let tunnel = if plain.upgrade { Tunnel::On101 } else { Tunnel::Never };
                     self.release(plain.framing, tunnel);
                 } else {
                     match read(head, &self.config) {
@@ -341,12 +322,8 @@ impl<IO> Http1Gate<IO> {
 
     /// Refuses a head.
     fn refuse(&mut self, refusal: Refusal) {
-        let refusal = Refusal {
-            answered: true,
-            ..refusal
-        };
-        self.owed
-            .extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
+        let refusal = Refusal { answered: true, ..refusal };
+        self.owed.extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
         self.state.set_refusal(refusal);
         self.held = BytesMut::new();
         self.at = At::Refused;
@@ -355,14 +332,9 @@ impl<IO> Http1Gate<IO> {
     /// Refuses the body of a request the service already has.
     fn stop(&mut self, kind: RefusalKind) {
         let answered = !self.answering && !self.state.all_answered();
-        let refusal = Refusal {
-            head_seen: true,
-            answered,
-            ..Refusal::new(kind)
-        };
+        let refusal = Refusal { head_seen: true, answered, ..Refusal::new(kind) };
         if answered {
-            self.owed
-                .extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
+            self.owed.extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
         }
         self.state.set_refusal(refusal);
         self.held = BytesMut::new();
@@ -440,10 +412,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
     /// side ends the connection at once, and drops the service.
     fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         match ready!(self.poll_owed(cx)) {
-            Ok(()) => Poll::Ready(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "request refused",
-            )),
+            Ok(()) => Poll::Ready(io::Error::new(io::ErrorKind::InvalidData, "request refused")),
             Err(error) => Poll::Ready(error),
         }
     }
@@ -458,8 +427,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
             if count == 0 {
                 return Poll::Ready(Ok(()));
             }
-            self.held
-                .extend_from_slice(buf.filled().get(before..).unwrap_or_default());
+            self.held.extend_from_slice(buf.filled().get(before..).unwrap_or_default());
             buf.set_filled(before);
         }
         if !self.held.is_empty() {
@@ -541,8 +509,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Gate<IO> {
             if this.held.is_empty() {
                 this.pass(buf, before);
             } else {
-                this.held
-                    .extend_from_slice(buf.filled().get(before..).unwrap_or_default());
+                this.held.extend_from_slice(buf.filled().get(before..).unwrap_or_default());
                 buf.set_filled(before);
             }
             if matches!(this.at, At::Head) && this.quiet {
@@ -578,10 +545,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
             return self.poll_stopped(cx).map(Err);
         }
         let count = ready!(Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs))?;
-        let first = bufs
-            .iter()
-            .find(|buf| !buf.is_empty())
-            .map_or(&[][..], |buf| buf);
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         self.answer_begins(first, count);
         Poll::Ready(Ok(count))
     }
@@ -616,11 +580,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let tunnel = self.at_tunnel();
         let io = Pin::new(io(&mut self.io)?);
-        if tunnel {
-            io.poll_shutdown(cx)
-        } else {
-            io.poll_flush(cx)
-        }
+        if tunnel { io.poll_shutdown(cx) } else { io.poll_flush(cx) }
     }
 }
 
@@ -636,24 +596,15 @@ impl<IO> Drop for Http1Gate<IO> {
         }
         self.state.set_phase(Phase::Closed);
         let Some(io) = self.io.take() else { return };
-        let protocol = if self.http2 {
-            Protocol::Http2
-        } else {
-            Protocol::Http1
-        };
-        let returned = Returned {
-            io,
-            read: std::mem::take(&mut self.held),
-            protocol,
-        };
+        let protocol = if self.http2 { Protocol::Http2 } else { Protocol::Http1 };
+        let returned = Returned { io, read: std::mem::take(&mut self.held), protocol };
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
     }
 }
 
 /// The transport; it is there until the gate is dropped.
 fn io<IO>(io: &mut Option<IO>) -> io::Result<&mut IO> {
-    io.as_mut()
-        .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    io.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
 /// Takes `count` bytes off the front; an empty buffer gives its memory back.

@@ -91,10 +91,7 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let refuse = |kind| Err(Refusal::new(kind));
     let mut lines = input.split(|&byte| byte == b'\n');
     let request_line = lines.next().unwrap_or_default();
-    if input
-        .iter()
-        .any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f)
-    {
+    if input.iter().any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f) {
         return refuse(RefusalKind::InvalidCharacters);
     }
     let mut fields = fields(lines).map_err(Refusal::new)?;
@@ -144,22 +141,12 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let upgrade = fields.iter().any(|field| field.is(b"upgrade"));
     let bytes = write(&request, old_version, &fields, input.len());
     let expect_continue = expect.is_some();
-    Ok(Head {
-        bytes,
-        framing,
-        upgrade,
-        connect,
-        expect_continue,
-        dropped_underscores,
-    })
+    Ok(Head { bytes, framing, upgrade, connect, expect_continue, dropped_underscores })
 }
 
 /// Reads a complete trailer section, which ends with its empty line, into its plain form.
 pub(super) fn read_trailers(input: &[u8], config: &GateConfig) -> Result<Vec<u8>, RefusalKind> {
-    if input
-        .iter()
-        .any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f)
-    {
+    if input.iter().any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f) {
         return Err(RefusalKind::InvalidCharacters);
     }
     let mut fields = fields(input.split(|&byte| byte == b'\n'))?;
@@ -199,11 +186,7 @@ impl<'a> RequestLine<'a> {
             [] | [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {}
             _ => return Err(RefusalKind::BadRequest),
         }
-        Ok(Self {
-            method,
-            target: target?,
-            version,
-        })
+        Ok(Self { method, target: target?, version })
     }
 
     /// The three words of a request line; the last one keeps inner blanks.
@@ -248,10 +231,7 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, R
             Some(b' ' | b'\t') => {
                 let field = fields.last_mut().ok_or(RefusalKind::BadRequest)?;
                 field.cr |= line.contains(&b'\r');
-                field
-                    .value
-                    .to_mut()
-                    .extend(line.iter().filter(|&&byte| byte != b'\r'));
+                field.value.to_mut().extend(line.iter().filter(|&&byte| byte != b'\r'));
             }
             Some(_) => {
                 let colon = line.iter().position(|&byte| byte == b':');
@@ -264,13 +244,7 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, R
                 let value = value.get(1..).unwrap_or_default();
                 let cr = value.contains(&b'\r');
                 let value = if cr {
-                    Cow::Owned(
-                        value
-                            .iter()
-                            .copied()
-                            .filter(|&byte| byte != b'\r')
-                            .collect(),
-                    )
+                    Cow::Owned(value.iter().copied().filter(|&byte| byte != b'\r').collect())
                 } else {
                     Cow::Borrowed(value)
                 };
@@ -337,16 +311,10 @@ impl Body {
                 return Err(RefusalKind::LengthAndChunked);
             }
             fields.retain(|field| !field.is(b"content-length"));
-            return Ok(Self {
-                length: None,
-                coding,
-            });
+            return Ok(Self { length: None, coding });
         }
         let length = length.map(|field| number(&field.value).ok_or(RefusalKind::BadRequest));
-        Ok(Self {
-            length: length.transpose()?,
-            coding,
-        })
+        Ok(Self { length: length.transpose()?, coding })
     }
 
     fn framing(self) -> Result<Framing, RefusalKind> {
@@ -365,11 +333,8 @@ fn merge(fields: &mut Vec<Field<'_>>, name: &[u8]) {
         return;
     }
     let values: Vec<_> = fields.iter().filter(|field| field.is(name)).collect();
-    let values: Vec<&[u8]> = values
-        .iter()
-        .map(|field| &*field.value)
-        .filter(|value| !value.is_empty())
-        .collect();
+    let values: Vec<&[u8]> =
+        values.iter().map(|field| &*field.value).filter(|value| !value.is_empty()).collect();
     let joined = values.join(&b',');
     let mut first = true;
     fields.retain(|field| !field.is(name) || std::mem::take(&mut first));
@@ -400,11 +365,7 @@ fn write(request: &RequestLine<'_>, old: bool, fields: &[Field<'_>], len: usize)
     bytes.extend_from_slice(request.method);
     bytes.push(b' ');
     bytes.extend_from_slice(&request.target);
-    bytes.extend_from_slice(if old {
-        b" HTTP/1.0\r\n"
-    } else {
-        b" HTTP/1.1\r\n"
-    });
+    bytes.extend_from_slice(if old { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
     write_fields(fields, &mut bytes);
     bytes
 }
@@ -424,8 +385,8 @@ fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let value = digits.iter().try_fold(0u64, |sum, &byte| {
-        sum.checked_mul(10)?.checked_add(u64::from(byte - b'0'))
-    })?;
+    let value = digits
+        .iter()
+        .try_fold(0u64, |sum, &byte| sum.checked_mul(10)?.checked_add(u64::from(byte - b'0')))?;
     (value <= MAX_LENGTH).then_some(value)
 }

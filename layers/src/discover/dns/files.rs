@@ -23,10 +23,7 @@ struct Stamp {
 
 impl<T> Watched<T> {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            state: Mutex::new(None),
-        }
+        Self { path, state: Mutex::new(None) }
     }
 
     /// What `make` makes of the file as it is now; called only if the file has changed.
@@ -48,8 +45,5 @@ impl<T> Watched<T> {
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let meta = fs::metadata(path)?;
-    Ok(Stamp {
-        modified: meta.modified()?,
-        len: meta.len(),
-    })
+    Ok(Stamp { modified: meta.modified()?, len: meta.len() })
 }

@@ -29,7 +29,6 @@ impl Announce {
     }
 
     pub(super) fn done(&self) {
-        self.0
-            .send_if_modified(|done| !std::mem::replace(done, true));
+        self.0.send_if_modified(|done| !std::mem::replace(done, true));
     }
 }

@@ -85,10 +85,7 @@ mod tests {
         let sink = Arc::new(Recorder::default());
         let counters = Counters::default();
         let discovery = LogicalDns::new(
-            Target {
-                hostname: Some("shown".into()),
-                ..Target::new("a", 80)
-            },
+            Target { hostname: Some("shown".into()), ..Target::new("a", 80) },
             Arc::clone(&resolver),
             Settings::default(),
             counters.stats(),

@@ -51,9 +51,7 @@ pub enum LookupError {
 
 impl LookupError {
     pub(super) fn failed(reason: impl fmt::Display) -> Self {
-        Self::Failed {
-            reason: reason.to_string(),
-        }
+        Self::Failed { reason: reason.to_string() }
     }
 }
 
@@ -104,24 +102,13 @@ impl LookupFamily {
                 "{ip} is an IPv6 address, and only IPv4 is wanted"
             )));
         }
-        Ok(Answer {
-            addresses: vec![ip],
-            ttl: Duration::ZERO,
-        })
+        Ok(Answer { addresses: vec![ip], ttl: Duration::ZERO })
     }
 
     /// The loopback addresses that `localhost` stands for (RFC 6761 section 6.3).
     pub(super) fn loopback(self) -> Half {
-        let of = |ip| {
-            Ok(Answer {
-                addresses: vec![ip],
-                ttl: Duration::ZERO,
-            })
-        };
-        self.choose(
-            of(Ipv4Addr::LOCALHOST.into()),
-            of(Ipv6Addr::LOCALHOST.into()),
-        )
+        let of = |ip| Ok(Answer { addresses: vec![ip], ttl: Duration::ZERO });
+        self.choose(of(Ipv4Addr::LOCALHOST.into()), of(Ipv6Addr::LOCALHOST.into()))
     }
 
     /// Makes one answer of the two families' halves; the half not wanted is ignored.
@@ -148,13 +135,11 @@ impl LookupFamily {
 }
 
 fn found(half: Half) -> Half {
-    half.and_then(|answer| {
-        if answer.addresses.is_empty() {
-            Err(LookupError::NotFound)
-        } else {
-            Ok(answer)
-        }
-    })
+    half.and_then(
+        |answer| {
+            if answer.addresses.is_empty() { Err(LookupError::NotFound) } else { Ok(answer) }
+        },
+    )
 }
 
 #[cfg(test)]
@@ -182,19 +167,10 @@ mod tests {
 
     #[test]
     fn the_other_family_stands_in_for_an_empty_or_failed_one() {
-        for none in [
-            half(&[], 0),
-            Err(LookupError::NotFound),
-            Err(LookupError::failed("SERVFAIL")),
-        ] {
-            assert_eq!(
-                Auto.choose(half(&["10.0.0.1"], 1), none.clone()),
-                half(&["10.0.0.1"], 1)
-            );
-            assert_eq!(
-                V4Preferred.choose(none.clone(), half(&["::1"], 1)),
-                half(&["::1"], 1)
-            );
+        for none in [half(&[], 0), Err(LookupError::NotFound), Err(LookupError::failed("SERVFAIL"))]
+        {
+            assert_eq!(Auto.choose(half(&["10.0.0.1"], 1), none.clone()), half(&["10.0.0.1"], 1));
+            assert_eq!(V4Preferred.choose(none.clone(), half(&["::1"], 1)), half(&["::1"], 1));
             assert_eq!(All.choose(none, half(&["::1"], 1)), half(&["::1"], 1));
         }
     }
@@ -210,23 +186,14 @@ mod tests {
                 Err(LookupError::NotFound)
             );
         }
-        assert_eq!(
-            V4Only.choose(half(&[], 0), failed),
-            Err(LookupError::NotFound)
-        );
+        assert_eq!(V4Only.choose(half(&[], 0), failed), Err(LookupError::NotFound));
     }
 
     #[test]
     fn only_an_ipv6_address_for_ipv4_only_is_refused() {
         for family in [Auto, V4Only, V6Only, V4Preferred, All] {
-            assert_eq!(
-                family.literal([127, 0, 0, 7].into()),
-                half(&["127.0.0.7"], 0)
-            );
-            assert_eq!(
-                family.literal(Ipv6Addr::LOCALHOST.into()).is_ok(),
-                family != V4Only
-            );
+            assert_eq!(family.literal([127, 0, 0, 7].into()), half(&["127.0.0.7"], 0));
+            assert_eq!(family.literal(Ipv6Addr::LOCALHOST.into()).is_ok(), family != V4Only);
         }
     }
 }

@@ -50,10 +50,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(refresh: Refresh) -> Self {
-        Self {
-            refresh,
-            failures: 0,
-        }
+        Self { refresh, failures: 0 }
     }
 
     /// The wait after a lookup that succeeded.
@@ -61,11 +58,7 @@ impl Schedule {
         self.failures = 0;
         let ttl_says =
             self.refresh.respect_ttl && !answer.addresses.is_empty() && !answer.ttl.is_zero();
-        let wait = if ttl_says {
-            answer.ttl
-        } else {
-            self.refresh.rate
-        };
+        let wait = if ttl_says { answer.ttl } else { self.refresh.rate };
         (wait + below(self.refresh.jitter)).max(SHORTEST)
     }
 
@@ -74,9 +67,7 @@ impl Schedule {
         let Some(FailureRefresh { base, max }) = self.refresh.failure else {
             return self.refresh.rate.max(SHORTEST);
         };
-        let interval = base
-            .saturating_mul(2_u32.saturating_pow(self.failures))
-            .min(max);
+        let interval = base.saturating_mul(2_u32.saturating_pow(self.failures)).min(max);
         self.failures = self.failures.saturating_add(1);
         below(interval).max(SHORTEST)
     }
@@ -91,25 +82,16 @@ mod tests {
     use super::*;
 
     fn answer(ttl: u64) -> Answer {
-        Answer {
-            addresses: vec![[127, 0, 0, 1].into()],
-            ttl: Duration::from_secs(ttl),
-        }
+        Answer { addresses: vec![[127, 0, 0, 1].into()], ttl: Duration::from_secs(ttl) }
     }
 
     #[test]
     fn the_ttl_counts_where_it_is_respected_and_says_something() {
-        let mut schedule = Schedule::new(Refresh {
-            respect_ttl: true,
-            ..Refresh::default()
-        });
+        let mut schedule = Schedule::new(Refresh { respect_ttl: true, ..Refresh::default() });
         assert_eq!(schedule.after(&answer(2)), Duration::from_secs(2));
         assert_eq!(schedule.after(&answer(0)), Duration::from_secs(5));
         assert_eq!(
-            schedule.after(&Answer {
-                addresses: vec![],
-                ..answer(2)
-            }),
+            schedule.after(&Answer { addresses: vec![], ..answer(2) }),
             Duration::from_secs(5)
         );
         let mut schedule = Schedule::new(Refresh::default());
@@ -148,10 +130,7 @@ mod tests {
 
     #[test]
     fn a_rate_of_nothing_is_not_a_flood() {
-        let mut schedule = Schedule::new(Refresh {
-            rate: Duration::ZERO,
-            ..Refresh::default()
-        });
+        let mut schedule = Schedule::new(Refresh { rate: Duration::ZERO, ..Refresh::default() });
         assert_eq!(schedule.after(&answer(1)), SHORTEST);
         assert_eq!(schedule.after_failure(), SHORTEST);
     }

@@ -72,15 +72,9 @@ impl DnsResolver {
         };
         let of = |kind| {
             let query = Query::query(name.clone(), kind);
-            let lookup = hosts
-                .lookup_static_host(&query)
-                .ok_or(LookupError::NotFound)?;
+            let lookup = hosts.lookup_static_host(&query).ok_or(LookupError::NotFound)?;
             Ok(Answer {
-                addresses: lookup
-                    .answers()
-                    .iter()
-                    .filter_map(|r| r.data.ip_addr())
-                    .collect(),
+                addresses: lookup.answers().iter().filter_map(|r| r.data.ip_addr()).collect(),
                 ttl: Duration::ZERO,
             })
         };

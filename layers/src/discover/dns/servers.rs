@@ -50,11 +50,7 @@ impl Servers {
                 _ => vec![server_at((Ipv4Addr::LOCALHOST, 53).into(), options.use_tcp)],
             }
         } else {
-            options
-                .resolvers
-                .iter()
-                .map(|address| server_at(*address, options.use_tcp))
-                .collect()
+            options.resolvers.iter().map(|address| server_at(*address, options.use_tcp)).collect()
         };
         let (mut search, mut ndots) = (Vec::new(), 1);
         if let (false, Ok((config, opts))) = (options.no_search, &system) {
@@ -133,11 +129,7 @@ impl Server {
             TokioRuntimeProvider::default(),
         );
         *builder.options_mut() = lookup_options(timeout);
-        Self {
-            address,
-            resolver: builder.build(),
-            failures_in_a_row: AtomicU32::new(0),
-        }
+        Self { address, resolver: builder.build(), failures_in_a_row: AtomicU32::new(0) }
     }
 
     async fn records(&self, name: &Name, kind: RecordType) -> Half {
@@ -155,10 +147,7 @@ impl Server {
                 })
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(_))) => Err(LookupError::NotFound),
-            Err(error) => Err(LookupError::failed(format_args!(
-                "{}: {error}",
-                self.address
-            ))),
+            Err(error) => Err(LookupError::failed(format_args!("{}: {error}", self.address))),
         };
         match half {
             Err(LookupError::Failed { .. }) => {
@@ -182,9 +171,7 @@ fn server_at(address: SocketAddr, tcp_only: bool) -> NameServerConfig {
 }
 
 fn over_tcp_only(config: &mut NameServerConfig) {
-    config
-        .connections
-        .retain(|connection| connection.protocol == ProtocolConfig::Tcp);
+    config.connections.retain(|connection| connection.protocol == ProtocolConfig::Tcp);
 }
 
 fn lookup_options(timeout: Duration) -> ResolverOpts {
@@ -226,16 +213,9 @@ mod tests {
 
     #[test]
     fn search_domains_go_by_dots() {
-        let search = [
-            Name::from_ascii("a.test").unwrap(),
-            Name::from_ascii("b.test").unwrap(),
-        ];
+        let search = [Name::from_ascii("a.test").unwrap(), Name::from_ascii("b.test").unwrap()];
         let names = |name, ndots| -> Vec<String> {
-            candidates(name, &search, ndots)
-                .unwrap()
-                .iter()
-                .map(Name::to_string)
-                .collect()
+            candidates(name, &search, ndots).unwrap().iter().map(Name::to_string).collect()
         };
         assert_eq!(names("db", 1), ["db.a.test.", "db.b.test.", "db."]);
         assert_eq!(names("db.x", 1), ["db.x.", "db.x.a.test.", "db.x.b.test."]);

@@ -59,13 +59,7 @@ impl<R: Resolver> StrictDns<R> {
 
     /// Runs until it is dropped.
     pub async fn run(self, sink: impl MemberSet) {
-        let Self {
-            mut targets,
-            resolver,
-            family,
-            stats,
-            first,
-        } = self;
+        let Self { mut targets, resolver, family, stats, first } = self;
         let cycle = |target: &Target, wait: Duration| -> Cycle<'_> {
             let name = target.host.clone();
             let (resolver, stats) = (&resolver, &stats);
@@ -80,10 +74,8 @@ impl<R: Resolver> StrictDns<R> {
             first.done();
             return pending().await;
         }
-        let mut cycles: Vec<_> = targets
-            .iter()
-            .map(|state| cycle(&state.target, Duration::ZERO))
-            .collect();
+        let mut cycles: Vec<_> =
+            targets.iter().map(|state| cycle(&state.target, Duration::ZERO)).collect();
         loop {
             let (index, result) = next(&mut cycles).await;
             let wait = match result {
@@ -150,12 +142,7 @@ fn apply(
 }
 
 fn union(targets: &[State]) -> Vec<Member> {
-    targets
-        .iter()
-        .filter_map(|state| state.members.as_ref())
-        .flatten()
-        .cloned()
-        .collect()
+    targets.iter().filter_map(|state| state.members.as_ref()).flatten().cloned().collect()
 }
 
 #[cfg(test)]
@@ -184,21 +171,12 @@ mod tests {
         let discovery = StrictDns::new(
             names.iter().map(|name| Target::new(*name, 80)).collect(),
             Arc::clone(&resolver),
-            Settings {
-                refresh,
-                ..Settings::default()
-            },
+            Settings { refresh, ..Settings::default() },
             counters.stats(),
         );
         let first = discovery.first_resolution();
         let task = tokio::spawn(discovery.run(Arc::clone(&sink)));
-        Running {
-            resolver,
-            sink,
-            counters,
-            first,
-            task,
-        }
+        Running { resolver, sink, counters, first, task }
     }
 
     /// Past the next refresh at the default rate.
@@ -229,8 +207,7 @@ mod tests {
         });
         run.first.clone().wait().await;
         assert_eq!(run.sink.addresses(), ["10.0.0.1:80", "10.0.0.2:80"]);
-        run.resolver
-            .answers("a", &["10.0.0.2", "10.0.0.2", "10.0.0.1"]);
+        run.resolver.answers("a", &["10.0.0.2", "10.0.0.2", "10.0.0.1"]);
         refresh().await;
         assert_eq!(run.counters.read(), [2, 2, 0, 0, 1]);
         assert_eq!(run.sink.calls(), 1);
@@ -262,17 +239,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn targets_are_joined_and_each_has_its_own_cycle() {
-        let run = start(
-            &["a", "b", "hang"],
-            Refresh {
-                respect_ttl: true,
-                ..Refresh::default()
-            },
-            |r| {
+        let run =
+            start(&["a", "b", "hang"], Refresh { respect_ttl: true, ..Refresh::default() }, |r| {
                 r.set("a", answer(&["10.0.0.1", "10.0.0.2"], 1));
                 r.set("b", answer(&["10.0.0.2", "10.0.0.3"], 60));
-            },
-        );
+            });
         // The target that hangs keeps nobody waiting.
         run.first.clone().wait().await;
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -24,10 +24,7 @@ impl FormatContext for Seen {
 
 fn seen(x: &[u8]) -> Seen {
     let value = http::HeaderValue::from_bytes(x).unwrap();
-    Seen(HeaderMap::from_iter([(
-        http::HeaderName::from_static("x"),
-        value,
-    )]))
+    Seen(HeaderMap::from_iter([(http::HeaderName::from_static("x"), value)]))
 }
 
 fn text(format: &str) -> JsonTemplate {
@@ -58,10 +55,7 @@ fn values_keep_their_types_and_names_are_sorted() {
             ])),
         ),
         ("mix", text("a %PROTOCOL% b")),
-        (
-            "list",
-            JsonTemplate::List(vec![text("%REQ(nope)%"), text("b"), text("%BYTES_SENT%")]),
-        ),
+        ("list", JsonTemplate::List(vec![text("%REQ(nope)%"), text("b"), text("%BYTES_SENT%")])),
         ("", text("")),
         ("B", JsonTemplate::Bool(true)),
         ("n", JsonTemplate::Number(3.0)),
@@ -89,21 +83,13 @@ fn values_keep_their_types_and_names_are_sorted() {
 
 #[test]
 fn strings_are_escaped_as_envoys() {
-    let format = JsonFormat::compile(&object([
-        ("mix", text("é\"%REQ(x)%")),
-        ("x", text("%REQ(x)%")),
-    ]))
-    .unwrap();
+    let format =
+        JsonFormat::compile(&object([("mix", text("é\"%REQ(x)%")), ("x", text("%REQ(x)%"))]))
+            .unwrap();
     for (value, want) in [
         ("café".as_bytes(), r#"{"mix":"é\"café","x":"café"}"#),
-        (
-            b"\xe9x\xff",
-            r#"{"mix":"é\"\u00e9x\u00ff","x":"\u00e9x\u00ff"}"#,
-        ),
-        (
-            b"a\"b\\c/\td",
-            r#"{"mix":"é\"a\"b\\c/\td","x":"a\"b\\c/\td"}"#,
-        ),
+        (b"\xe9x\xff", r#"{"mix":"é\"\u00e9x\u00ff","x":"\u00e9x\u00ff"}"#),
+        (b"a\"b\\c/\td", r#"{"mix":"é\"a\"b\\c/\td","x":"a\"b\\c/\td"}"#),
         (b"<&>'", r#"{"mix":"é\"<&>'","x":"<&>'"}"#),
         (b"", r#"{"mix":"é\"","x":""}"#),
     ] {

@@ -14,10 +14,7 @@ fn request(target: &str, lines: &[(&'static str, &str)]) -> Parts {
 }
 
 fn exact(value: &str) -> StringMatch {
-    StringMatch::Exact {
-        value: value.into(),
-        ignore_case: false,
-    }
+    StringMatch::Exact { value: value.into(), ignore_case: false }
 }
 
 fn on_x(rule: HeaderRule, invert: bool, treat_missing_as_empty: bool) -> HeaderMatch {
@@ -50,10 +47,7 @@ fn row(matcher: &HeaderMatch) -> String {
         let parts = request("/", &lines);
         matcher.matches(&RequestView::of(&parts, 0))
     };
-    lines
-        .iter()
-        .map(|l| if matches(l) { 'y' } else { '-' })
-        .collect()
+    lines.iter().map(|l| if matches(l) { 'y' } else { '-' }).collect()
 }
 
 #[test]
@@ -72,12 +66,7 @@ fn headers_match_as_envoys() {
         (Value(exact("a")), true, false, "-y---yyyyyyy"),
         (Value(exact("a")), true, true, "yy---yyyyyyy"),
         (Value(exact("a,b")), false, false, "------------"),
-        (
-            Value(StringMatch::Regex(full_match("a*").unwrap())),
-            false,
-            true,
-            "yyyyy-------",
-        ),
+        (Value(StringMatch::Regex(full_match("a*").unwrap())), false, true, "yyyyy-------"),
         (range(), false, false, "-----y-yy--y"),
         (range(), true, false, "-yyyy-y--yy-"),
         (range(), true, true, "yyyyy-y--yy-"),
@@ -116,10 +105,7 @@ fn pseudo_headers_are_headers() {
         assert!(matcher.matches(&view), "{matcher:?}");
         matcher.rule = HeaderRule::Value(exact("other"));
         assert!(!matcher.matches(&view), "{matcher:?}");
-        assert!(
-            !matcher.matches_map(&parts.headers),
-            "absent from a bare map"
-        );
+        assert!(!matcher.matches_map(&parts.headers), "absent from a bare map");
     }
 }
 
@@ -189,13 +175,7 @@ fn query_parameters_match_as_envoys() {
             .collect();
         assert_eq!(matched, want, "{query}");
     }
-    assert!(
-        !QueryMatch {
-            name: "a".into(),
-            rule: Present(true)
-        }
-        .matches(None)
-    );
+    assert!(!QueryMatch { name: "a".into(), rule: Present(true) }.matches(None));
 }
 
 #[test]
@@ -204,55 +184,24 @@ fn paths_match_as_envoys() {
     let segment = |p: &str| PathMatch::SegmentPrefix(p.into());
     let regex = |p: &str| PathMatch::Regex(full_match(p).unwrap());
     for (path, case_sensitive, matching, others) in [
-        (
-            prefix("/pre"),
-            true,
-            &["/pre", "/prefab", "/pre?x"][..],
-            &["/Pre", "/pr", "/"][..],
-        ),
+        (prefix("/pre"), true, &["/pre", "/prefab", "/pre?x"][..], &["/Pre", "/pr", "/"][..]),
         (prefix("/pre"), false, &["/PREfab"], &["/pr"]),
         (prefix(""), true, &["/", "/x"], &[]),
         (prefix("/pf?x"), true, &[], &["/pf?x"]),
-        (
-            segment("/seg"),
-            true,
-            &["/seg", "/seg/", "/seg/x", "/seg?x"],
-            &["/segment", "/SEG"],
-        ),
+        (segment("/seg"), true, &["/seg", "/seg/", "/seg/x", "/seg?x"], &["/segment", "/SEG"]),
         (segment("/SEG"), false, &["/seg", "/sEg/x"], &["/segx"]),
-        (
-            PathMatch::Exact("/e".into()),
-            true,
-            &["/e", "/e?x=1"],
-            &["/e/", "/E", "/"],
-        ),
+        (PathMatch::Exact("/e".into()), true, &["/e", "/e?x=1"], &["/e/", "/E", "/"]),
         (PathMatch::Exact("/e".into()), false, &["/E"], &["/e/"]),
-        (
-            regex("/re/[0-9]+"),
-            true,
-            &["/re/12", "/re/12?y=x"],
-            &["/re/", "/re/12x", "/a/re/1"],
-        ),
-        (
-            regex("/rx/a|/b"),
-            false,
-            &["/rx/a", "/b"],
-            &["/Rx/a", "/rx/ab", "/a/b"],
-        ),
+        (regex("/re/[0-9]+"), true, &["/re/12", "/re/12?y=x"], &["/re/", "/re/12x", "/a/re/1"]),
+        (regex("/rx/a|/b"), false, &["/rx/a", "/b"], &["/Rx/a", "/rx/ab", "/a/b"]),
         (PathMatch::Connect, true, &[], &["/"]),
     ] {
         let case = |target: &&str| {
             let parts = request(target, &[]);
             path.matches(&RequestView::of(&parts, 0), case_sensitive)
         };
-        assert!(
-            matching.iter().all(case),
-            "{path:?} takes all of {matching:?}"
-        );
-        assert!(
-            !others.iter().any(case),
-            "{path:?} takes none of {others:?}"
-        );
+        assert!(matching.iter().all(case), "{path:?} takes all of {matching:?}");
+        assert!(!others.iter().any(case), "{path:?} takes none of {others:?}");
     }
 }
 
@@ -280,11 +229,7 @@ fn grpc_goes_by_content_type() {
         let parts = request("/", &[("content-type", value)]);
         let mut matcher = RouteMatch::new(PathMatch::Prefix("/".into()));
         matcher.grpc = true;
-        assert_eq!(
-            matcher.matches(&RequestView::of(&parts, 0)),
-            want,
-            "{value}"
-        );
+        assert_eq!(matcher.matches(&RequestView::of(&parts, 0)), want, "{value}");
     }
 }
 
@@ -295,14 +240,8 @@ fn every_part_has_to_match() {
     let fits = |change: fn(&mut RouteMatch)| {
         let mut all = RouteMatch {
             headers: vec![on_x(HeaderRule::Present(true), false, false)],
-            query: vec![QueryMatch {
-                name: "a".into(),
-                rule: QueryRule::Present(true),
-            }],
-            fraction: Some(Fraction {
-                numerator: 50,
-                denominator: 100,
-            }),
+            query: vec![QueryMatch { name: "a".into(), rule: QueryRule::Present(true) }],
+            fraction: Some(Fraction { numerator: 50, denominator: 100 }),
             ..RouteMatch::new(PathMatch::Prefix("/q".into()))
         };
         change(&mut all);
@@ -313,29 +252,17 @@ fn every_part_has_to_match() {
     assert!(!fits(|all| all.headers[0].invert = true));
     assert!(!fits(|all| all.query[0].name = "b".into()));
     assert!(!fits(|all| all.grpc = true));
-    assert!(!fits(|all| all.fraction = Some(Fraction {
-        numerator: 49,
-        denominator: 100
-    })));
+    assert!(!fits(|all| all.fraction = Some(Fraction { numerator: 49, denominator: 100 })));
 }
 
 #[test]
 fn a_fraction_takes_its_share() {
     let taken = |numerator, denominator| {
-        let fraction = Fraction {
-            numerator,
-            denominator,
-        };
+        let fraction = Fraction { numerator, denominator };
         (0..10_000).filter(|n| fraction.takes(*n)).count()
     };
     assert_eq!(
-        [
-            taken(0, 100),
-            taken(25, 100),
-            taken(100, 100),
-            taken(1, 10_000),
-            taken(1, 0)
-        ],
+        [taken(0, 100), taken(25, 100), taken(100, 100), taken(1, 10_000), taken(1, 0)],
         [0, 2500, 10_000, 1, 0]
     );
 }

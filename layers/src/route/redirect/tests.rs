@@ -23,13 +23,7 @@ fn location(config: Redirect, matched: &str, host: &str, proto: &str, target: &s
 fn a_default_port_goes_with_its_scheme() {
     for (scheme, port, host, proto, want) in [
         (Some("https"), None, "f.x", "http", "https://f.x/p"),
-        (
-            Some("https"),
-            None,
-            "f.x:8080",
-            "http",
-            "https://f.x:8080/p",
-        ),
+        (Some("https"), None, "f.x:8080", "http", "https://f.x:8080/p"),
         (Some("https"), None, "f.x:80", "http", "https://f.x/p"),
         (Some("https"), None, "f.x:80", "https", "https://f.x:80/p"),
         (Some("https"), None, "f.x:443", "http", "https://f.x:443/p"),
@@ -39,28 +33,12 @@ fn a_default_port_goes_with_its_scheme() {
         (Some("ftp"), None, "f.x:80", "https", "ftp://f.x:80/p"),
         (Some("http"), None, "f.x:80", "http", "http://f.x:80/p"),
         (Some("http"), None, "f.x:443", "https", "http://f.x/p"),
-        (
-            Some("https"),
-            Some(443),
-            "f.x:8080",
-            "http",
-            "https://f.x:443/p",
-        ),
-        (
-            Some("https"),
-            Some(443),
-            "[::1]:80",
-            "https",
-            "https://[::1]:443/p",
-        ),
+        (Some("https"), Some(443), "f.x:8080", "http", "https://f.x:443/p"),
+        (Some("https"), Some(443), "[::1]:80", "https", "https://[::1]:443/p"),
         (None, None, "f.x:80", "http", "http://f.x:80/p"),
         (None, Some(8443), "f.x", "https", "https://f.x:8443/p"),
     ] {
-        let config = Redirect {
-            scheme: scheme.map(str::to_owned),
-            port,
-            ..Redirect::default()
-        };
+        let config = Redirect { scheme: scheme.map(str::to_owned), port, ..Redirect::default() };
         let case = format!("{config:?} {host} {proto}");
         assert_eq!(location(config, "/", host, proto, "/p"), want, "{case}");
     }
@@ -68,19 +46,9 @@ fn a_default_port_goes_with_its_scheme() {
 
 #[test]
 fn another_host_stands_as_it_is() {
-    let config = |port| Redirect {
-        host: Some("o.x:99".into()),
-        port,
-        ..Redirect::default()
-    };
-    assert_eq!(
-        location(config(None), "/", "f.x:8080", "http", "/p?q"),
-        "http://o.x:99/p?q"
-    );
-    assert_eq!(
-        location(config(Some(1)), "/", "f.x", "http", "/p"),
-        "http://o.x:99:1/p"
-    );
+    let config = |port| Redirect { host: Some("o.x:99".into()), port, ..Redirect::default() };
+    assert_eq!(location(config(None), "/", "f.x:8080", "http", "/p?q"), "http://o.x:99/p?q");
+    assert_eq!(location(config(Some(1)), "/", "f.x", "http", "/p"), "http://o.x:99:1/p");
 }
 
 #[test]
@@ -107,20 +75,11 @@ fn paths_are_redirected_as_envoys() {
         (prefix("/z?m=1"), false, "/m/t?q=1", "/z?m=1t?q=1"),
         (prefix(""), false, "/m/t?q=1", "/m/t?q=1"),
         (prefix("evil."), false, "/m/t", "/evil.t"),
-        (
-            regex("^/m/([^/]+)(.*)$", r"/\2/\1"),
-            false,
-            "/m/one/two?x",
-            "//two/one?x",
-        ),
+        (regex("^/m/([^/]+)(.*)$", r"/\2/\1"), false, "/m/one/two?x", "//two/one?x"),
         (regex(".*", ""), false, "/m/t?q=1", "/m/t?q=1"),
         (regex("t", "yy"), true, "/m/t?q=1", "/m/yy"),
     ] {
-        let config = Redirect {
-            path,
-            strip_query,
-            ..Redirect::default()
-        };
+        let config = Redirect { path, strip_query, ..Redirect::default() };
         let case = format!("{config:?} {target}");
         assert_eq!(
             location(config, "/m/", "f.x", "http", target),
@@ -132,24 +91,14 @@ fn paths_are_redirected_as_envoys() {
 
 #[test]
 fn a_prefix_takes_the_whole_of_other_matches() {
-    let config = Redirect {
-        path: Some(RedirectPath::Prefix("/e".into())),
-        ..Redirect::default()
-    };
+    let config = Redirect { path: Some(RedirectPath::Prefix("/e".into())), ..Redirect::default() };
     let redirector = Redirector::new(config).unwrap();
-    let (parts, ()) = Request::get("/sgp/x?q")
-        .header("host", "f.x")
-        .body(())
-        .unwrap()
-        .into_parts();
+    let (parts, ()) = Request::get("/sgp/x?q").header("host", "f.x").body(()).unwrap().into_parts();
     let view = RequestView::of(&parts, 0);
     for (matched, want) in [
         (PathMatch::SegmentPrefix("/sgp".into()), "http://f.x/e/x?q"),
         (PathMatch::Exact("/sgp/x".into()), "http://f.x/e?q"),
-        (
-            PathMatch::Regex(Regex::new("/s.*").unwrap()),
-            "http://f.x/e?q",
-        ),
+        (PathMatch::Regex(Regex::new("/s.*").unwrap()), "http://f.x/e?q"),
     ] {
         assert_eq!(redirector.location(&matched, &view), want);
     }
@@ -157,16 +106,8 @@ fn a_prefix_takes_the_whole_of_other_matches() {
 
 #[test]
 fn codes_are_as_configured() {
-    for code in [
-        StatusCode::MOVED_PERMANENTLY,
-        StatusCode::FOUND,
-        StatusCode::PERMANENT_REDIRECT,
-    ] {
-        let redirector = Redirector::new(Redirect {
-            code,
-            ..Redirect::default()
-        })
-        .unwrap();
+    for code in [StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND, StatusCode::PERMANENT_REDIRECT] {
+        let redirector = Redirector::new(Redirect { code, ..Redirect::default() }).unwrap();
         let (parts, ()) = Request::get("/").body(()).unwrap().into_parts();
         let reply = redirector.reply(&PathMatch::Connect, &RequestView::of(&parts, 0));
         assert_eq!(reply.status(), code);
@@ -175,11 +116,8 @@ fn codes_are_as_configured() {
 
 #[test]
 fn tls_redirects_keep_host_port_and_query() {
-    let (parts, ()) = Request::get("/p?q=1")
-        .header("host", "H.x:80")
-        .body(())
-        .unwrap()
-        .into_parts();
+    let (parts, ()) =
+        Request::get("/p?q=1").header("host", "H.x:80").body(()).unwrap().into_parts();
     let reply = tls_reply(&RequestView::of(&parts, 0));
     assert_eq!(reply.status(), StatusCode::MOVED_PERMANENTLY);
     assert_eq!(reply.headers()["location"], "https://H.x:80/p?q=1");
@@ -188,8 +126,5 @@ fn tls_redirects_keep_host_port_and_query() {
 #[test]
 fn a_location_never_breaks_its_header() {
     let reply = response(StatusCode::FOUND, "http://f.x/a\r\nset-cookie: b".into());
-    assert_eq!(
-        reply.headers()["location"],
-        "http://f.x/a%0D%0Aset-cookie:%20b"
-    );
+    assert_eq!(reply.headers()["location"], "http://f.x/a%0D%0Aset-cookie:%20b");
 }

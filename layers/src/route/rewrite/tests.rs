@@ -22,10 +22,7 @@ fn prefix(new: &str) -> PathRewrite {
 }
 
 fn regex(pattern: &str, substitution: &str) -> PathRewrite {
-    PathRewrite::Regex {
-        pattern: Regex::new(pattern).unwrap(),
-        substitution: substitution.into(),
-    }
+    PathRewrite::Regex { pattern: Regex::new(pattern).unwrap(), substitution: substitution.into() }
 }
 
 fn header(parts: &Parts, name: &str) -> Option<String> {
@@ -39,12 +36,7 @@ fn paths_are_rewritten_as_envoys() {
     let segment = || PathMatch::SegmentPrefix("/sg".into());
     let any = PathMatch::Regex(Regex::new(".*").unwrap());
     for (matched, rewrite, target, want) in [
-        (
-            prefix_match("/api/"),
-            prefix("/"),
-            "/api/v1/x?y=1",
-            "/v1/x?y=1",
-        ),
+        (prefix_match("/api/"), prefix("/"), "/api/v1/x?y=1", "/v1/x?y=1"),
         (prefix_match("/api/"), prefix("/"), "/api/", "/"),
         (prefix_match("/strip"), prefix("/"), "/strip/a", "//a"),
         (exact, prefix("/replaced"), "/full?q=1", "/replaced?q=1"),
@@ -52,54 +44,26 @@ fn paths_are_rewritten_as_envoys() {
         (segment(), prefix("/"), "/sg", "/"),
         (segment(), prefix("/"), "/sg/a", "//a"),
         (segment(), prefix("/"), "/sg?x", "/?x"),
-        (
-            prefix_match("/CI"),
-            prefix("/lower"),
-            "/cI/z?Q",
-            "/lower/z?Q",
-        ),
-        (
-            prefix_match("/pr2"),
-            prefix("/a?b=1"),
-            "/pr2/z?q=2",
-            "/a?b=1/z?q=2",
-        ),
+        (prefix_match("/CI"), prefix("/lower"), "/cI/z?Q", "/lower/z?Q"),
+        (prefix_match("/pr2"), prefix("/a?b=1"), "/pr2/z?q=2", "/a?b=1/z?q=2"),
         // Here Envoy sends `x/z` and `/a b#c/z`, which no server could read.
         (prefix_match("/pr1"), prefix("x"), "/pr1/z", "/x/z"),
-        (
-            prefix_match("/pr3"),
-            prefix("/a b#c"),
-            "/pr3/z",
-            "/a%20b%23c/z",
-        ),
+        (prefix_match("/pr3"), prefix("/a b#c"), "/pr3/z", "/a%20b%23c/z"),
         (
             prefix_match("/"),
             regex("^/rx/([^/]+)/([^/]+)$", r"/\2/\1"),
             "/rx/one/two?k=v",
             "/two/one?k=v",
         ),
-        (
-            prefix_match("/"),
-            regex("nomatch", "x"),
-            "/rx1/a?b",
-            "/rx1/a?b",
-        ),
-        (
-            prefix_match("/"),
-            regex("o", "0?z"),
-            "/rx5/foo?x",
-            "/rx5/f0?z0?z?x",
-        ),
+        (prefix_match("/"), regex("nomatch", "x"), "/rx1/a?b", "/rx1/a?b"),
+        (prefix_match("/"), regex("o", "0?z"), "/rx5/foo?x", "/rx5/f0?z0?z?x"),
         (prefix_match("/"), regex("^/", ""), "/rx3/a?b", "/rx3/a?b"),
     ] {
         let mut parts = request(target, &[("x-envoy-original-path", "liar")]);
         let rewrite = RequestRewrite::new(Some(rewrite), None).unwrap();
         assert_eq!(rewrite.apply(&matched, &mut parts), Ok(HostOutcome::Kept));
         assert_eq!(parts.uri.to_string(), want, "{matched:?} {target}");
-        assert_eq!(
-            header(&parts, "x-envoy-original-path").as_deref(),
-            Some(target)
-        );
+        assert_eq!(header(&parts, "x-envoy-original-path").as_deref(), Some(target));
     }
 }
 
@@ -109,10 +73,7 @@ fn an_empty_result_is_no_rewrite() {
         let mut parts = request("/rx2/a?b=1", &[]);
         let rewrite = RequestRewrite::new(Some(rewrite), None).unwrap();
         let before = parts.uri.clone();
-        assert_eq!(
-            rewrite.apply(&prefix_match("/rx2/"), &mut parts),
-            Ok(HostOutcome::Kept)
-        );
+        assert_eq!(rewrite.apply(&prefix_match("/rx2/"), &mut parts), Ok(HostOutcome::Kept));
         assert_eq!(parts.uri, before);
         assert_eq!(header(&parts, "x-envoy-original-path"), None);
     }
@@ -123,10 +84,7 @@ fn an_absolute_uri_keeps_its_authority() {
     let mut parts = request("http://front.example/api/x", &[]);
     let host = HostRewrite::Literal("in.example:81".parse().unwrap());
     let rewrite = RequestRewrite::new(Some(prefix("/")), Some(host)).unwrap();
-    assert_eq!(
-        rewrite.apply(&prefix_match("/api/"), &mut parts),
-        Ok(HostOutcome::Replaced)
-    );
+    assert_eq!(rewrite.apply(&prefix_match("/api/"), &mut parts), Ok(HostOutcome::Replaced));
     assert_eq!(parts.uri, "http://in.example:81/x");
     assert_eq!(parts.headers["host"], "in.example:81");
     assert_eq!(parts.headers["x-envoy-original-host"], "front.example");
@@ -143,30 +101,12 @@ fn hosts_are_rewritten_as_envoys() {
     let same = HostRewrite::Literal("front.example".parse().unwrap());
     for (rewrite, target, lines, host, original) in [
         (literal(), "/lit", &[][..], "in.x", Some("front.example")),
-        (
-            same,
-            "/",
-            &[("x-envoy-original-host", "liar")],
-            "front.example",
-            Some("front.example"),
-        ),
+        (same, "/", &[("x-envoy-original-host", "liar")], "front.example", Some("front.example")),
         (by_header(), "/", &[], "front.example", None),
         (by_header(), "/", &[("x-h", "")], "front.example", None),
-        (
-            by_header(),
-            "/",
-            &[("x-h", "one"), ("x-h", "two")],
-            "one",
-            Some("front.example"),
-        ),
+        (by_header(), "/", &[("x-h", "one"), ("x-h", "two")], "one", Some("front.example")),
         // Envoy forwards any text as host.
-        (
-            by_header(),
-            "/",
-            &[("x-h", "we ird")],
-            "front.example",
-            None,
-        ),
+        (by_header(), "/", &[("x-h", "we ird")], "front.example", None),
         (by_path(), "/prx/abc?d", &[], "abc.h", Some("front.example")),
         (by_path(), "/prx", &[], "front.example", None),
     ] {
@@ -174,11 +114,7 @@ fn hosts_are_rewritten_as_envoys() {
         let rewrite = RequestRewrite::new(None, Some(rewrite)).unwrap();
         let outcome = rewrite.apply(&prefix_match("/"), &mut parts).unwrap();
         assert_eq!(outcome == HostOutcome::Replaced, original.is_some());
-        assert_eq!(
-            header(&parts, "host").as_deref(),
-            Some(host),
-            "{rewrite:?} {lines:?}"
-        );
+        assert_eq!(header(&parts, "host").as_deref(), Some(host), "{rewrite:?} {lines:?}");
         assert_eq!(header(&parts, "x-envoy-original-host").as_deref(), original);
         assert_eq!(header(&parts, "x-forwarded-host"), None);
     }
@@ -188,19 +124,13 @@ fn hosts_are_rewritten_as_envoys() {
 fn the_endpoints_name_is_left_to_the_cluster() {
     let mut parts = request("/auto", &[]);
     let rewrite = RequestRewrite::new(None, Some(HostRewrite::Auto)).unwrap();
-    assert_eq!(
-        rewrite.apply(&prefix_match("/"), &mut parts),
-        Ok(HostOutcome::Auto)
-    );
+    assert_eq!(rewrite.apply(&prefix_match("/"), &mut parts), Ok(HostOutcome::Auto));
     assert_eq!(parts.headers["host"], "front.example");
 }
 
 #[test]
 fn the_old_host_goes_into_x_forwarded_host_once() {
-    let options = HostOptions {
-        append_x_forwarded_host: true,
-        keep_original: false,
-    };
+    let options = HostOptions { append_x_forwarded_host: true, keep_original: false };
     for (lines, want) in [
         (&[][..], "front.example"),
         (&[""], "front.example"),
@@ -210,42 +140,22 @@ fn the_old_host_goes_into_x_forwarded_host_once() {
         (&["a, front.example"], "a, front.example,front.example"),
         (&["a", "b"], "a,b,front.example"),
     ] {
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|value| ("x-forwarded-host", *value))
-            .collect();
+        let lines: Vec<_> = lines.iter().map(|value| ("x-forwarded-host", *value)).collect();
         let mut parts = request("/", &lines);
         let literal = HostRewrite::Literal("in.x".parse().unwrap());
-        let rewrite = RequestRewrite::new(None, Some(literal))
-            .unwrap()
-            .options(options);
-        assert_eq!(
-            rewrite.apply(&prefix_match("/"), &mut parts),
-            Ok(HostOutcome::Replaced)
-        );
-        assert_eq!(
-            header(&parts, "x-forwarded-host").as_deref(),
-            Some(want),
-            "{lines:?}"
-        );
+        let rewrite = RequestRewrite::new(None, Some(literal)).unwrap().options(options);
+        assert_eq!(rewrite.apply(&prefix_match("/"), &mut parts), Ok(HostOutcome::Replaced));
+        assert_eq!(header(&parts, "x-forwarded-host").as_deref(), Some(want), "{lines:?}");
         assert_eq!(header(&parts, "x-envoy-original-host"), None);
     }
 }
 
 #[test]
 fn suppressed_headers_stay_away() {
-    let options = HostOptions {
-        keep_original: false,
-        ..HostOptions::default()
-    };
+    let options = HostOptions { keep_original: false, ..HostOptions::default() };
     let mut parts = request("/api/x", &[]);
-    let rewrite = RequestRewrite::new(Some(prefix("/")), None)
-        .unwrap()
-        .options(options);
-    assert_eq!(
-        rewrite.apply(&prefix_match("/api/"), &mut parts),
-        Ok(HostOutcome::Kept)
-    );
+    let rewrite = RequestRewrite::new(Some(prefix("/")), None).unwrap().options(options);
+    assert_eq!(rewrite.apply(&prefix_match("/api/"), &mut parts), Ok(HostOutcome::Kept));
     assert_eq!(parts.uri, "/x");
     assert_eq!(header(&parts, "x-envoy-original-path"), None);
 }
@@ -253,25 +163,16 @@ fn suppressed_headers_stay_away() {
 #[test]
 fn config_is_checked() {
     let host = HostRewrite::Literal("a b".parse().unwrap());
-    assert_eq!(
-        RequestRewrite::new(None, Some(host)).unwrap_err(),
-        RewriteConfigError::Host
-    );
+    assert_eq!(RequestRewrite::new(None, Some(host)).unwrap_err(), RewriteConfigError::Host);
     let error = RequestRewrite::new(Some(regex("a", r"\1")), None).unwrap_err();
-    assert!(
-        matches!(error, RewriteConfigError::Substitution(_)),
-        "{error}"
-    );
+    assert!(matches!(error, RewriteConfigError::Substitution(_)), "{error}");
 }
 
 #[test]
 fn a_path_that_grows_too_long_is_an_error() {
     let mut parts = request(&format!("/{}", "a".repeat(30_000)), &[]);
     let rewrite = RequestRewrite::new(Some(regex("a", "bbb")), None).unwrap();
-    assert_eq!(
-        rewrite.apply(&prefix_match("/"), &mut parts),
-        Err(PathTooLong)
-    );
+    assert_eq!(rewrite.apply(&prefix_match("/"), &mut parts), Err(PathTooLong));
     assert_eq!(header(&parts, "x-envoy-original-path"), None);
 }
 

@@ -38,10 +38,7 @@ fn envoy_table() -> RouteTableBuilder<&'static str> {
 
 #[test]
 fn virtual_hosts_are_chosen_as_envoy_does() {
-    let table = envoy_table()
-        .virtual_host("any", ["*"], [(prefix("/"), "")])
-        .build()
-        .unwrap();
+    let table = envoy_table().virtual_host("any", ["*"], [(prefix("/"), "")]).build().unwrap();
     for (host, want) in [
         ("a.example", "exact"),
         ("A.EXAMPLE", "exact"),
@@ -82,67 +79,39 @@ fn the_port_can_be_ignored() {
 #[test]
 fn stars_elsewhere_are_letters() {
     let all = || [(prefix("/"), "")];
-    let table = RouteTable::builder()
-        .virtual_host("odd", ["*a*", "b*b", "**"], all())
-        .build()
-        .unwrap();
-    for (host, want) in [
-        ("xa*", "odd"),
-        ("b*b", "odd"),
-        ("bxb", "none"),
-        ("x*", "odd"),
-        ("*", "none"),
-    ] {
+    let table =
+        RouteTable::builder().virtual_host("odd", ["*a*", "b*b", "**"], all()).build().unwrap();
+    for (host, want) in
+        [("xa*", "odd"), ("b*b", "odd"), ("bxb", "none"), ("x*", "odd"), ("*", "none")]
+    {
         assert_eq!(found(&table, host), want, "{host}");
     }
 }
 
 #[test]
 fn a_domain_belongs_to_one_virtual_host() {
-    for twice in [
-        ["*", "*"],
-        ["a.example", "A.example"],
-        ["*.b", "*.B"],
-        ["c.*", "c.*"],
-    ] {
+    for twice in [["*", "*"], ["a.example", "A.example"], ["*.b", "*.B"], ["c.*", "c.*"]] {
         let builder = RouteTable::builder()
             .virtual_host("one", [twice[0]], [(prefix("/"), "")])
             .virtual_host("two", [twice[1]], [(prefix("/"), "")]);
         let error = builder.build().unwrap_err();
-        assert_eq!(
-            error,
-            RouteTableError::DuplicateDomain {
-                domain: twice[1].into()
-            }
-        );
+        assert_eq!(error, RouteTableError::DuplicateDomain { domain: twice[1].into() });
     }
 }
 
 #[test]
 fn the_first_matching_route_wins() {
-    let routes = [
-        (prefix("/a/b"), 1),
-        (prefix("/a"), 2),
-        (prefix("/a/b/c"), 3),
-    ];
-    let table = RouteTable::builder()
-        .virtual_host("v", ["*"], routes)
-        .build()
-        .unwrap();
+    let routes = [(prefix("/a/b"), 1), (prefix("/a"), 2), (prefix("/a/b/c"), 3)];
+    let table = RouteTable::builder().virtual_host("v", ["*"], routes).build().unwrap();
     for (target, want) in [("/a/b/c", Some(1)), ("/a/c?x", Some(2)), ("/b", None)] {
         let parts = request("h", target);
-        let action = table
-            .find(&RequestView::of(&parts, 0))
-            .map(|found| match found {
-                Found::Route { action, .. } => *action,
-                Found::RequireTls { .. } => 0,
-            });
+        let action = table.find(&RequestView::of(&parts, 0)).map(|found| match found {
+            Found::Route { action, .. } => *action,
+            Found::RequireTls { .. } => 0,
+        });
         assert_eq!(action, want, "{target}");
     }
-    assert_eq!(
-        table.actions().map(|(host, a)| (host, *a)).last(),
-        Some(("v", 3))
-    );
+    assert_eq!(table.actions().map(|(host, a)| (host, *a)).last(), Some(("v", 3)));
 }
 
 #[test]
@@ -163,13 +132,9 @@ fn tls_is_asked_for_before_routes_are_tried() {
             .build()
             .unwrap();
         let mut parts = request("h", "/");
-        parts
-            .headers
-            .insert("x-forwarded-proto", proto.parse().unwrap());
+        parts.headers.insert("x-forwarded-proto", proto.parse().unwrap());
         if internal {
-            parts
-                .headers
-                .insert("x-envoy-internal", "true".parse().unwrap());
+            parts.headers.insert("x-envoy-internal", "true".parse().unwrap());
         }
         let found = match table.find(&RequestView::of(&parts, 0)).unwrap() {
             Found::Route { virtual_host, .. } => virtual_host,

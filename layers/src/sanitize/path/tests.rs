@@ -111,76 +111,23 @@ fn options_combine_as_envoys() {
     let redirect_all = with(true, true, UnescapeAndRedirect);
     let forward = with(true, false, UnescapeAndForward);
     let reject = with(true, false, RejectRequest);
-    let columns = [
-        nothing,
-        merge,
-        both,
-        redirect,
-        redirect_all,
-        forward,
-        reject,
-    ];
+    let columns = [nothing, merge, both, redirect, redirect_all, forward, reject];
     for (path, want) in [
-        (
-            "/a%2Fb",
-            [
-                "/a%2Fb", "/a%2Fb", "/a%2Fb", "307 /a/b", "307 /a/b", "/a/b", "400",
-            ],
-        ),
-        (
-            "/a%5Cb",
-            [
-                "/a%5Cb",
-                "/a%5Cb",
-                "/a%5Cb",
-                "307 /a\\b",
-                "307 /a/b",
-                "/a/b",
-                "400",
-            ],
-        ),
-        (
-            "/a//b",
-            ["/a//b", "/a/b", "/a/b", "/a//b", "/a/b", "/a//b", "/a//b"],
-        ),
-        (
-            "/a/../b",
-            ["/a/../b", "/a/../b", "/b", "/a/../b", "/b", "/b", "/b"],
-        ),
-        (
-            "/a//",
-            ["/a//", "/a/", "/a/", "/a//", "/a/", "/a//", "/a//"],
-        ),
+        ("/a%2Fb", ["/a%2Fb", "/a%2Fb", "/a%2Fb", "307 /a/b", "307 /a/b", "/a/b", "400"]),
+        ("/a%5Cb", ["/a%5Cb", "/a%5Cb", "/a%5Cb", "307 /a\\b", "307 /a/b", "/a/b", "400"]),
+        ("/a//b", ["/a//b", "/a/b", "/a/b", "/a//b", "/a/b", "/a//b", "/a//b"]),
+        ("/a/../b", ["/a/../b", "/a/../b", "/b", "/a/../b", "/b", "/b", "/b"]),
+        ("/a//", ["/a//", "/a/", "/a/", "/a//", "/a/", "/a//", "/a//"]),
         ("//", ["//", "//", "//", "//", "//", "//", "//"]),
         (
             "//a?b//c",
-            [
-                "//a?b//c", "/a?b//c", "/a?b//c", "//a?b//c", "/a?b//c", "//a?b//c", "//a?b//c",
-            ],
+            ["//a?b//c", "/a?b//c", "/a?b//c", "//a?b//c", "/a?b//c", "//a?b//c", "//a?b//c"],
         ),
-        (
-            "/?%2f",
-            [
-                "/?%2f", "/?%2f", "/?%2f", "/?%2f", "/?%2f", "/?%2f", "/?%2f",
-            ],
-        ),
-        (
-            "/%252f",
-            [
-                "/%252f", "/%252f", "/%252f", "/%252f", "/%252f", "/%252f", "/%252f",
-            ],
-        ),
+        ("/?%2f", ["/?%2f", "/?%2f", "/?%2f", "/?%2f", "/?%2f", "/?%2f", "/?%2f"]),
+        ("/%252f", ["/%252f", "/%252f", "/%252f", "/%252f", "/%252f", "/%252f", "/%252f"]),
         (
             "//x/..//a//b",
-            [
-                "//x/..//a//b",
-                "/x/../a/b",
-                "/a/b",
-                "//x/..//a//b",
-                "/a/b",
-                "///a//b",
-                "///a//b",
-            ],
+            ["//x/..//a//b", "/x/../a/b", "/a/b", "//x/..//a//b", "/a/b", "///a//b", "///a//b"],
         ),
     ] {
         for (normalizer, want) in columns.iter().zip(want) {
@@ -213,18 +160,9 @@ fn a_redirect_never_names_another_host() {
         escaped_slashes: EscapedSlashes::UnescapeAndRedirect,
         ..PathNormalizer::default()
     };
-    assert_eq!(
-        outcome(redirect, "/%2Fevil.example?q"),
-        "307 /.//evil.example?q"
-    );
-    assert_eq!(
-        outcome(redirect, "/%5Cevil.example"),
-        "307 /./\\evil.example"
-    );
-    assert_eq!(
-        outcome(redirect, "//evil.example/%2F"),
-        "307 /.//evil.example//"
-    );
+    assert_eq!(outcome(redirect, "/%2Fevil.example?q"), "307 /.//evil.example?q");
+    assert_eq!(outcome(redirect, "/%5Cevil.example"), "307 /./\\evil.example");
+    assert_eq!(outcome(redirect, "//evil.example/%2F"), "307 /.//evil.example//");
 }
 
 #[test]
@@ -234,10 +172,7 @@ fn the_star_of_options_is_no_path() {
         escaped_slashes: EscapedSlashes::RejectRequest,
         ..NORMALIZE
     };
-    assert_eq!(
-        all.normalize(&PathAndQuery::from_static("*")),
-        PathOutcome::Unchanged
-    );
+    assert_eq!(all.normalize(&PathAndQuery::from_static("*")), PathOutcome::Unchanged);
 }
 
 fn any_normalizer() -> impl Strategy<Value = PathNormalizer> {
