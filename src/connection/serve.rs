@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use front_proxy_layers::forwarded::Peer;
+use http::StatusCode;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -90,6 +91,11 @@ where
     }
     if state.bytes_in() > 0 {
         open.speaks(Protocol::Http1);
+    }
+    // Envoy counts each `100 Continue` as a response.
+    for _ in 0..state.continues() {
+        open.stats().charge(StatusCode::CONTINUE);
+        chain.filters.listener_codes.charge(StatusCode::CONTINUE);
     }
     if let Some(refusal) = state.refusal() {
         count_refusal(chain, open, &refusal);

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -83,7 +84,10 @@ where
         let this = self.project();
         let answer = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
-        Poll::Ready(answer.map(|answer| answer.map(|inner| ExchangeBody { inner, exchange })))
+        Poll::Ready(answer.map(|answer| {
+            let announced = announced(&answer);
+            answer.map(|inner| ExchangeBody { inner, exchange, announced })
+        }))
     }
 }
 
@@ -94,13 +98,23 @@ pin_project! {
         #[pin]
         inner: B,
         exchange: Option<Exchange>,
+        announced: Option<u64>,
     }
+}
+
+/// The length that a 304 announces of a body it has not (RFC 9110 section 8.6). hyper writes
+/// `content-length` only if the body says that there is something to send.
+fn announced<B>(answer: &Response<B>) -> Option<u64> {
+    if answer.status() != StatusCode::NOT_MODIFIED {
+        return None;
+    }
+    answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok().filter(|length| *length > 0)
 }
 
 impl<B> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
-        Self { inner, exchange: Some(exchange) }
+        Self { inner, exchange: Some(exchange), announced: None }
     }
 }
 
@@ -112,14 +126,17 @@ impl<B: Body> Body for ExchangeBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if self.announced.is_some() {
+            return Poll::Ready(None);
+        }
         self.project().inner.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.announced.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.announced.map_or_else(|| self.inner.size_hint(), SizeHint::with_exact)
     }
 }

@@ -385,7 +385,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
         let before = buf.filled().len();
-        ready!(Pin::new(io(&mut self.io)?).poll_read(cx, buf))?;
+        if let Err(error) = ready!(Pin::new(io(&mut self.io)?).poll_read(cx, buf)) {
+            // A reset, or a TLS client that left without saying so: it is gone either way.
+            self.state.set_client_closed();
+            return Poll::Ready(Err(error));
+        }
         let count = buf.filled().len().saturating_sub(before);
         if count == 0 && buf.remaining() > 0 {
             self.state.set_client_closed();
