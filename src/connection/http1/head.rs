@@ -247,11 +247,7 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, R
             // A folded line: the line break goes, its blanks stay.
             Some(b' ' | b'\t') => {
                 let field = fields.last_mut().ok_or(RefusalKind::BadRequest)?;
-                field.cr |= line.contains(&b'\r');
-                field
-                    .value
-                    .to_mut()
-                    .extend(line.iter().filter(|&&byte| byte != b'\r'));
+                field.value.to_mut().extend_from_slice(line);
             }
             Some(_) => {
                 let colon = line.iter().position(|&byte| byte == b':');
@@ -262,19 +258,11 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, R
                     return Err(RefusalKind::BadRequest);
                 }
                 let value = value.get(1..).unwrap_or_default();
-                let cr = value.contains(&b'\r');
-                let value = if cr {
-                    Cow::Owned(
-                        value
-                            .iter()
-                            .copied()
-                            .filter(|&byte| byte != b'\r')
-                            .collect(),
-                    )
-                } else {
-                    Cow::Borrowed(value)
-                };
-                fields.push(Field { name, value, cr });
+                fields.push(Field {
+                    name,
+                    value: Cow::Borrowed(value),
+                    cr: false,
+                });
             }
         }
     }
@@ -283,6 +271,10 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, R
             Cow::Borrowed(value) => Cow::Borrowed(trim(value)),
             Cow::Owned(value) => Cow::Owned(trim(value).to_vec()),
         };
+        field.cr = field.value.contains(&b'\r');
+        if field.cr {
+            field.value.to_mut().retain(|&byte| byte != b'\r');
+        }
     }
     Ok(fields)
 }
@@ -428,4 +420,139 @@ fn number(digits: &[u8]) -> Option<u64> {
         sum.checked_mul(10)?.checked_add(u64::from(byte - b'0'))
     })?;
     (value <= MAX_LENGTH).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::scan::scan;
+    use super::*;
+
+    fn normal(input: &str) -> Result<String, RefusalKind> {
+        read(input.as_bytes(), &GateConfig::default())
+            .map(|head| String::from_utf8_lossy(&head.bytes).into_owned())
+            .map_err(|refusal| refusal.kind)
+    }
+
+    #[test]
+    fn the_first_fault_in_envoys_order_decides() {
+        let many = "a: b\r\n".repeat(101);
+        for (lines, kind) in [
+            (
+                "transfer-encoding: x\r\ncontent-length: y\r\n",
+                RefusalKind::LengthAndChunked,
+            ),
+            (
+                "host: a b\r\ntransfer-encoding: x\r\n",
+                RefusalKind::TransferEncoding,
+            ),
+            (
+                &*format!("transfer-encoding: x\r\n{many}"),
+                RefusalKind::TooManyHeaders,
+            ),
+            (
+                &*format!("content-length: x\r\n{many}"),
+                RefusalKind::BadRequest,
+            ),
+            (&*format!("bad\r\n{many}"), RefusalKind::BadRequest),
+            (
+                &*format!("host: a b\r\n{many}"),
+                RefusalKind::TooManyHeaders,
+            ),
+            ("x: \u{1}\r\nbad\r\n", RefusalKind::InvalidCharacters),
+        ] {
+            assert_eq!(
+                normal(&format!("GET /x HTTP/1.1\r\n{lines}\r\n")),
+                Err(kind),
+                "{lines:?}"
+            );
+        }
+        let old = format!("GET /x HTTP/1.0\r\n{many}\r\n");
+        assert_eq!(normal(&old), Err(RefusalKind::TooManyHeaders));
+        let old = "GET /x HTTP/1.2\r\ntransfer-encoding: x\r\n\r\n";
+        assert_eq!(normal(old), Err(RefusalKind::TransferEncoding));
+    }
+
+    #[test]
+    fn a_cr_at_the_end_of_a_framing_header_is_only_a_blank() {
+        let head = "POST / HTTP/1.1\r\ntransfer-encoding: \rchunked\r\r\n\r\n";
+        let plain = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert_eq!(normal(head).as_deref(), Ok(plain));
+    }
+
+    #[test]
+    fn ends_are_found_whatever_the_steps() {
+        for (input, len) in [
+            ("GET / HTTP/1.1\r\na: b\r\n\r\nrest", 24),
+            ("GET / HTTP/1.1\n\nrest", 16),
+            ("GET / HTTP/1.1\r\n\nrest", 17),
+            ("GET / HTTP/1.1\r\n\r\r\na:b\n\nrest", 24),
+            ("GET /\nrest", 6),
+        ] {
+            for step in 1..input.len() {
+                let mut finder = EndFinder::default();
+                let found = (0..=input.len())
+                    .step_by(step)
+                    .chain([input.len()])
+                    .find_map(|end| match finder.find(&input.as_bytes()[..end]) {
+                        Found::Complete(len) => Some(len),
+                        _ => None,
+                    });
+                assert_eq!(found, Some(len), "{input:?} in steps of {step}");
+            }
+        }
+    }
+
+    fn head() -> impl Strategy<Value = String> {
+        let target = "(/[a-c?%#<]{0,4}|\\*|http://h(:1)?/?)";
+        let line = "(x|host|te|content-length|transfer-encoding|expect|upgrade|a_b): ?(chunked|100-continue|[0-9]{1,3}|[a-c \\t\r]{0,4})(\r\n|\n| \r\n)";
+        let headers = proptest::collection::vec(line, 0..5);
+        (
+            "(GET|POST|OPTIONS|BREW)",
+            target,
+            "(HTTP/1\\.[01])",
+            headers,
+            "(\r\n|\n)",
+        )
+            .prop_map(|(method, target, version, headers, end)| {
+                format!("{method} {target} {version}\r\n{}{end}", headers.concat())
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 4096,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// What the fast path lets through is what the slow path would, and reads the same.
+        #[test]
+        fn both_paths_agree(head in head()) {
+            let config = GateConfig::default();
+            if let Some(plain) = scan(head.as_bytes(), &config) {
+                let slow = read(head.as_bytes(), &config).expect("plain heads are sound");
+                prop_assert_eq!(plain.framing, slow.framing);
+                prop_assert_eq!(plain.upgrade, slow.upgrade);
+                prop_assert_eq!(plain.len, head.len());
+            }
+        }
+
+        /// What is rewritten is plain, so rewriting it again changes nothing.
+        #[test]
+        fn rewriting_once_is_enough(head in head()) {
+            let config = GateConfig { accept_http_10: true, ..GateConfig::default() };
+            if let Ok(once) = read(head.as_bytes(), &config) {
+                let twice = read(&once.bytes, &config).expect("still sound");
+                prop_assert_eq!(&once.bytes, &twice.bytes);
+                prop_assert_eq!(once.framing, twice.framing);
+                let bytes = String::from_utf8_lossy(&once.bytes).into_owned();
+                let path = bytes.split(' ').nth(1).is_some_and(|target| target.starts_with('/'));
+                if path && bytes.contains(" HTTP/1.1\r\n") && !bytes.contains("expect") {
+                    prop_assert!(scan(&once.bytes, &config).is_some(), "{bytes:?}");
+                }
+            }
+        }
+    }
 }
