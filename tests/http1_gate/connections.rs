@@ -29,10 +29,7 @@ async fn a_slow_head_can_be_timed_out() {
     // The owner's timer would poll the connection; here the client does.
     let answer = server.exchange("T").await;
     assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\ncontent-length: 22\r\n"));
-    assert!(
-        answer.ends_with("\r\n\r\nrequest header timeout"),
-        "{answer:?}"
-    );
+    assert!(answer.ends_with("\r\n\r\nrequest header timeout"), "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,14 +49,7 @@ async fn a_client_that_leaves_ends_the_connection() {
         assert!(server.task.await.unwrap().is_some(), "{start:?}");
         assert!(server.state.client_closed() && !server.state.delay_close());
         // The service was dropped with the connection: it did not get to see the body break.
-        assert!(
-            !server
-                .seen
-                .lock()
-                .unwrap()
-                .iter()
-                .any(|line| line.contains("broken"))
-        );
+        assert!(!server.seen.lock().unwrap().iter().any(|line| line.contains("broken")));
     }
 }
 
@@ -76,10 +66,7 @@ async fn tunnels_are_transparent() {
         assert!(answer.ends_with("\r\n\r\nNOT / HTTP\r\n\r\n"), "{answer:?}");
         assert_eq!(server.state.phase(), Phase::Tunnel);
         assert_eq!(server.exchange("more \u{1}").await, "MORE \u{1}");
-        assert!(
-            server.task.await.unwrap().is_none(),
-            "the tunnel has the transport"
-        );
+        assert!(server.task.await.unwrap().is_none(), "the tunnel has the transport");
         server.client.shutdown().await.unwrap();
         assert_eq!(server.client.read(&mut [0; 8]).await.unwrap(), 0);
     }
@@ -89,10 +76,7 @@ async fn tunnels_are_transparent() {
 async fn http2_is_told_by_its_preface() {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     for step in [1, 3, 24] {
-        let config = GateConfig {
-            detect_http2: true,
-            ..GateConfig::default()
-        };
+        let config = GateConfig { detect_http2: true, ..GateConfig::default() };
         let mut server = serve(config);
         for piece in preface.chunks(step) {
             let _ = server.client.write_all(piece).await;
@@ -121,10 +105,7 @@ async fn http2_is_told_by_its_preface() {
         replay.read_exact(&mut all).await.unwrap();
         assert_eq!(&all, preface);
     }
-    let config = GateConfig {
-        detect_http2: true,
-        ..GateConfig::default()
-    };
+    let config = GateConfig { detect_http2: true, ..GateConfig::default() };
     let mut server = serve(config);
     server.exchange("P").await;
     let answer = server.exchange("UT /x HTTP/1.1\r\n\r\n").await;
@@ -139,9 +120,7 @@ async fn http2_is_told_by_its_preface() {
 #[tokio::test]
 async fn an_unread_body_does_not_cost_the_client_its_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut client = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
     let (gate, handle) = Http1Gate::new(server, Arc::new(GateConfig::default()));
     let service = service_fn(|_| async {
@@ -150,18 +129,10 @@ async fn an_unread_body_does_not_cost_the_client_its_answer() {
     let service = TrackedService::new(service, Arc::clone(handle.state()));
     let task = tokio::spawn(async move {
         let io = TokioIo::new(gate);
-        let _ = Builder::new()
-            .serve_connection(io, service)
-            .with_upgrades()
-            .await;
+        let _ = Builder::new().serve_connection(io, service).with_upgrades().await;
         let delay = handle.state().delay_close();
         let returned = handle.reclaim().unwrap();
-        (
-            delay,
-            delayed_close(returned.io, Duration::from_millis(300))
-                .await
-                .unwrap(),
-        )
+        (delay, delayed_close(returned.io, Duration::from_millis(300)).await.unwrap())
     });
     let head = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1000000\r\n\r\n";
     client.write_all(head.as_bytes()).await.unwrap();
@@ -169,9 +140,6 @@ async fn an_unread_body_does_not_cost_the_client_its_answer() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut got = String::new();
     client.read_to_string(&mut got).await.unwrap();
-    assert!(
-        got.starts_with("HTTP/1.1 200 OK\r\n") && got.ends_with("no"),
-        "{got:?}"
-    );
+    assert!(got.starts_with("HTTP/1.1 200 OK\r\n") && got.ends_with("no"), "{got:?}");
     assert_eq!(task.await.unwrap(), (true, true));
 }

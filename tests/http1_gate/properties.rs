@@ -51,10 +51,7 @@ fn run(pieces: &[&[u8]], config: &GateConfig) -> Outcome {
         });
         let service = TrackedService::new(service, Arc::clone(&state));
         let task = tokio::spawn(async move {
-            let _ = builder
-                .serve_connection(TokioIo::new(gate), service)
-                .with_upgrades()
-                .await;
+            let _ = builder.serve_connection(TokioIo::new(gate), service).with_upgrades().await;
             handle.reclaim().is_some()
         });
         let mut got = Vec::new();
@@ -77,10 +74,7 @@ fn run(pieces: &[&[u8]], config: &GateConfig) -> Outcome {
         };
         // The connection always ends when the client leaves, and without a panic.
         drop(client);
-        tokio::time::timeout(Duration::from_secs(1), task)
-            .await
-            .expect("an end")
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(1), task).await.expect("an end").unwrap();
         outcome
     })
 }
@@ -89,12 +83,7 @@ async fn answer(
     request: Request<Incoming>,
     seen: Arc<Mutex<Vec<String>>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut line = format!(
-        "{} {} {:?}",
-        request.method(),
-        request.uri(),
-        request.version()
-    );
+    let mut line = format!("{} {} {:?}", request.method(), request.uri(), request.version());
     for (name, value) in request.headers() {
         line += &format!("|{name}: {value:?}");
     }
@@ -108,17 +97,11 @@ async fn answer(
     };
     let body = body.to_bytes();
     seen.lock().unwrap()[at] += &format!("|{body:?}");
-    Ok(Response::new(Full::new(Bytes::from(format!(
-        "({})",
-        body.len()
-    )))))
+    Ok(Response::new(Full::new(Bytes::from(format!("({})", body.len())))))
 }
 
 fn without_dates(text: &str) -> String {
-    text.split("\r\n")
-        .filter(|line| !line.starts_with("date: "))
-        .collect::<Vec<_>>()
-        .join("\r\n")
+    text.split("\r\n").filter(|line| !line.starts_with("date: ")).collect::<Vec<_>>().join("\r\n")
 }
 
 /// What must hold of every outcome.
@@ -142,14 +125,8 @@ fn check(outcome: &Outcome) {
     // A refusal is the last thing the client gets.
     if let Some((kind, _, answered)) = outcome.refusal {
         let status = format!("HTTP/1.1 {} ", kind.status().as_u16());
-        assert_eq!(
-            outcome.got.matches("connection: close").count(),
-            usize::from(answered)
-        );
-        assert!(
-            outcome.got.contains(&status) && outcome.got.ends_with(kind.body()),
-            "{outcome:?}"
-        );
+        assert_eq!(outcome.got.matches("connection: close").count(), usize::from(answered));
+        assert!(outcome.got.contains(&status) && outcome.got.ends_with(kind.body()), "{outcome:?}");
     }
 }
 
@@ -245,29 +222,16 @@ fn sound_message() -> impl Strategy<Value = Vec<u8>> {
         (none, ""),
         ("content-length: 0\r\n", ""),
         ("Content-Length:\r\n 003\n", "a\r\n"),
-        (
-            "content-length: 33\r\n",
-            "GET /smuggled HTTP/1.1\r\nhost: h\r\n",
-        ),
+        ("content-length: 33\r\n", "GET /smuggled HTTP/1.1\r\nhost: h\r\n"),
         (chunked, "0\r\n\r\n"),
         (chunked, "3\r\nabc\r\n0\r\n\r\n"),
         (chunked, "003 x;y\r\na\r\n\r\n1;\"\r\nz?\n000;\r\n\n"),
         (chunked, "2\r\n\r\n\r\n0\r\nt: 1\r\n 2\r\nu:\n\r\n"),
-        (
-            chunked,
-            "1C\r\nGET /smuggled HTTP/1.1\r\na:b\n\r\r0\n0\r\n\r\r\n\n",
-        ),
+        (chunked, "1C\r\nGET /smuggled HTTP/1.1\r\na:b\n\r\r0\n0\r\n\r\r\n\n"),
     ]);
     let lead = select(vec!["", "", "\r\n", "\n\r"]);
     let method = select(vec!["GET", "POST", "PURGE"]);
-    let parts = (
-        lead,
-        method,
-        line,
-        vec(header, 0..4),
-        body,
-        select(vec!["\r\n", "\n"]),
-    );
+    let parts = (lead, method, line, vec(header, 0..4), body, select(vec!["\r\n", "\n"]));
     parts.prop_map(|(lead, method, line, headers, (framing, body), end)| {
         let headers = headers.concat();
         let text = [lead, method, line, &headers, framing, end, body].concat();
@@ -298,11 +262,8 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 
 fn config() -> impl Strategy<Value = GateConfig> {
     use front_proxy::config::model::UnderscoresAction as Underscores;
-    let underscores = select(vec![
-        Underscores::Allow,
-        Underscores::RejectRequest,
-        Underscores::DropHeader,
-    ]);
+    let underscores =
+        select(vec![Underscores::Allow, Underscores::RejectRequest, Underscores::DropHeader]);
     (any::<[bool; 5]>(), underscores).prop_map(|(flags, underscores)| GateConfig {
         accept_http_10: flags[0],
         allow_chunked_length: flags[1],
@@ -318,9 +279,7 @@ fn split<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     cuts.extend([0, bytes.len()]);
     cuts.sort_unstable();
-    cuts.windows(2)
-        .map(|pair| &bytes[pair[0]..pair[1]])
-        .collect()
+    cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
 }
 
 proptest! {

@@ -30,35 +30,14 @@ async fn what_envoy_refuses_is_refused_in_its_words() {
         (K::BadRequest, "GET / HTTP/1.1\r\na\rb: b\r\n\r\n"),
         (K::BadRequest, "GET / HTTP/1.1\r\n\rb: b\r\n\r\n"),
         (K::BadRequest, "\u{16}\u{3}\u{1}"),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 1, 1\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 0x1\r\n\r\n",
-        ),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 1, 1\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 0x1\r\n\r\n"),
         (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length:\r\n\r\n"),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ncontent-length: 1\r0\r\n\r\n",
-        ),
-        (
-            K::BadRequest,
-            "POST / HTTP/1.1\r\ntransfer-encoding: chun\rked\r\n\r\n",
-        ),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ncontent-length: 1\r0\r\n\r\n"),
+        (K::BadRequest, "POST / HTTP/1.1\r\ntransfer-encoding: chun\rked\r\n\r\n"),
         (K::InvalidCharacters, "GET / HTTP/1.1\r\na: \u{1}\r\n\r\n"),
         (K::InvalidCharacters, "GET / HTTP/1.1\r\na: \u{0}\r\n\r\n"),
         (K::InvalidCharacters, "GET / HTTP/1.1\r\na: \u{7f}\r\n\r\n"),
@@ -74,22 +53,13 @@ async fn what_envoy_refuses_is_refused_in_its_words() {
             K::LengthAndChunked,
             "POST / HTTP/1.1\r\ntransfer-encoding: identity\r\ncontent-length: 1\r\n\r\n",
         ),
-        (
-            K::TransferEncoding,
-            "POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
-        ),
-        (
-            K::TransferEncoding,
-            "POST / HTTP/1.1\r\ntransfer-encoding:\r\n\r\n",
-        ),
+        (K::TransferEncoding, "POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n"),
+        (K::TransferEncoding, "POST / HTTP/1.1\r\ntransfer-encoding:\r\n\r\n"),
         (
             K::TransferEncoding,
             "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
         ),
-        (
-            K::BodyDisallowed,
-            "CONNECT h:1 HTTP/1.1\r\ncontent-length: 1\r\n\r\n",
-        ),
+        (K::BodyDisallowed, "CONNECT h:1 HTTP/1.1\r\ncontent-length: 1\r\n\r\n"),
         (K::Version, "GET / HTTP/1.0\r\n\r\n"),
         (K::Version, "GET / HTTP/1.2\r\n\r\n"),
         (K::Version, "GET / HTTP/2.0\r\n\r\n"),
@@ -124,10 +94,7 @@ async fn what_envoy_refuses_is_refused_in_its_words() {
         server.client.write_all(all.as_bytes()).await.unwrap();
         assert_eq!(server.receive().await, expected, "{short:?}");
         let refusal = server.state.refusal().expect("a refusal");
-        assert_eq!(
-            (refusal.kind, refusal.answered, refusal.head_seen),
-            (kind, true, false)
-        );
+        assert_eq!((refusal.kind, refusal.answered, refusal.head_seen), (kind, true, false));
         assert_eq!(server.seen().len(), 1, "{short:?}");
         let returned = server.task.await.unwrap().expect("the transport");
         assert!(server.state.delay_close());
@@ -160,14 +127,7 @@ async fn a_broken_body_stops_the_service() {
             assert!(refusal.head_seen && refusal.answered && server.state.delay_close());
             assert!(server.task.await.unwrap().is_some());
             // The service was dropped: it saw neither an end nor an error.
-            assert!(
-                !server
-                    .seen
-                    .lock()
-                    .unwrap()
-                    .iter()
-                    .any(|line| line.contains("broken"))
-            );
+            assert!(!server.seen.lock().unwrap().iter().any(|line| line.contains("broken")));
 
             // The same in pieces.
             let mut server = serve(GateConfig::default());
@@ -193,46 +153,27 @@ async fn a_broken_body_behind_a_begun_answer_just_closes() {
 
 #[tokio::test(start_paused = true)]
 async fn too_long_trailers_are_refused() {
-    let config = GateConfig {
-        max_head_bytes: 1024,
-        ..GateConfig::default()
-    };
+    let config = GateConfig { max_head_bytes: 1024, ..GateConfig::default() };
     let mut server = serve(config);
     let head = "POST /x HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: ";
-    let answer = server
-        .exchange(format!("{head}{}\r\n\r\n", "q".repeat(2000)))
-        .await;
+    let answer = server.exchange(format!("{head}{}\r\n\r\n", "q".repeat(2000))).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn head_limits_count_every_byte() {
-    let config = GateConfig {
-        max_head_bytes: 1024,
-        ..GateConfig::default()
-    };
+    let config = GateConfig { max_head_bytes: 1024, ..GateConfig::default() };
     let head = |len: usize, end: &str| {
         let start = "GET /x HTTP/1.1\r\nx: ";
-        format!(
-            "{start}{}{end}{end}",
-            "q".repeat(len - start.len() - 2 * end.len())
-        )
+        format!("{start}{}{end}{end}", "q".repeat(len - start.len() - 2 * end.len()))
     };
     for end in ["\r\n", "\n"] {
         for (len, fits) in [(1023, true), (1024, true), (1025, false), (5000, false)] {
             for lead in ["", "\r\n"] {
                 let mut server = serve(config.clone());
                 let answer = server.exchange(format!("{lead}{}", head(len, end))).await;
-                assert_eq!(
-                    answer.starts_with("HTTP/1.1 200"),
-                    fits,
-                    "{len} {end:?}: {answer}"
-                );
-                assert_eq!(
-                    answer.starts_with("HTTP/1.1 431"),
-                    !fits,
-                    "{len} {end:?}: {answer}"
-                );
+                assert_eq!(answer.starts_with("HTTP/1.1 200"), fits, "{len} {end:?}: {answer}");
+                assert_eq!(answer.starts_with("HTTP/1.1 431"), !fits, "{len} {end:?}: {answer}");
             }
         }
     }

@@ -43,18 +43,11 @@ pub(crate) fn serve(config: GateConfig) -> Server {
     });
     let service = TrackedService::new(service, Arc::clone(&state));
     let task = tokio::spawn(async move {
-        let connection = builder
-            .serve_connection(TokioIo::new(gate), service)
-            .with_upgrades();
+        let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
         let _ = connection.await;
         handle.reclaim()
     });
-    Server {
-        client,
-        seen,
-        state,
-        task,
-    }
+    Server { client, seen, state, task }
 }
 
 /// Answers with the body; `/wait` waits for it, `/now` does not, `/slow` takes its time, `/begin`
@@ -63,12 +56,7 @@ async fn answer(
     mut request: Request<Incoming>,
     seen: Seen,
 ) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
-    let mut line = format!(
-        "{} {} {:?}",
-        request.method(),
-        request.uri(),
-        request.version()
-    );
+    let mut line = format!("{} {} {:?}", request.method(), request.uri(), request.version());
     for (name, value) in request.headers() {
         line += &format!("|{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
@@ -102,9 +90,7 @@ async fn answer(
         }
         "/begin" => {
             seen.lock().unwrap().push(line);
-            return Ok(Response::new(
-                Begun(false, request.into_body()).boxed_unsync(),
-            ));
+            return Ok(Response::new(Begun(false, request.into_body()).boxed_unsync()));
         }
         _ => {}
     }
@@ -160,10 +146,7 @@ impl Server {
         {
         }
         let text = String::from_utf8_lossy(&got).into_owned();
-        let date = text
-            .lines()
-            .find(|line| line.starts_with("date: "))
-            .map(str::to_owned);
+        let date = text.lines().find(|line| line.starts_with("date: ")).map(str::to_owned);
         match date {
             Some(date) => text.replace(&format!("{date}\r\n"), "date\r\n"),
             None => text,
@@ -181,10 +164,7 @@ impl Server {
 }
 
 pub(crate) fn ok(text: &str) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}",
-        text.len()
-    )
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len())
 }
 
 pub(crate) const BAD_REQUEST: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 11\r\n\

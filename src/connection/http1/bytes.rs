@@ -15,18 +15,13 @@ static CLASSES: [u8; 256] = classes();
 /// Whether `byte` is of `class`.
 #[inline]
 pub(super) fn is(byte: u8, class: u8) -> bool {
-    CLASSES
-        .get(usize::from(byte))
-        .is_some_and(|bits| bits & class != 0)
+    CLASSES.get(usize::from(byte)).is_some_and(|bits| bits & class != 0)
 }
 
 /// How many bytes at the start of `input` are of `class`.
 #[inline]
 pub(super) fn span(input: &[u8], class: u8) -> usize {
-    input
-        .iter()
-        .position(|&byte| !is(byte, class))
-        .unwrap_or(input.len())
+    input.iter().position(|&byte| !is(byte, class)).unwrap_or(input.len())
 }
 
 /// How many bytes at the start of `input` are neither control bytes nor DEL. Bytes above 0x7f are
@@ -43,10 +38,7 @@ pub(super) fn span_text(input: &[u8]) -> usize {
         }
         seen += 8;
     }
-    seen + tail
-        .iter()
-        .position(|&byte| byte < 0x20 || byte == 0x7f)
-        .unwrap_or(tail.len())
+    seen + tail.iter().position(|&byte| byte < 0x20 || byte == 0x7f).unwrap_or(tail.len())
 }
 
 /// Without blanks and control bytes at both ends, as Envoy trims values.
@@ -83,10 +75,7 @@ const fn classes() -> [u8; 256] {
         let alnum = byte.is_ascii_alphanumeric();
         let mut bits = 0;
         if alnum
-            || matches!(
-                byte,
-                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-'
-            )
+            || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-')
             || matches!(byte, b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
         {
             bits |= TOKEN;
@@ -95,10 +84,7 @@ const fn classes() -> [u8; 256] {
             bits |= TARGET;
         }
         if alnum
-            || matches!(
-                byte,
-                b'!' | b'$'..=b'.' | b':' | b';' | b'=' | b'@' | b'[' | b']'
-            )
+            || matches!(byte, b'!' | b'$'..=b'.' | b':' | b';' | b'=' | b'@' | b'[' | b']')
             || matches!(byte, b'_' | b'~')
         {
             bits |= HOST;
@@ -125,11 +111,7 @@ mod tests {
                 for filler in [b' ', b'a', 0x7e, 0x80, 0xff] {
                     let mut input = vec![filler; 40];
                     input[at] = special;
-                    assert_eq!(
-                        span_text(&input),
-                        at,
-                        "{special:#x} at {at} among {filler:#x}"
-                    );
+                    assert_eq!(span_text(&input), at, "{special:#x} at {at} among {filler:#x}");
                     // What follows the first special byte must not matter.
                     input[39] = 0x7f;
                     assert_eq!(span_text(&input), at);

@@ -68,10 +68,7 @@ pub struct Replay<IO> {
 impl<IO> Replay<IO> {
     /// Puts `read` in front of what `io` still has.
     pub fn new(io: IO, read: impl Into<Bytes>) -> Self {
-        Self {
-            io,
-            read: read.into(),
-        }
+        Self { io, read: read.into() }
     }
 }
 

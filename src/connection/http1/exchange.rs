@@ -59,10 +59,7 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let exchange = Exchange::begin(&self.state);
-        TrackedFuture {
-            inner: self.inner.call(request),
-            exchange: Some(exchange),
-        }
+        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange) }
     }
 }
 
@@ -103,10 +100,7 @@ pin_project! {
 impl<B> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
-        Self {
-            inner,
-            exchange: Some(exchange),
-        }
+        Self { inner, exchange: Some(exchange) }
     }
 }
 

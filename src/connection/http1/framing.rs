@@ -53,10 +53,7 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Size {
-            size: 0,
-            digits: false,
-        }
+        Self::Size { size: 0, digits: false }
     }
 }
 
@@ -157,9 +154,7 @@ impl Chunked {
                 }
                 (State::Stray { .. }, _) => {}
                 (State::Last { crs }, b'\r') => {
-                    self.state = State::Last {
-                        crs: crs.saturating_add(1),
-                    };
+                    self.state = State::Last { crs: crs.saturating_add(1) };
                 }
                 (State::Last { crs: 2.. }, b'\n') => self.state = State::Last { crs: 0 },
                 (State::Last { .. }, b'\n') => {
@@ -209,9 +204,7 @@ impl Chunked {
         if text == b"\n" || text == b"\r\n" {
             return Some(Ok(()));
         }
-        self.state = State::Trailers {
-            line: self.trailers.len(),
-        };
+        self.state = State::Trailers { line: self.trailers.len() };
         None
     }
 
@@ -237,12 +230,7 @@ impl Chunked {
 fn in_data(left: u64, available: usize) -> (usize, State) {
     match usize::try_from(left) {
         Ok(left) if left <= available => (left, State::DataEnd),
-        _ => (
-            available,
-            State::Data {
-                left: left.saturating_sub(available as u64),
-            },
-        ),
+        _ => (available, State::Data { left: left.saturating_sub(available as u64) }),
     }
 }
 

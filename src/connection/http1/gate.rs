@@ -87,10 +87,7 @@ impl<IO> Http1Gate<IO> {
     pub fn resume(io: IO, read: BytesMut, config: Arc<GateConfig>) -> (Self, GateHandle<IO>) {
         let state = Arc::new(GateState::new());
         let returned = Arc::new(Mutex::new(None));
-        let handle = GateHandle {
-            state: Arc::clone(&state),
-            returned: Arc::clone(&returned),
-        };
+        let handle = GateHandle { state: Arc::clone(&state), returned: Arc::clone(&returned) };
         state.read(read.len());
         if !read.is_empty() {
             state.head_begins();
@@ -176,10 +173,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
     /// side ends the connection at once, and drops the service.
     fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         match ready!(self.poll_owed(cx)) {
-            Ok(()) => Poll::Ready(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "request refused",
-            )),
+            Ok(()) => Poll::Ready(io::Error::new(io::ErrorKind::InvalidData, "request refused")),
             Err(error) => Poll::Ready(error),
         }
     }
@@ -194,8 +188,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
             if count == 0 {
                 return Poll::Ready(Ok(()));
             }
-            self.held
-                .extend_from_slice(buf.filled().get(before..).unwrap_or_default());
+            self.held.extend_from_slice(buf.filled().get(before..).unwrap_or_default());
             buf.set_filled(before);
         }
         if !self.held.is_empty() {
@@ -277,8 +270,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Gate<IO> {
             if this.held.is_empty() {
                 this.pass(buf, before);
             } else {
-                this.held
-                    .extend_from_slice(buf.filled().get(before..).unwrap_or_default());
+                this.held.extend_from_slice(buf.filled().get(before..).unwrap_or_default());
                 buf.set_filled(before);
             }
             if matches!(this.at, At::Head) && this.quiet {
@@ -314,10 +306,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
             return self.poll_stopped(cx).map(Err);
         }
         let count = ready!(Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs))?;
-        let first = bufs
-            .iter()
-            .find(|buf| !buf.is_empty())
-            .map_or(&[][..], |buf| buf);
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         self.answer_begins(first, count);
         Poll::Ready(Ok(count))
     }
@@ -352,11 +341,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let tunnel = self.at_tunnel();
         let io = Pin::new(io(&mut self.io)?);
-        if tunnel {
-            io.poll_shutdown(cx)
-        } else {
-            io.poll_flush(cx)
-        }
+        if tunnel { io.poll_shutdown(cx) } else { io.poll_flush(cx) }
     }
 }
 
@@ -373,24 +358,15 @@ impl<IO> Drop for Http1Gate<IO> {
         }
         self.state.set_phase(Phase::Closed);
         let Some(io) = self.io.take() else { return };
-        let protocol = if self.http2 {
-            Protocol::Http2
-        } else {
-            Protocol::Http1
-        };
-        let returned = Returned {
-            io,
-            read: std::mem::take(&mut self.held),
-            protocol,
-        };
+        let protocol = if self.http2 { Protocol::Http2 } else { Protocol::Http1 };
+        let returned = Returned { io, read: std::mem::take(&mut self.held), protocol };
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
     }
 }
 
 /// The transport; it is there until the gate is dropped.
 fn io<IO>(io: &mut Option<IO>) -> io::Result<&mut IO> {
-    io.as_mut()
-        .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    io.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
 /// Takes `count` bytes off the front; an empty buffer gives its memory back.

@@ -74,11 +74,7 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     // The authority of an absolute form takes the place of Host, which is then not looked at.
     let origin_form = request.target.first() == Some(&b'/') || *request.target == *b"*";
     let invalid = |field: &&mut Field<'_>| !field.value.iter().all(|&byte| is(byte, HOST));
-    if let Some(host) = fields
-        .iter_mut()
-        .find(|field| field.is(b"host"))
-        .filter(invalid)
-    {
+    if let Some(host) = fields.iter_mut().find(|field| field.is(b"host")).filter(invalid) {
         if origin_form || connect {
             return refuse(RefusalKind::InvalidAuthority);
         }
@@ -94,14 +90,7 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let upgrade = fields.iter().any(|field| field.is(b"upgrade"));
     let bytes = write(&request, old_version, &fields, input.len());
     let expect_continue = expect.is_some();
-    Ok(Head {
-        bytes,
-        framing,
-        upgrade,
-        connect,
-        expect_continue,
-        dropped_underscores,
-    })
+    Ok(Head { bytes, framing, upgrade, connect, expect_continue, dropped_underscores })
 }
 
 /// `METHOD target HTTP/x.y`, however many blanks lie between.
@@ -124,11 +113,7 @@ impl<'a> RequestLine<'a> {
             [] | [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {}
             _ => return Err(RefusalKind::BadRequest),
         }
-        Ok(Self {
-            method,
-            target: target?,
-            version,
-        })
+        Ok(Self { method, target: target?, version })
     }
 
     /// The three words of a request line; the last one keeps inner blanks.
@@ -182,16 +167,10 @@ impl Body {
                 return Err(RefusalKind::LengthAndChunked);
             }
             fields.retain(|field| !field.is(b"content-length"));
-            return Ok(Self {
-                length: None,
-                coding,
-            });
+            return Ok(Self { length: None, coding });
         }
         let length = length.map(|field| number(&field.value).ok_or(RefusalKind::BadRequest));
-        Ok(Self {
-            length: length.transpose()?,
-            coding,
-        })
+        Ok(Self { length: length.transpose()?, coding })
     }
 
     fn framing(self) -> Result<Framing, RefusalKind> {
@@ -226,11 +205,7 @@ fn write(request: &RequestLine<'_>, old: bool, fields: &[Field<'_>], len: usize)
     bytes.extend_from_slice(request.method);
     bytes.push(b' ');
     bytes.extend_from_slice(&request.target);
-    bytes.extend_from_slice(if old {
-        b" HTTP/1.0\r\n"
-    } else {
-        b" HTTP/1.1\r\n"
-    });
+    bytes.extend_from_slice(if old { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
     write_fields(fields, &mut bytes);
     bytes
 }
@@ -240,9 +215,9 @@ fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let value = digits.iter().try_fold(0u64, |sum, &byte| {
-        sum.checked_mul(10)?.checked_add(u64::from(byte - b'0'))
-    })?;
+    let value = digits
+        .iter()
+        .try_fold(0u64, |sum, &byte| sum.checked_mul(10)?.checked_add(u64::from(byte - b'0')))?;
     (value <= MAX_LENGTH).then_some(value)
 }
 
@@ -263,34 +238,15 @@ mod tests {
     fn the_first_fault_in_envoys_order_decides() {
         let many = "a: b\r\n".repeat(101);
         for (lines, kind) in [
-            (
-                "transfer-encoding: x\r\ncontent-length: y\r\n",
-                RefusalKind::LengthAndChunked,
-            ),
-            (
-                "host: a b\r\ntransfer-encoding: x\r\n",
-                RefusalKind::TransferEncoding,
-            ),
-            (
-                &*format!("transfer-encoding: x\r\n{many}"),
-                RefusalKind::TooManyHeaders,
-            ),
-            (
-                &*format!("content-length: x\r\n{many}"),
-                RefusalKind::BadRequest,
-            ),
+            ("transfer-encoding: x\r\ncontent-length: y\r\n", RefusalKind::LengthAndChunked),
+            ("host: a b\r\ntransfer-encoding: x\r\n", RefusalKind::TransferEncoding),
+            (&*format!("transfer-encoding: x\r\n{many}"), RefusalKind::TooManyHeaders),
+            (&*format!("content-length: x\r\n{many}"), RefusalKind::BadRequest),
             (&*format!("bad\r\n{many}"), RefusalKind::BadRequest),
-            (
-                &*format!("host: a b\r\n{many}"),
-                RefusalKind::TooManyHeaders,
-            ),
+            (&*format!("host: a b\r\n{many}"), RefusalKind::TooManyHeaders),
             ("x: \u{1}\r\nbad\r\n", RefusalKind::InvalidCharacters),
         ] {
-            assert_eq!(
-                normal(&format!("GET /x HTTP/1.1\r\n{lines}\r\n")),
-                Err(kind),
-                "{lines:?}"
-            );
+            assert_eq!(normal(&format!("GET /x HTTP/1.1\r\n{lines}\r\n")), Err(kind), "{lines:?}");
         }
         let old = format!("GET /x HTTP/1.0\r\n{many}\r\n");
         assert_eq!(normal(&old), Err(RefusalKind::TooManyHeaders));
@@ -309,16 +265,11 @@ mod tests {
         let target = "(/[a-c?%#<]{0,4}|\\*|http://h(:1)?/?)";
         let line = "(x|host|te|content-length|transfer-encoding|expect|upgrade|a_b): ?(chunked|100-continue|[0-9]{1,3}|[a-c \\t\r]{0,4})(\r\n|\n| \r\n)";
         let headers = proptest::collection::vec(line, 0..5);
-        (
-            "(GET|POST|OPTIONS|BREW)",
-            target,
-            "(HTTP/1\\.[01])",
-            headers,
-            "(\r\n|\n)",
-        )
-            .prop_map(|(method, target, version, headers, end)| {
+        ("(GET|POST|OPTIONS|BREW)", target, "(HTTP/1\\.[01])", headers, "(\r\n|\n)").prop_map(
+            |(method, target, version, headers, end)| {
                 format!("{method} {target} {version}\r\n{}{end}", headers.concat())
-            })
+            },
+        )
     }
 
     proptest! {

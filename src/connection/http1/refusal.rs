@@ -85,10 +85,7 @@ impl RefusalKind {
     /// Whether the codec refused, which counts in `downstream_cx_protocol_error` and is logged
     /// with the flag `DPE`.
     pub fn is_protocol_error(self) -> bool {
-        !matches!(
-            self,
-            Self::FragmentInPath | Self::MissingHost | Self::HeaderTimeout
-        )
+        !matches!(self, Self::FragmentInPath | Self::MissingHost | Self::HeaderTimeout)
     }
 
     /// Whether `downstream_rq_response_before_rq_complete` and `downstream_rq_rx_reset` count it.
@@ -117,14 +114,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub(super) fn new(kind: RefusalKind) -> Self {
-        Self {
-            kind,
-            head_seen: false,
-            answered: false,
-            method: None,
-            target: None,
-            host: None,
-        }
+        Self { kind, head_seen: false, answered: false, method: None, target: None, host: None }
     }
 
     /// The status of the answer.
@@ -141,17 +131,9 @@ impl Refusal {
         // Writing to a String cannot fail.
         let _ = write!(text, "HTTP/1.1 {} {reason}\r\n", status.as_str());
         if !body.is_empty() {
-            let _ = write!(
-                text,
-                "content-length: {}\r\ncontent-type: text/plain\r\n",
-                body.len()
-            );
+            let _ = write!(text, "content-length: {}\r\ncontent-type: text/plain\r\n", body.len());
         }
-        let _ = write!(
-            text,
-            "date: {}\r\n",
-            httpdate::fmt_http_date(SystemTime::now())
-        );
+        let _ = write!(text, "date: {}\r\n", httpdate::fmt_http_date(SystemTime::now()));
         let mut answer = text.into_bytes();
         if let Some(server) = server {
             answer.extend_from_slice(b"server: ");

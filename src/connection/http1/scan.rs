@@ -40,11 +40,7 @@ pub(super) fn scan(input: &[u8], config: &GateConfig) -> Option<PlainHead> {
                 (Some(length), false) => Framing::Length(length),
                 (None, false) => Framing::Empty,
             };
-            return Some(PlainHead {
-                len,
-                framing,
-                upgrade,
-            });
+            return Some(PlainHead { len, framing, upgrade });
         }
         let (name, value, after) = header_line(rest)?;
         headers += 1;
@@ -127,8 +123,7 @@ fn short_number(digits: &[u8]) -> Option<u64> {
         return None;
     }
     digits.iter().try_fold(0u64, |sum, &byte| {
-        byte.is_ascii_digit()
-            .then(|| sum * 10 + u64::from(byte - b'0'))
+        byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0'))
     })
 }
 
@@ -143,33 +138,15 @@ mod tests {
     #[test]
     fn knows_framing_and_length_of_plain_heads() {
         let head = "GET /a?b=c HTTP/1.1\r\nHost: x.example:80\r\nx:\ta \u{e9}\tb \r\n\r\n";
-        let found = PlainHead {
-            len: head.len(),
-            framing: Framing::Empty,
-            upgrade: false,
-        };
+        let found = PlainHead { len: head.len(), framing: Framing::Empty, upgrade: false };
         assert_eq!(plain(head), Some(found));
         assert_eq!(plain(&format!("{head}GET")), Some(found));
         let head = "POST /a HTTP/1.1\r\nhost:\r\ncontent-length:  007 \r\nupgrade: x\r\n\r\n";
         let framing = Framing::Length(7);
-        assert_eq!(
-            plain(head),
-            Some(PlainHead {
-                len: head.len(),
-                framing,
-                upgrade: true
-            })
-        );
+        assert_eq!(plain(head), Some(PlainHead { len: head.len(), framing, upgrade: true }));
         let head = "PUT /a HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n";
         let framing = Framing::Chunked;
-        assert_eq!(
-            plain(head),
-            Some(PlainHead {
-                len: head.len(),
-                framing,
-                upgrade: false
-            })
-        );
+        assert_eq!(plain(head), Some(PlainHead { len: head.len(), framing, upgrade: false }));
     }
 
     #[test]
@@ -206,11 +183,7 @@ mod tests {
 
     #[test]
     fn limits_are_exact() {
-        let config = GateConfig {
-            max_headers: 2,
-            max_head_bytes: 40,
-            ..GateConfig::default()
-        };
+        let config = GateConfig { max_headers: 2, max_head_bytes: 40, ..GateConfig::default() };
         let head =
             |fill: usize| format!("GET / HTTP/1.1\r\na: {}\r\nb: 1\r\n\r\n", "x".repeat(fill));
         assert_eq!(head(10).len(), 39);

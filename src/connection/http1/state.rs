@@ -26,14 +26,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 6] = [
-        Self::Idle,
-        Self::Head,
-        Self::Body,
-        Self::Answer,
-        Self::Tunnel,
-        Self::Closed,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Idle, Self::Head, Self::Body, Self::Answer, Self::Tunnel, Self::Closed];
 }
 
 /// Shared by a gate, the owner of its connection and the layers above.
@@ -170,8 +164,7 @@ impl GateState {
     pub(super) fn head_begins(&self) {
         if self.head_since.load(Ordering::Relaxed) == 0 {
             let nanos = u64::try_from(self.created.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
-            self.head_since
-                .store(nanos.saturating_add(1), Ordering::Relaxed);
+            self.head_since.store(nanos.saturating_add(1), Ordering::Relaxed);
             self.set_phase(Phase::Head);
         }
     }
@@ -187,8 +180,7 @@ impl GateState {
     }
 
     pub(super) fn drop_underscores(&self, headers: u32) {
-        self.dropped_underscores
-            .fetch_add(headers, Ordering::Relaxed);
+        self.dropped_underscores.fetch_add(headers, Ordering::Relaxed);
     }
 
     pub(super) fn set_client_closed(&self) {
@@ -235,9 +227,7 @@ impl GateState {
 
 /// A lock poisoned by a panic elsewhere still guards valid data: each is one assignment.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn add(counter: &AtomicU64, count: usize) {

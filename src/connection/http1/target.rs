@@ -50,10 +50,7 @@ pub(super) fn is_known_method(method: &[u8]) -> bool {
 pub(super) fn normalize<'a>(method: &[u8], target: &'a [u8]) -> Result<Cow<'a, [u8]>, RefusalKind> {
     if method == b"CONNECT" {
         return match authority(target) {
-            Some(Authority {
-                host: true,
-                port: true,
-            }) => Ok(Cow::Borrowed(target)),
+            Some(Authority { host: true, port: true }) => Ok(Cow::Borrowed(target)),
             _ => Err(RefusalKind::BadRequest),
         };
     }
@@ -102,21 +99,13 @@ fn path(target: &[u8]) -> Result<Cow<'_, [u8]>, RefusalKind> {
 
 /// `http://[userinfo@]host[:port][/path]`, without the user info, which Envoy drops.
 fn absolute(target: &[u8]) -> Result<Cow<'_, [u8]>, RefusalKind> {
-    let colon = target
-        .iter()
-        .position(|&b| b == b':')
-        .ok_or(RefusalKind::BadRequest)?;
-    let (scheme, rest) = target
-        .split_at_checked(colon)
-        .ok_or(RefusalKind::BadRequest)?;
+    let colon = target.iter().position(|&b| b == b':').ok_or(RefusalKind::BadRequest)?;
+    let (scheme, rest) = target.split_at_checked(colon).ok_or(RefusalKind::BadRequest)?;
     let rest = rest.strip_prefix(b"://").ok_or(RefusalKind::BadRequest)?;
     if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
         return Err(RefusalKind::InvalidUrl);
     }
-    let end = rest
-        .iter()
-        .position(|&b| matches!(b, b'/' | b'?' | b'#'))
-        .unwrap_or(rest.len());
+    let end = rest.iter().position(|&b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let (whole_authority, path_and_query) =
         rest.split_at_checked(end).ok_or(RefusalKind::BadRequest)?;
     let mut parts = whole_authority.rsplitn(2, |&b| b == b'@');
@@ -134,9 +123,7 @@ fn absolute(target: &[u8]) -> Result<Cow<'_, [u8]>, RefusalKind> {
     if user.is_none() && matches!(path_and_query, Cow::Borrowed(_)) {
         return Ok(Cow::Borrowed(target));
     }
-    Ok(Cow::Owned(
-        [scheme, b"://", host_port, &path_and_query].concat(),
-    ))
+    Ok(Cow::Owned([scheme, b"://", host_port, &path_and_query].concat()))
 }
 
 /// Which parts a valid `host[:port]` has.
@@ -150,9 +137,7 @@ fn authority(input: &[u8]) -> Option<Authority> {
     let (host, port) = if let [b'[', rest @ ..] = input {
         let close = rest.iter().position(|&b| b == b']')?;
         let (host, rest) = rest.split_at_checked(close)?;
-        let valid = host
-            .iter()
-            .all(|&b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
+        let valid = host.iter().all(|&b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
         let colons = host.iter().filter(|&&b| b == b':').count();
         if !valid || !(2..=7).contains(&colons) {
             return None;
@@ -173,10 +158,7 @@ fn authority(input: &[u8]) -> Option<Authority> {
             return None;
         }
     }
-    Some(Authority {
-        host: !host.is_empty(),
-        port: !port.is_empty(),
-    })
+    Some(Authority { host: !host.is_empty(), port: !port.is_empty() })
 }
 
 /// What Envoy accepts in a path or query.
@@ -194,34 +176,20 @@ mod tests {
 
     #[test]
     fn origin_and_absolute_form() {
-        for same in [
-            "/",
-            "/a?b=c/?%20",
-            "//x",
-            "/{}|\\^",
-            "http://h",
-            "HTTP://h:0/x",
-            "https://h?x",
-        ] {
+        for same in
+            ["/", "/a?b=c/?%20", "//x", "/{}|\\^", "http://h", "HTTP://h:0/x", "https://h?x"]
+        {
             assert_eq!(get(same).as_deref(), Ok(same));
         }
-        assert_eq!(
-            get("http://[::1]:8080/x").as_deref(),
-            Ok("http://[::1]:8080/x")
-        );
-        assert_eq!(
-            get("/\"<>`?\"<>`").as_deref(),
-            Ok("/\"%3C%3E%60?%22%3C%3E`")
-        );
+        assert_eq!(get("http://[::1]:8080/x").as_deref(), Ok("http://[::1]:8080/x"));
+        assert_eq!(get("/\"<>`?\"<>`").as_deref(), Ok("/\"%3C%3E%60?%22%3C%3E`"));
         assert_eq!(get("http://u:p@h:1/x").as_deref(), Ok("http://h:1/x"));
         assert_eq!(get("http://@h/<").as_deref(), Ok("http://h/%3C"));
     }
 
     #[test]
     fn refused_targets() {
-        for bad in [
-            "", "x", "h/x", "/a\u{e9}", "/a\u{7f}", "/a\u{1}", "?x", "http:/x", "http//x",
-        ] {
+        for bad in ["", "x", "h/x", "/a\u{e9}", "/a\u{7f}", "/a\u{1}", "?x", "http:/x", "http//x"] {
             assert_eq!(get(bad), Err(RefusalKind::BadRequest), "{bad:?}");
         }
         for bad in [
@@ -254,18 +222,9 @@ mod tests {
         for good in ["h:80", "h:0", "h:080", "h:65535", "[::1]:80"] {
             assert!(connect(good), "{good}");
         }
-        for bad in [
-            "",
-            "h",
-            "h:",
-            "h:65536",
-            ":80",
-            "/x",
-            "http://h:80/",
-            "u@h:80",
-            "[::1:80",
-            "h:8/",
-        ] {
+        for bad in
+            ["", "h", "h:", "h:65536", ":80", "/x", "http://h:80/", "u@h:80", "[::1:80", "h:8/"]
+        {
             assert!(!connect(bad), "{bad}");
         }
         assert_eq!(normalize(b"OPTIONS", b"*").as_deref(), Ok(&b"*"[..]));
@@ -278,11 +237,7 @@ mod tests {
         for byte in 0..=255u8 {
             for place in ["/a?b", "/ab?", "http://h/a?b", "http://h/ab?"] {
                 let mut target = place.as_bytes().to_vec();
-                let at = if place.ends_with('?') {
-                    target.len() - 2
-                } else {
-                    target.len()
-                };
+                let at = if place.ends_with('?') { target.len() - 2 } else { target.len() };
                 target.insert(at, byte);
                 if let Ok(normal) = normalize(b"GET", &target) {
                     let uri = http::Uri::try_from(&*normal).expect("an URI");

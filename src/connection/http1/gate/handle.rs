@@ -34,9 +34,6 @@ impl<IO> GateHandle<IO> {
     /// The transport, once the gate was dropped (with hyper's connection). `None` while something,
     /// such as a tunnel, still uses it.
     pub fn reclaim(self) -> Option<Returned<IO>> {
-        self.returned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

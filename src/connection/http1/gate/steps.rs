@@ -27,11 +27,7 @@ impl<IO> Http1Gate<IO> {
                     let Some(head) = scan(rest, &self.config) else {
                         break;
                     };
-                    let upgrade = if head.upgrade {
-                        Tunnel::On101
-                    } else {
-                        Tunnel::Never
-                    };
+                    let upgrade = if head.upgrade { Tunnel::On101 } else { Tunnel::Never };
                     self.release(head.framing, upgrade);
                     (head.len, true)
                 }
@@ -76,8 +72,7 @@ impl<IO> Http1Gate<IO> {
                 if *left == 0 {
                     self.end_body();
                 }
-                self.ready
-                    .extend_from_slice(self.held.get(..len).unwrap_or_default());
+                self.ready.extend_from_slice(self.held.get(..len).unwrap_or_default());
                 len
             }
             At::Chunked(chunked) => {
@@ -94,11 +89,7 @@ impl<IO> Http1Gate<IO> {
 
     /// Reads a head out of what is held.
     fn work_on_head(&mut self) -> bool {
-        let blank = self
-            .held
-            .iter()
-            .take_while(|&&b| matches!(b, b'\r' | b'\n'))
-            .count();
+        let blank = self.held.iter().take_while(|&&b| matches!(b, b'\r' | b'\n')).count();
         advance(&mut self.held, blank);
         if self.held.is_empty() {
             return false;
@@ -129,11 +120,7 @@ impl<IO> Http1Gate<IO> {
                 let head = self.held.get(..len).unwrap_or_default();
                 if let Some(plain) = scan(head, &self.config) {
                     self.ready.extend_from_slice(head);
-                    let tunnel = if plain.upgrade {
-                        Tunnel::On101
-                    } else {
-                        Tunnel::Never
-                    };
+                    let tunnel = if plain.upgrade { Tunnel::On101 } else { Tunnel::Never };
                     self.release(plain.framing, tunnel);
                 } else {
                     match read(head, &self.config) {
@@ -209,12 +196,8 @@ impl<IO> Http1Gate<IO> {
 
     /// Refuses a head.
     pub(super) fn refuse(&mut self, refusal: Refusal) {
-        let refusal = Refusal {
-            answered: true,
-            ..refusal
-        };
-        self.owed
-            .extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
+        let refusal = Refusal { answered: true, ..refusal };
+        self.owed.extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
         self.state.set_refusal(refusal);
         self.held = BytesMut::new();
         self.at = At::Refused;
@@ -223,14 +206,9 @@ impl<IO> Http1Gate<IO> {
     /// Refuses the body of a request the service already has.
     pub(super) fn stop(&mut self, kind: RefusalKind) {
         let answered = !self.answering && !self.state.all_answered();
-        let refusal = Refusal {
-            head_seen: true,
-            answered,
-            ..Refusal::new(kind)
-        };
+        let refusal = Refusal { head_seen: true, answered, ..Refusal::new(kind) };
         if answered {
-            self.owed
-                .extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
+            self.owed.extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
         }
         self.state.set_refusal(refusal);
         self.held = BytesMut::new();

@@ -74,13 +74,13 @@ mod tests {
         ] {
             for step in 1..input.len() {
                 let mut finder = EndFinder::default();
-                let found = (0..=input.len())
-                    .step_by(step)
-                    .chain([input.len()])
-                    .find_map(|end| match finder.find(&input.as_bytes()[..end]) {
-                        Found::Complete(len) => Some(len),
-                        _ => None,
-                    });
+                let found =
+                    (0..=input.len()).step_by(step).chain([input.len()]).find_map(
+                        |end| match finder.find(&input.as_bytes()[..end]) {
+                            Found::Complete(len) => Some(len),
+                            _ => None,
+                        },
+                    );
                 assert_eq!(found, Some(len), "{input:?} in steps of {step}");
             }
         }

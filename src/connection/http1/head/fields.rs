@@ -70,11 +70,7 @@ pub(super) fn fields<'a>(
                     return Err(RefusalKind::BadRequest);
                 }
                 let value = value.get(1..).unwrap_or_default();
-                fields.push(Field {
-                    name,
-                    value: Cow::Borrowed(value),
-                    cr: false,
-                });
+                fields.push(Field { name, value: Cow::Borrowed(value), cr: false });
             }
         }
     }
@@ -115,11 +111,8 @@ pub(super) fn merge(fields: &mut Vec<Field<'_>>, name: &[u8]) {
         return;
     }
     let values: Vec<_> = fields.iter().filter(|field| field.is(name)).collect();
-    let values: Vec<&[u8]> = values
-        .iter()
-        .map(|field| &*field.value)
-        .filter(|value| !value.is_empty())
-        .collect();
+    let values: Vec<&[u8]> =
+        values.iter().map(|field| &*field.value).filter(|value| !value.is_empty()).collect();
     let joined = values.join(&b',');
     let mut first = true;
     fields.retain(|field| !field.is(name) || std::mem::take(&mut first));
@@ -130,9 +123,7 @@ pub(super) fn merge(fields: &mut Vec<Field<'_>>, name: &[u8]) {
 
 /// Whether a head or trailer section has a byte no part of it may have.
 pub(super) fn has_controls(input: &[u8]) -> bool {
-    input
-        .iter()
-        .any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f)
+    input.iter().any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f)
 }
 
 pub(super) fn write_fields(fields: &[Field<'_>], bytes: &mut Vec<u8>) {
