@@ -208,7 +208,8 @@ impl GateState {
     /// One answer has ended.
     pub(super) fn finish(&self) {
         self.finished.fetch_add(1, Ordering::SeqCst);
-        if self.waiting.swap(false, Ordering::SeqCst)
+        if self.waiting.load(Ordering::SeqCst)
+            && self.waiting.swap(false, Ordering::SeqCst)
             && let Some(waker) = lock(&self.waker).take()
         {
             waker.wake();
