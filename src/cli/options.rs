@@ -130,7 +130,8 @@ impl TryFrom<ServeArgs> for Options {
             concurrency: concurrency(args.concurrency),
             config_path: args.config_path.unwrap_or_default(),
             config_yaml: args.config_yaml.unwrap_or_default(),
-            allow_unknown_static_fields: args.allow_unknown_static_fields,
+            allow_unknown_static_fields: args.allow_unknown_static_fields
+                || args.allow_unknown_fields,
             admin_address_path: args.admin_address_path.unwrap_or_default(),
             local_address_ip_version: ip_version(unused.local_address_ip_version)?,
             log_level: Level::parse(&args.log_level)?,

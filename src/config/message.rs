@@ -89,6 +89,10 @@ pub(super) struct Message<'a> {
     fields: Vec<Option<&'a Entry>>,
     /// Bit by bit: which of them were asked for. No message has more than 64 supported fields.
     asked: Cell<u64>,
+    /// Fields that are probably there under a wrong name: they need no second complaint.
+    misspelt: Vec<&'static str>,
+    /// Whether a field was refused: it may well be the one that seems to be missing.
+    refused: bool,
 }
 
 impl<'a> Message<'a> {
@@ -108,6 +112,8 @@ impl<'a> Message<'a> {
             node,
             fields: vec![None; schema.supported.len()],
             asked: Cell::new(0),
+            misspelt: Vec::new(),
+            refused: false,
         };
         for entry in entries {
             message.sort(entry);
@@ -136,6 +142,7 @@ impl<'a> Message<'a> {
             }
         } else if named(self.schema.refused).is_some() {
             if !entry.node.is_null() {
+                self.refused = true;
                 self.cx
                     .error(&entry.place, format!("`{key}` is not supported yet"));
             }
@@ -144,13 +151,14 @@ impl<'a> Message<'a> {
         }
     }
 
-    fn unknown(&self, entry: &Entry) {
+    fn unknown(&mut self, entry: &Entry) {
         let (key, name) = (entry.key.as_str(), self.schema.short_name());
         let message = format!("unknown field `{key}` in `{name}`");
         let mut diagnostic = Diagnostic::new(&entry.place, message);
         let known = self.schema.supported.iter().chain(self.schema.refused);
         if let Some(near) = nearest(key, known.copied()) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+            self.misspelt.push(near);
         }
         self.cx.report(diagnostic);
     }
@@ -200,7 +208,16 @@ impl<'a> Message<'a> {
         node
     }
 
+    /// Whether a field of this message was refused.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Reports that a field is missing, unless what was reported before explains it.
     pub(super) fn missing(&self, name: &str) {
+        if self.refused || self.misspelt.contains(&name) {
+            return;
+        }
         self.error(format!("`{name}` is required in `{}`", self.short_name()));
     }
 
@@ -212,7 +229,8 @@ impl<'a> Message<'a> {
     ) -> Option<(&'static str, &'a Node)> {
         let mut given = names.iter().filter_map(|n| self.entry(n).map(|e| (*n, e)));
         let Some((name, first)) = given.next() else {
-            if required {
+            let excused = self.refused || names.iter().any(|n| self.misspelt.contains(n));
+            if required && !excused {
                 self.error(format!(
                     "`{}` needs one of {}",
                     self.short_name(),

@@ -2,6 +2,7 @@
 //!
 //! JSON is read by the same rules, being YAML.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -56,6 +57,20 @@ impl Node {
         }
     }
 
+    /// The place of a part of the text that the node holds, in characters from its start.
+    ///
+    /// Escapes and line breaks make text and file differ; then it is the place of the whole.
+    pub(super) fn within(&self, offset: usize, width: usize) -> Span {
+        let Value::Scalar(scalar) = &self.value else {
+            return self.span.clone();
+        };
+        let quotes = usize::from(!scalar.is_plain());
+        if scalar.text().chars().count() + 2 * quotes != self.span.width {
+            return self.span.clone();
+        }
+        self.span.within(offset + quotes, width)
+    }
+
     fn size(&self) -> usize {
         1 + match &self.value {
             Value::Scalar(_) => 0,
@@ -76,6 +91,7 @@ pub(super) fn parse(
     // A byte order mark is allowed at the start of a stream (YAML 1.2, 5.2) and isn't content.
     let text = source.text();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &json_escapes(text);
     let mut builder = Builder {
         source,
         errors,
@@ -103,6 +119,39 @@ pub(super) fn parse(
         builder.event(event, span)?;
     }
     Ok(builder.root)
+}
+
+/// JSON writes characters beyond U+FFFF as two escapes, which YAML does not know: `\ud83d\ude00`
+/// becomes `\U0001f600`. Columns after one are off by two; lines stay right.
+fn json_escapes(text: &str) -> Cow<'_, str> {
+    if !text.trim_start().starts_with(['{', '[']) || !text.contains("\\u") {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let pair = surrogate(rest).and_then(|high| Some((high, surrogate(rest.get(6..)?)?)));
+        let character = pair.and_then(|(high, low)| char::decode_utf16([high, low]).next()?.ok());
+        if let Some(c) = character.filter(|c| u32::from(*c) > 0xffff) {
+            out.push_str(&format!("\\U{:08x}", u32::from(c)));
+            rest = &rest[12..];
+        } else {
+            // The escaped character may be a backslash: step over both.
+            let next = rest[1..].chars().next().map_or(0, char::len_utf8);
+            out.push_str(&rest[..1 + next]);
+            rest = &rest[1 + next..];
+        }
+    }
+    out.push_str(rest);
+    out.into()
+}
+
+/// The code of a `\uXXXX` at the start of a text.
+fn surrogate(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
 }
 
 struct Builder<'a> {
@@ -352,6 +401,18 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_text_have_places() {
+        for (text, column) in [
+            ("a: one,two", 8),
+            ("a: 'one,two'", 9),
+            (r#"a: "on\x65,two""#, 4),
+        ] {
+            let node = read(text).unwrap().unwrap();
+            assert_eq!(entries(&node)[0].node.within(4, 3).column, column, "{text}");
+        }
+    }
+
+    #[test]
     fn places_count_characters_not_bytes() {
         let node = read("{ä: 'ö', b: c}").unwrap().unwrap();
         assert_eq!(entries(&node)[1].place.column, 10);
@@ -371,6 +432,18 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(entries(&node).len(), 2);
+    }
+
+    #[test]
+    fn json_escapes_come_in_pairs() {
+        let node = read(r#"{"a": "\ud83d\ude00\u00e9 \/ \\ud83d"}"#)
+            .unwrap()
+            .unwrap();
+        let Value::Scalar(text) = &entries(&node)[0].node.value else {
+            panic!("not text");
+        };
+        assert_eq!(text.text(), "\u{1f600}\u{e9} / \\ud83d");
+        assert!(read(r#"{"a": "\ud83d"}"#).is_err());
     }
 
     #[test]
