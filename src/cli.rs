@@ -113,13 +113,7 @@ where
 fn dispatch(command: Command) -> ExitCode {
     match command {
         Command::Validate(options) => validate(&options),
-        Command::Serve(options) => match load(&options) {
-            Ok(_bootstrap) => {
-                complain("this build can check a configuration but not serve it");
-                ExitCode::FAILURE
-            }
-            Err(errors) => refuse(&options, &errors),
-        },
+        Command::Serve(options) => serve(&options),
         Command::Sandbox(_) | Command::Service(_) => {
             complain("this build has no sandbox");
             ExitCode::FAILURE
@@ -148,6 +142,30 @@ pub fn load(options: &Options) -> Result<Bootstrap, Diagnostics> {
         }
     }
     Ok(bootstrap)
+}
+
+/// Loads the configuration, starts logging, and serves.
+fn serve(options: &Options) -> ExitCode {
+    let bootstrap = match load(options) {
+        Ok(bootstrap) => bootstrap,
+        Err(errors) => return refuse(options, &errors),
+    };
+    let levels = match log::start(options) {
+        Ok(levels) => levels,
+        Err(why) => {
+            complain(&format!(
+                "error: can't open the log '{}': {why}",
+                options.log_path
+            ));
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(note) = options.without_effect_note() {
+        tracing::warn!("{note}");
+    }
+    let _ = (bootstrap, levels);
+    complain("this build can check a configuration but not serve it");
+    ExitCode::FAILURE
 }
 
 fn validate(options: &Options) -> ExitCode {

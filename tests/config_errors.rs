@@ -348,7 +348,7 @@ fn certificates_are_loaded() {
         &quoted(&two.signing_key.serialize_pem()),
     );
     assert_eq!(summary(&bad).len(), 1);
-    assert!(summary(&bad)[0].starts_with("30:39 the private key does not match the certificate"));
+    assert!(summary(&bad)[0].starts_with("30:44 the private key does not match the certificate"));
 }
 
 #[test]

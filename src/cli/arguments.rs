@@ -30,11 +30,11 @@ pub fn version() -> String {
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) subcommand: Option<Subcommands>,
-    #[command(flatten)]
-    pub(super) serve: ServeArgs,
     /// Print the version and exit
     #[arg(long)]
     pub(super) version: bool,
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
 }
 
 /// What Envoy has not.
