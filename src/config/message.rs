@@ -279,6 +279,13 @@ impl<'a> Message<'a> {
 
     /// Ends the reading. A given field that no decoder asked for would be ignored, so it is refused.
     pub(super) fn finish(self) {
+        // A field that the schema promises and the decoder forgot.
+        debug_assert_eq!(
+            self.asked.get().count_ones() as usize,
+            self.schema.supported.len(),
+            "{} reads not all of its fields",
+            self.schema.message,
+        );
         for (i, entry) in self.fields.iter().enumerate() {
             if let Some(entry) = entry
                 && self.asked.get() & 1 << i == 0
