@@ -69,10 +69,7 @@ where
     }
     if arguments.serve.hot_restart_version {
         // What Envoy answers where hot restart is not built in.
-        return Err(Exit {
-            text: "disabled\n".to_owned(),
-            success: true,
-        });
+        return Err(Exit { text: "disabled\n".to_owned(), success: true });
     }
     let options = Options::try_from(arguments.serve).map_err(|why| Exit {
         text: format!("error: {why}\n\nFor more information, try '--help'.\n"),
@@ -94,10 +91,7 @@ where
 {
     match parse(args) {
         Ok(command) => dispatch(command),
-        Err(Exit {
-            text,
-            success: true,
-        }) => {
+        Err(Exit { text, success: true }) => {
             // A closed pipe (`--help | head`) is no reason to fail.
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
@@ -153,10 +147,7 @@ fn serve(options: &Options) -> ExitCode {
     let levels = match log::start(options) {
         Ok(levels) => levels,
         Err(why) => {
-            complain(&format!(
-                "error: can't open the log '{}': {why}",
-                options.log_path
-            ));
+            complain(&format!("error: can't open the log '{}': {why}", options.log_path));
             return ExitCode::FAILURE;
         }
     };
@@ -182,11 +173,7 @@ fn validate(options: &Options) -> ExitCode {
 fn refuse(options: &Options, errors: &Diagnostics) -> ExitCode {
     let colour = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let text = if colour {
-        errors.coloured()
-    } else {
-        errors.to_string()
-    };
+    let text = if colour { errors.coloured() } else { errors.to_string() };
     complain(&format!("{text} '{}'", options.config_path));
     ExitCode::FAILURE
 }

@@ -132,10 +132,6 @@ impl Loader {
             ),
         }
         let errors = cx.into_errors();
-        if errors.is_empty() {
-            Ok(bootstrap)
-        } else {
-            Err(Diagnostics::new(errors))
-        }
+        if errors.is_empty() { Ok(bootstrap) } else { Err(Diagnostics::new(errors)) }
     }
 }

@@ -3,10 +3,7 @@
 use std::process::{Command, Output};
 
 fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_front-proxy"))
-        .args(args)
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_front-proxy")).args(args).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -17,11 +14,7 @@ fn fails(args: &[&str], says: &str) {
     let out = run(args);
     assert_eq!(out.status.code(), Some(1), "{args:?}");
     assert_eq!(text(&out.stdout), "", "{args:?}");
-    assert!(
-        text(&out.stderr).contains(says),
-        "{args:?}: {}",
-        text(&out.stderr)
-    );
+    assert!(text(&out.stderr).contains(says), "{args:?}: {}", text(&out.stderr));
 }
 
 const ADMIN: &str = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}";
@@ -30,15 +23,10 @@ const ADMIN: &str = "admin: {address: {socket_address: {address: 127.0.0.1, port
 fn version_and_help_go_to_standard_output() {
     let out = run(&["--version"]);
     assert!(out.status.success());
-    let version = text(&out.stdout)
-        .strip_prefix("front-proxy  version: ")
-        .unwrap();
+    let version = text(&out.stdout).strip_prefix("front-proxy  version: ").unwrap();
     let parts: Vec<_> = version.trim_end().split('/').collect();
     assert!(parts[0].bytes().all(|b| b.is_ascii_hexdigit()) && !parts[0].is_empty());
-    assert_eq!(
-        parts[1..],
-        [env!("CARGO_PKG_VERSION"), "Clean", "RELEASE", "rustls"]
-    );
+    assert_eq!(parts[1..], [env!("CARGO_PKG_VERSION"), "Clean", "RELEASE", "rustls"]);
     let out = run(&["--help"]);
     assert!(out.status.success());
     assert!(text(&out.stdout).contains("--config-path"));
@@ -59,11 +47,7 @@ fn validate_says_ok() {
     }
     let json = folder.path().join("good.json");
     std::fs::write(&json, "{\"node\": {\n\t\"id\": \"a\"}}").unwrap();
-    assert!(
-        run(&["-c", json.to_str().unwrap(), "--mode", "validate"])
-            .status
-            .success()
-    );
+    assert!(run(&["-c", json.to_str().unwrap(), "--mode", "validate"]).status.success());
     let out = run(&["--config-yaml", ADMIN, "--mode", "validate"]);
     assert_eq!(text(&out.stdout), "configuration '' OK\n");
 }
@@ -80,17 +64,11 @@ fn a_bad_configuration_is_refused_in_both_modes() {
         assert_eq!(text(&out.stdout), "");
         let said = text(&out.stderr);
         assert!(said.contains(&format!("{file}:2:1")) && said.contains(&format!("{file}:3:1")));
-        assert!(
-            said.ends_with(&format!("2 errors in the configuration '{file}'\n")),
-            "{said}"
-        );
+        assert!(said.ends_with(&format!("2 errors in the configuration '{file}'\n")), "{said}");
         assert!(!said.contains('\x1b'), "colours are for terminals");
     }
     fails(&["-c", "/no/such/file.yaml"], "/no/such/file.yaml");
-    fails(
-        &["-c", folder.path().to_str().unwrap(), "--mode", "validate"],
-        "can't read",
-    );
+    fails(&["-c", folder.path().to_str().unwrap(), "--mode", "validate"], "can't read");
 }
 
 #[test]
@@ -102,21 +80,12 @@ fn mistakes_in_flags_are_said() {
         (&["-l", "foo"], "invalid log level specified 'foo'"),
         (&["--concurrency", "abc"], "concurrency"),
         (&["--concurrency", "-1"], "-1"),
-        (
-            &["--component-log-level", "nothing:debug"],
-            "invalid component specified 'nothing'",
-        ),
-        (
-            &["--component-log-level", "upstream:foo"],
-            "invalid log level specified 'foo'",
-        ),
+        (&["--component-log-level", "nothing:debug"], "invalid component specified 'nothing'"),
+        (&["--component-log-level", "upstream:foo"], "invalid log level specified 'foo'"),
         (&["--drain-strategy", "foo"], "unknown drain-strategy 'foo'"),
         (&["--stats-tag", "a"], "misformatted stats-tag 'a'"),
         (&["--service-cluster"], "service-cluster"),
-        (
-            &["--use-dynamic-base-id", "--restart-epoch", "1"],
-            "--restart-epoch=1",
-        ),
+        (&["--use-dynamic-base-id", "--restart-epoch", "1"], "--restart-epoch=1"),
         (&["extra"], "extra"),
     ] {
         fails(&[&yaml, args].concat(), says);

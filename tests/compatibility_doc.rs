@@ -36,9 +36,6 @@ fn the_table_of_fields_is_that_of_the_reader() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, format!("{head}{BEGIN}{expected}{END}{tail}")).unwrap();
     } else {
-        assert_eq!(
-            found, expected,
-            "run with UPDATE_DOCS=1 to write the table anew"
-        );
+        assert_eq!(found, expected, "run with UPDATE_DOCS=1 to write the table anew");
     }
 }

@@ -4,9 +4,7 @@ use front_proxy::config::{Loader, load_str};
 
 /// The whole output for a text.
 fn report(text: &str) -> String {
-    load_str("f.yaml", text)
-        .expect_err("the text should be refused")
-        .to_string()
+    load_str("f.yaml", text).expect_err("the text should be refused").to_string()
 }
 
 /// Each mistake on a line: `line:column message (help)`.
@@ -17,9 +15,7 @@ fn summary(text: &str) -> Vec<String> {
     errors
         .iter()
         .map(|e| {
-            let place = e
-                .place()
-                .map_or(String::new(), |(_, l, c)| format!("{l}:{c} "));
+            let place = e.place().map_or(String::new(), |(_, l, c)| format!("{l}:{c} "));
             let help = e.suggestion().map_or(String::new(), |h| format!(" ({h})"));
             format!("{place}{}{help}", e.message())
         })
@@ -77,10 +73,7 @@ fn the_template_is_valid() {
 #[test]
 fn a_report_shows_the_line_and_what_to_do() {
     let text = bootstrap(&[
-        (
-            "stat_prefix: ingress",
-            "stat_prefix: ingress\n          sosages: 1",
-        ),
+        ("stat_prefix: ingress", "stat_prefix: ingress\n          sosages: 1"),
         ("type: STATIC", "type: STATIC\n    lb_polisy: RANDOM"),
     ]);
     assert_eq!(
@@ -110,10 +103,7 @@ fn all_mistakes_are_found_at_once_and_sorted() {
         ("stat_prefix: ingress", "codec_type: AUTTO"),
         ("{prefix: /}", "{safe_regex: {regex: '('}}"),
         ("{cluster: one}", "{cluster: two, timeout: 15}"),
-        (
-            "type: STATIC",
-            "type: STATIC\n    connect_timeout: 250ms\n    health_checks: []",
-        ),
+        ("type: STATIC", "type: STATIC\n    connect_timeout: 250ms\n    health_checks: []"),
     ]);
     assert_eq!(
         summary(&text),
@@ -154,31 +144,19 @@ fn empty_and_other_texts_are_refused() {
         summary("# nothing\n"),
         ["1:1 the configuration is empty (`{}` is the smallest valid one)"]
     );
-    assert_eq!(
-        summary("- a\n"),
-        ["1:1 expected a mapping (a `Bootstrap`), found a list"]
-    );
+    assert_eq!(summary("- a\n"), ["1:1 expected a mapping (a `Bootstrap`), found a list"]);
     assert_eq!(summary("{}"), [""; 0]);
 }
 
 #[test]
 fn a_field_given_twice_is_a_mistake() {
-    let text = bootstrap(&[(
-        "stat_prefix: ingress",
-        "stat_prefix: a\n          stat_prefix: b",
-    )]);
+    let text = bootstrap(&[("stat_prefix: ingress", "stat_prefix: a\n          stat_prefix: b")]);
     assert_eq!(
         summary(&text),
         ["11:11 `stat_prefix` is given twice in one mapping (keep one of them)"]
     );
-    let text = bootstrap(&[(
-        "stat_prefix: ingress",
-        "stat_prefix: a\n          statPrefix: b",
-    )]);
-    assert_eq!(
-        summary(&text),
-        ["11:11 `stat_prefix` is given twice (keep one of them)"]
-    );
+    let text = bootstrap(&[("stat_prefix: ingress", "stat_prefix: a\n          statPrefix: b")]);
+    assert_eq!(summary(&text), ["11:11 `stat_prefix` is given twice (keep one of them)"]);
 }
 
 #[test]
@@ -186,15 +164,10 @@ fn unknown_types_are_named() {
     let text = bootstrap(&[("http.router.v3.Router", "http.ruoter.v3.Router")]);
     assert_eq!(
         summary(&text),
-        [
-            "22:24 unknown type `envoy.extensions.filters.http.ruoter.v3.Router` \
-          (did you mean `envoy.extensions.filters.http.router.v3.Router`?)"
-        ]
+        ["22:24 unknown type `envoy.extensions.filters.http.ruoter.v3.Router` \
+          (did you mean `envoy.extensions.filters.http.router.v3.Router`?)"]
     );
-    let text = bootstrap(&[(
-        "filters.http.router.v3.Router",
-        "filters.http.fault.v3.HTTPFault",
-    )]);
+    let text = bootstrap(&[("filters.http.router.v3.Router", "filters.http.fault.v3.HTTPFault")]);
     assert_eq!(
         summary(&text),
         ["22:24 `HTTPFault` is not supported yet as an HTTP filter \
@@ -215,10 +188,7 @@ fn text_that_yaml_takes_for_something_else_must_be_quoted() {
 fn clusters_and_domains_are_unique() {
     let cluster = TEMPLATE.split("  clusters:\n").nth(1).unwrap();
     let text = format!("{TEMPLATE}{cluster}");
-    assert_eq!(
-        summary(&text),
-        ["31:5 duplicate cluster 'one' (the other one is on line 24)"]
-    );
+    assert_eq!(summary(&text), ["31:5 duplicate cluster 'one' (the other one is on line 24)"]);
     let text = bootstrap(&[("domains: ['*']", "domains: ['*', a.b, A.B, '*']")]);
     assert_eq!(
         summary(&text),
@@ -238,19 +208,14 @@ fn routes_may_name_unknown_clusters_where_that_is_allowed() {
         summary(&text),
         ["18:34 route: unknown cluster 'ghost' (define it under `static_resources.clusters`)"]
     );
-    let text = text.replace(
-        "name: local",
-        "name: local\n            validate_clusters: false",
-    );
+    let text = text.replace("name: local", "name: local\n            validate_clusters: false");
     assert_eq!(summary(&text), [""; 0]);
 }
 
 #[test]
 fn addresses_are_checked() {
-    let text = bootstrap(&[(
-        "address: 127.0.0.1, port_value: 8081",
-        "address: a.b, port_value: 1",
-    )]);
+    let text =
+        bootstrap(&[("address: 127.0.0.1, port_value: 8081", "address: a.b, port_value: 1")]);
     assert_eq!(
         summary(&text),
         [
@@ -260,10 +225,7 @@ fn addresses_are_checked() {
     );
     assert_eq!(summary(&text.replace("STATIC", "STRICT_DNS")), [""; 0]);
     let text = bootstrap(&[("port_value: 8080", "port_value: 70000")]);
-    assert_eq!(
-        summary(&text),
-        ["4:64 `port_value` must be between 0 and 65535, not 70000"]
-    );
+    assert_eq!(summary(&text), ["4:64 `port_value` must be between 0 and 65535, not 70000"]);
 }
 
 #[test]
@@ -274,10 +236,8 @@ fn listeners_do_not_share_an_address() {
     let text = format!("{head}  - name: main\n{listener}{second}  clusters:{clusters}");
     assert_eq!(
         summary(&text),
-        [
-            "23:5 the listener has a duplicate address: 127.0.0.1:8080 is taken \
-          (the other listener is on line 3)"
-        ]
+        ["23:5 the listener has a duplicate address: 127.0.0.1:8080 is taken \
+          (the other listener is on line 3)"]
     );
     // Of two listeners of one name, the first stays, as in Envoy.
     let mut text = text.replace("name: other", "name: main");
@@ -338,15 +298,9 @@ fn certificates_are_loaded() {
     let quoted = |pem: &str| format!("inline_string: \"{}\"", pem.replace('\n', "\\n"));
     let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
     let two = rcgen::generate_simple_self_signed(["b.example".to_owned()]).unwrap();
-    let good = with(
-        &quoted(&one.cert.pem()),
-        &quoted(&one.signing_key.serialize_pem()),
-    );
+    let good = with(&quoted(&one.cert.pem()), &quoted(&one.signing_key.serialize_pem()));
     assert_eq!(summary(&good), [""; 0]);
-    let bad = with(
-        &quoted(&one.cert.pem()),
-        &quoted(&two.signing_key.serialize_pem()),
-    );
+    let bad = with(&quoted(&one.cert.pem()), &quoted(&two.signing_key.serialize_pem()));
     assert_eq!(summary(&bad).len(), 1);
     assert!(summary(&bad)[0].starts_with("30:44 the private key does not match the certificate"));
 }
@@ -365,27 +319,18 @@ fn texts_are_merged() {
         "admin: {address: {socketAddress: {portValue: 10}}}\nnode: {cluster: b, metadata: null}";
     let bootstrap = loader.clone().text("over", over).load().unwrap();
     assert_eq!(bootstrap.admin.unwrap().address.to_string(), "127.0.0.1:10");
-    assert_eq!(
-        (bootstrap.node.id.as_str(), bootstrap.node.cluster.as_str()),
-        ("a", "b")
-    );
+    assert_eq!((bootstrap.node.id.as_str(), bootstrap.node.cluster.as_str()), ("a", "b"));
     let errors = loader.text("over", "node: {idd: c}").load().unwrap_err();
     assert_eq!(errors.iter().next().unwrap().place(), Some(("over", 1, 8)));
 }
 
 #[test]
 fn unknown_fields_are_left_out_only_on_request() {
-    let text = bootstrap(&[(
-        "type: STATIC",
-        "type: STATIC\n    sosages: 1\n    filters: []",
-    )]);
+    let text = bootstrap(&[("type: STATIC", "type: STATIC\n    sosages: 1\n    filters: []")]);
     let loader = Loader::new().text("f.yaml", &text);
     assert_eq!(loader.load().unwrap_err().len(), 2);
     // What Envoy knows and this reader doesn't is still refused.
-    assert_eq!(
-        loader.allow_unknown_fields(true).load().unwrap_err().len(),
-        1
-    );
+    assert_eq!(loader.allow_unknown_fields(true).load().unwrap_err().len(), 1);
 }
 
 #[test]
@@ -394,11 +339,7 @@ fn many_routes_and_clusters_load_in_one_pass() {
     let mut text = TEMPLATE.to_owned();
     let route = "              - match: {prefix: /}\n                route: {cluster: one}\n";
     let routes: String = (0..COUNT)
-        .map(|i| {
-            route
-                .replace("/}", &format!("/{i}}}"))
-                .replace("one", &format!("c{i}"))
-        })
+        .map(|i| route.replace("/}", &format!("/{i}}}")).replace("one", &format!("c{i}")))
         .collect();
     text = text.replace(route, &routes);
     for i in 0..COUNT {

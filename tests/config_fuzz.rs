@@ -9,10 +9,7 @@ fn check(text: &str) {
         let lines = text.split('\n').count();
         for error in errors.iter() {
             if let Some((_, line, column)) = error.place() {
-                assert!(
-                    (1..=lines + 1).contains(&line) && column >= 1,
-                    "{line}:{column}"
-                );
+                assert!((1..=lines + 1).contains(&line) && column >= 1, "{line}:{column}");
             }
         }
         // Printing cuts lines and counts columns.
@@ -30,9 +27,8 @@ fn key() -> impl Strategy<Value = String> {
 }
 
 fn scalar() -> impl Strategy<Value = String> {
-    let types: Vec<String> = supported_fields()
-        .map(|m| format!("type.googleapis.com/{}", m.message))
-        .collect();
+    let types: Vec<String> =
+        supported_fields().map(|m| format!("type.googleapis.com/{}", m.message)).collect();
     prop_oneof![
         3 => prop::sample::select(types),
         2 => prop::sample::select(vec![
@@ -48,10 +44,7 @@ fn scalar() -> impl Strategy<Value = String> {
 
 /// A tree as flow-style YAML (which is JSON), sometimes unquoted.
 fn tree() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
-        scalar(),
-        scalar().prop_map(|s| s.trim_matches('"').to_owned())
-    ];
+    let leaf = prop_oneof![scalar(), scalar().prop_map(|s| s.trim_matches('"').to_owned())];
     leaf.prop_recursive(8, 96, 6, |inner| {
         prop_oneof![
             3 => prop::collection::vec((key(), inner.clone()), 0..6).prop_map(|entries| {

@@ -43,22 +43,14 @@ fn route(fields: &str) -> Route {
 }
 
 fn forward(fields: &str) -> Forward {
-    match route(&format!(
-        "match: {{prefix: /}}, route: {{cluster: a, {fields}}}"
-    ))
-    .action
-    {
+    match route(&format!("match: {{prefix: /}}, route: {{cluster: a, {fields}}}")).action {
         RouteAction::Forward(forward) => *forward,
         other => panic!("{other:?}"),
     }
 }
 
 fn cluster(fields: &str) -> Cluster {
-    load(&format!(
-        "static_resources: {{clusters: [{{name: c, {fields}}}]}}"
-    ))
-    .clusters
-    .remove(0)
+    load(&format!("static_resources: {{clusters: [{{name: c, {fields}}}]}}")).clusters.remove(0)
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -71,18 +63,9 @@ fn a_connection_manager_has_envoys_defaults() {
     assert_eq!((m.max_request_headers_kb, m.max_headers_count), (60, 100));
     assert_eq!(m.timeouts.idle, Some(3600 * SECOND));
     assert_eq!(m.timeouts.stream_idle, Some(300 * SECOND));
-    assert_eq!(
-        (m.timeouts.request, m.timeouts.request_headers),
-        (None, None)
-    );
-    assert_eq!(
-        (m.timeouts.drain, m.timeouts.delayed_close),
-        (5 * SECOND, Some(SECOND))
-    );
-    assert_eq!(
-        (m.http1, m.http2),
-        (Http1Options::default(), Http2Options::default())
-    );
+    assert_eq!((m.timeouts.request, m.timeouts.request_headers), (None, None));
+    assert_eq!((m.timeouts.drain, m.timeouts.delayed_close), (5 * SECOND, Some(SECOND)));
+    assert_eq!((m.http1, m.http2), (Http1Options::default(), Http2Options::default()));
 }
 
 #[test]
@@ -129,23 +112,14 @@ fn a_connection_manager_is_read() {
             max_concurrent_streams: 9
             connection_keepalive: {interval: 1s, timeout: 2s}",
     );
-    assert_eq!(
-        (m.codec, m.server_header),
-        (Codec::Http2, ServerHeader::PassThrough)
-    );
-    assert_eq!(
-        (m.routes.name.as_str(), m.routes.most_specific_wins),
-        ("r", true)
-    );
+    assert_eq!((m.codec, m.server_header), (Codec::Http2, ServerHeader::PassThrough));
+    assert_eq!((m.routes.name.as_str(), m.routes.most_specific_wins), ("r", true));
     assert!(m.has_router && m.suppress_envoy_headers && m.skip_xff_append && m.normalize_path);
     assert_eq!((m.server_name.as_str(), m.via.as_deref()), ("s", Some("v")));
     assert_eq!(m.xff_num_trusted_hops, 2);
     assert_eq!(
         m.internal_addresses,
-        [
-            ("10.0.0.0".parse().unwrap(), 8),
-            ("::1".parse().unwrap(), 128)
-        ]
+        [("10.0.0.0".parse().unwrap(), 8), ("::1".parse().unwrap(), 128)]
     );
     assert!(!m.generate_request_id);
     assert_eq!(m.forward_client_cert, ForwardClientCert::SanitizeSet);
@@ -188,10 +162,7 @@ fn access_logs_are_read() {
             typed_config:
               '@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
     );
-    assert_eq!(
-        m.access_logs[0].sink,
-        AccessLogSink::File("access.log".into())
-    );
+    assert_eq!(m.access_logs[0].sink, AccessLogSink::File("access.log".into()));
     assert_eq!(m.access_logs[0].status_filter, Some((Comparison::Ge, 400)));
     assert!(matches!(&m.access_logs[0].format, AccessLogFormat::Text(t) if t == "%PROTOCOL%"));
     let AccessLogFormat::Json(json) = &m.access_logs[1].format else {
@@ -241,10 +212,7 @@ fn a_virtual_host_is_read() {
     assert_eq!(retry(0).num_retries, 1);
     assert_eq!((retry(1).num_retries, retry(1).on.five_xx), (0, false));
     let added = &host.routes[1].headers.response_add[0];
-    assert_eq!(
-        (added.action, added.keep_empty_value),
-        (AppendAction::AddIfAbsent, true)
-    );
+    assert_eq!((added.action, added.keep_empty_value), (AppendAction::AddIfAbsent, true));
 }
 
 #[test]
@@ -254,14 +222,8 @@ fn route_matches_are_read() {
         matches!(matching("path: /a, case_sensitive: false").path, PathMatch::Exact(p) if p == "/a")
     );
     assert!(!matching("path: /a, case_sensitive: false").case_sensitive);
-    assert!(matches!(
-        matching("path_separated_prefix: /a").path,
-        PathMatch::SegmentPrefix(_)
-    ));
-    assert!(matches!(
-        matching("connect_matcher: {}").path,
-        PathMatch::Connect
-    ));
+    assert!(matches!(matching("path_separated_prefix: /a").path, PathMatch::SegmentPrefix(_)));
+    assert!(matches!(matching("connect_matcher: {}").path, PathMatch::Connect));
     let PathMatch::Regex(regex) = matching("safe_regex: {regex: '/a|/b'}").path else {
         panic!("not a regex");
     };
@@ -273,10 +235,7 @@ fn route_matches_are_read() {
          {name: x-n, range_match: {start: -1, end: '10'}, invert_match: true}, {name: o, prefix_match: p}]",
     );
     assert!(m.grpc);
-    assert_eq!(
-        m.fraction.map(|f| (f.numerator, f.denominator)),
-        Some((5, 1_000_000))
-    );
+    assert_eq!(m.fraction.map(|f| (f.numerator, f.denominator)), Some((5, 1_000_000)));
     assert!(matches!(m.query[0].rule, QueryRule::Present(false)));
     assert!(
         matches!(&m.query[1].rule, QueryRule::Value(StringMatch::Suffix { value, .. }) if value == "s")
@@ -284,22 +243,13 @@ fn route_matches_are_read() {
     assert!(matches!(m.headers[0].name, HeaderMatchName::Method));
     assert!(matches!(
         &m.headers[0].rule,
-        HeaderRule::Value(StringMatch::Exact {
-            ignore_case: true,
-            ..
-        })
+        HeaderRule::Value(StringMatch::Exact { ignore_case: true, .. })
     ));
     assert!(matches!(&m.headers[1].name, HeaderMatchName::Header(n) if n == "x-a"));
     assert!(matches!(m.headers[1].rule, HeaderRule::Present(true)));
-    assert!(matches!(
-        m.headers[2].rule,
-        HeaderRule::Range { start: -1, end: 10 }
-    ));
+    assert!(matches!(m.headers[2].rule, HeaderRule::Range { start: -1, end: 10 }));
     assert!(m.headers[2].invert && !m.headers[2].treat_missing_as_empty);
-    assert!(matches!(
-        &m.headers[3].rule,
-        HeaderRule::Value(StringMatch::Prefix { .. })
-    ));
+    assert!(matches!(&m.headers[3].rule, HeaderRule::Value(StringMatch::Prefix { .. })));
 }
 
 #[test]
@@ -322,24 +272,11 @@ fn forwarding_is_read() {
     assert!(
         matches!(&f.hash_policy[0], HashPolicy::Header { name, terminal: true } if name == "x-u")
     );
-    assert!(matches!(
-        &f.hash_policy[1],
-        HashPolicy::Cookie {
-            ttl: Some(SECOND),
-            ..
-        }
-    ));
-    assert!(matches!(
-        f.hash_policy[2],
-        HashPolicy::SourceIp { terminal: false }
-    ));
+    assert!(matches!(&f.hash_policy[1], HashPolicy::Cookie { ttl: Some(SECOND), .. }));
+    assert!(matches!(f.hash_policy[2], HashPolicy::SourceIp { terminal: false }));
     assert!(matches!(&f.hash_policy[3], HashPolicy::Query { .. }));
     let f = forward("regex_rewrite: {pattern: {regex: '^/(.*)'}, substitution: '/x/\\1'}");
-    let Some(PathRewrite::Regex {
-        pattern,
-        substitution,
-    }) = f.path_rewrite
-    else {
+    let Some(PathRewrite::Regex { pattern, substitution }) = f.path_rewrite else {
         panic!("not a regex");
     };
     assert!(pattern.is_match("/a/b"));
@@ -358,11 +295,7 @@ fn forwarding_is_read() {
 
 #[test]
 fn retry_policies_are_read() {
-    let retry = |fields: &str| {
-        forward(&format!("retry_policy: {{{fields}}}"))
-            .retry
-            .unwrap()
-    };
+    let retry = |fields: &str| forward(&format!("retry_policy: {{{fields}}}")).retry.unwrap();
     let r = retry("");
     assert_eq!((r.num_retries, r.host_selection_attempts), (1, 1));
     assert_eq!(r.base_interval, Duration::from_millis(25));
@@ -375,10 +308,7 @@ fn retry_policies_are_read() {
     );
     assert!(r.on.retriable_status_codes && r.on.grpc_cancelled);
     assert_eq!(r.status_codes, [418, 429]);
-    assert_eq!(
-        (r.per_try_timeout, r.per_try_idle_timeout),
-        (Some(SECOND), None)
-    );
+    assert_eq!((r.per_try_timeout, r.per_try_idle_timeout), (Some(SECOND), None));
     assert_eq!(r.base_interval, Duration::from_millis(1));
     assert_eq!(r.max_interval, Duration::from_millis(10));
     assert!(r.avoid_previous_hosts && r.response_headers.len() == 1);
@@ -395,10 +325,7 @@ fn answers_of_its_own_are_read() {
         panic!("not a redirect");
     };
     assert_eq!((r.code.as_u16(), r.scheme.as_deref()), (303, Some("https")));
-    assert_eq!(
-        (r.host.as_deref(), r.port, r.strip_query),
-        (Some("h"), Some(8443), true)
-    );
+    assert_eq!((r.host.as_deref(), r.port, r.strip_query), (Some("h"), Some(8443), true));
     assert!(matches!(r.path, Some(RedirectPath::Full(p)) if p == "/p"));
     let RouteAction::Redirect(r) = action("redirect: {}") else {
         panic!("not a redirect");
@@ -416,18 +343,9 @@ fn answers_of_its_own_are_read() {
 fn clusters_have_envoys_defaults() {
     let c = cluster("");
     assert!(matches!(c.discovery, Discovery::Static));
-    assert_eq!(
-        (c.lb_policy, c.protocol),
-        (LbPolicy::RoundRobin, UpstreamProtocol::Http1)
-    );
-    assert_eq!(
-        (c.connect_timeout, c.idle_timeout),
-        (5 * SECOND, Some(3600 * SECOND))
-    );
-    assert_eq!(
-        (c.breakers, c.breakers_high),
-        (Thresholds::default(), Thresholds::default())
-    );
+    assert_eq!((c.lb_policy, c.protocol), (LbPolicy::RoundRobin, UpstreamProtocol::Http1));
+    assert_eq!((c.connect_timeout, c.idle_timeout), (5 * SECOND, Some(3600 * SECOND)));
+    assert_eq!((c.breakers, c.breakers_high), (Thresholds::default(), Thresholds::default()));
     assert_eq!(c.per_connection_buffer_limit, 1 << 20);
     assert!(c.tls.is_none() && c.endpoints.is_empty());
 }
@@ -448,33 +366,18 @@ fn clusters_are_read() {
          {address: host, port_value: 80}}}}]}]}",
     );
     assert_eq!(c.alt_stat_name.as_deref(), Some("s"));
-    assert_eq!(
-        (c.lb_policy, c.connect_timeout),
-        (LbPolicy::Maglev, Duration::from_millis(250))
-    );
+    assert_eq!((c.lb_policy, c.connect_timeout), (LbPolicy::Maglev, Duration::from_millis(250)));
     let Discovery::StrictDns(dns) = &c.discovery else {
         panic!("not DNS");
     };
     assert!(dns.respect_ttl && dns.use_tcp && dns.no_search);
-    assert_eq!(
-        (dns.refresh_rate, dns.family),
-        (2 * SECOND, DnsFamily::V4Preferred)
-    );
+    assert_eq!((dns.refresh_rate, dns.family), (2 * SECOND, DnsFamily::V4Preferred));
     assert_eq!(dns.resolvers, ["127.0.0.1:53".parse().unwrap()]);
     assert_eq!((c.breakers.max_requests, c.breakers.max_retries), (0, 3));
-    assert_eq!(
-        (c.breakers_high.max_retries, c.breakers_high.track_remaining),
-        (7, true)
-    );
+    assert_eq!((c.breakers_high.max_retries, c.breakers_high.track_remaining), (7, true));
     let e = &c.endpoints[0];
-    assert_eq!(
-        (e.host.as_str(), e.port, e.weight, e.priority),
-        ("host", 80, 3, 1)
-    );
-    assert_eq!(
-        (e.hostname.as_deref(), e.locality.1.as_str()),
-        (Some("h"), "z")
-    );
+    assert_eq!((e.host.as_str(), e.port, e.weight, e.priority), ("host", 80, 3, 1));
+    assert_eq!((e.hostname.as_deref(), e.locality.1.as_str()), (Some("h"), "z"));
 }
 
 #[test]
@@ -489,32 +392,20 @@ fn upstream_protocols_are_read() {
         "explicit_http_config: {http2_protocol_options: {max_concurrent_streams: 5}}, \
          common_http_protocol_options: {idle_timeout: 0s, max_requests_per_connection: 2}",
     );
-    assert_eq!(
-        (c.protocol, c.http2.max_concurrent_streams),
-        (UpstreamProtocol::Http2, 5)
-    );
-    assert_eq!(
-        (c.idle_timeout, c.max_requests_per_connection),
-        (None, Some(2))
-    );
+    assert_eq!((c.protocol, c.http2.max_concurrent_streams), (UpstreamProtocol::Http2, 5));
+    assert_eq!((c.idle_timeout, c.max_requests_per_connection), (None, Some(2)));
     let c = options("explicit_http_config: {http_protocol_options: {enable_trailers: true}}");
     assert!(c.protocol == UpstreamProtocol::Http1 && c.http1.enable_trailers);
     let c = options("use_downstream_protocol_config: {}");
     assert_eq!(c.protocol, UpstreamProtocol::Downstream);
     // The older form.
     let c = cluster("http2_protocol_options: {}, max_requests_per_connection: 4");
-    assert_eq!(
-        (c.protocol, c.max_requests_per_connection),
-        (UpstreamProtocol::Http2, Some(4))
-    );
+    assert_eq!((c.protocol, c.max_requests_per_connection), (UpstreamProtocol::Http2, Some(4)));
 }
 
 #[test]
 fn upstream_tls_is_read() {
-    let authority = rcgen::generate_simple_self_signed(["ca".to_owned()])
-        .unwrap()
-        .cert
-        .pem();
+    let authority = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap().cert.pem();
     let c = cluster(&format!(
         "transport_socket: {{name: tls, typed_config: {{'@type': \
          type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: s, \
@@ -524,14 +415,8 @@ fn upstream_tls_is_read() {
         serde_json::to_string(&authority).unwrap()
     ));
     let tls = c.tls.unwrap();
-    assert_eq!(
-        (tls.sni.as_deref(), tls.versions),
-        (Some("s"), TlsVersions::Only13)
-    );
-    assert_eq!(
-        (tls.alpn, tls.subject_alt_names),
-        (vec!["h2".to_owned()], vec!["a.b".to_owned()])
-    );
+    assert_eq!((tls.sni.as_deref(), tls.versions), (Some("s"), TlsVersions::Only13));
+    assert_eq!((tls.alpn, tls.subject_alt_names), (vec!["h2".to_owned()], vec!["a.b".to_owned()]));
     let shown = format!("{:?}", tls.trusted_ca);
     assert!(shown.contains("len") && !shown.contains("BEGIN"), "{shown}");
 }
@@ -580,29 +465,17 @@ static_resources:
     assert_eq!(b.admin.unwrap().address.to_string(), "[::1]:8001");
     assert_eq!(b.runtime_layers, ["one", "two"]);
     // A later layer replaces what an earlier one said.
-    assert!(
-        b.runtime
-            .contains(&("a.b".to_owned(), RuntimeValue::Number(2.0)))
-    );
-    assert!(
-        b.runtime
-            .contains(&("a.c".to_owned(), RuntimeValue::Text("text".to_owned())))
-    );
+    assert!(b.runtime.contains(&("a.b".to_owned(), RuntimeValue::Number(2.0))));
+    assert!(b.runtime.contains(&("a.c".to_owned(), RuntimeValue::Text("text".to_owned()))));
     assert_eq!(b.runtime.len(), 5);
     let l = &b.listeners[0];
-    assert_eq!(
-        (l.connection_limit, l.backlog, l.reuse_port),
-        (Some(5), Some(10), false)
-    );
+    assert_eq!((l.connection_limit, l.backlog, l.reuse_port), (Some(5), Some(10), false));
     assert_eq!(l.stat_prefix.as_deref(), Some("p"));
     let chain = &l.filter_chains[0];
     assert_eq!(
         (chain.name.as_str(), &chain.server_names[..]),
         ("chain", &["a.b".to_owned(), "*.c".to_owned()][..])
     );
-    let fraction = chain.http.routes.virtual_hosts[0].routes[0]
-        .matching
-        .fraction
-        .unwrap();
+    let fraction = chain.http.routes.virtual_hosts[0].routes[0].matching.fraction.unwrap();
     assert_eq!((fraction.numerator, fraction.denominator), (30, 100));
 }

@@ -13,10 +13,7 @@ pub fn version() -> String {
     // Whoever reads it takes the first part for a hexadecimal number.
     let hex = !REVISION.is_empty() && REVISION.bytes().all(|b| b.is_ascii_hexdigit());
     let revision = if hex { REVISION } else { "0" };
-    format!(
-        "{revision}/{}/Clean/RELEASE/rustls",
-        env!("CARGO_PKG_VERSION")
-    )
+    format!("{revision}/{}/Clean/RELEASE/rustls", env!("CARGO_PKG_VERSION"))
 }
 
 /// A front proxy that reads Envoy's configuration.
@@ -228,9 +225,7 @@ pub struct Scale {
 
 fn parse_scale(text: &str) -> Result<Scale, String> {
     const MOST: u32 = 100;
-    let (service, number) = text
-        .split_once('=')
-        .ok_or("expected SERVICE=N, as in service1=3")?;
+    let (service, number) = text.split_once('=').ok_or("expected SERVICE=N, as in service1=3")?;
     let instances = number
         .parse()
         .ok()
@@ -239,10 +234,7 @@ fn parse_scale(text: &str) -> Result<Scale, String> {
     if service.is_empty() {
         return Err("the service's name is missing".to_owned());
     }
-    Ok(Scale {
-        service: service.to_owned(),
-        instances,
-    })
+    Ok(Scale { service: service.to_owned(), instances })
 }
 
 /// `service`

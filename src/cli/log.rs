@@ -246,25 +246,15 @@ pub fn start(options: &Options) -> io::Result<LogLevels> {
     levels.extend(parse_components(&options.component_log_level).unwrap_or_default());
     let (filter, handle) = reload::Layer::new(targets(&levels));
     let layer = tracing_subscriber::fmt::layer()
-        .event_format(Pattern::new(
-            &options.log_format,
-            options.log_format_escaped,
-        ))
+        .event_format(Pattern::new(&options.log_format, options.log_format_escaped))
         .with_ansi(false);
     let layer = if options.log_path.is_empty() {
         layer.with_writer(io::stderr).boxed()
     } else {
-        layer
-            .with_writer(Mutex::new(open(&options.log_path)?))
-            .boxed()
+        layer.with_writer(Mutex::new(open(&options.log_path)?)).boxed()
     };
-    let _ = tracing_subscriber::registry()
-        .with(filter.and_then(layer))
-        .try_init();
-    Ok(LogLevels {
-        levels: Mutex::new(levels),
-        filter: handle,
-    })
+    let _ = tracing_subscriber::registry().with(filter.and_then(layer)).try_init();
+    Ok(LogLevels { levels: Mutex::new(levels), filter: handle })
 }
 
 fn open(path: &str) -> io::Result<File> {
@@ -322,10 +312,7 @@ mod tests {
         levels.extend(parse_components("upstream:debug,admin:off").unwrap());
         let targets = targets(&levels);
         let enabled = |target, level| targets.would_enable(target, &level);
-        assert!(enabled(
-            "front_proxy_layers::cluster::pick",
-            tracing::Level::DEBUG
-        ));
+        assert!(enabled("front_proxy_layers::cluster::pick", tracing::Level::DEBUG));
         assert!(enabled("upstream", tracing::Level::DEBUG));
         assert!(!enabled("front_proxy_layers::route", tracing::Level::DEBUG));
         assert!(enabled("front_proxy_layers::retry", tracing::Level::INFO));

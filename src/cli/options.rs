@@ -100,10 +100,7 @@ impl Options {
         if self.without_effect.is_empty() {
             return None;
         }
-        Some(format!(
-            "accepted without effect: {}",
-            self.without_effect.join(", ")
-        ))
+        Some(format!("accepted without effect: {}", self.without_effect.join(", ")))
     }
 }
 
@@ -119,13 +116,11 @@ impl TryFrom<ServeArgs> for Options {
         }
         let epoch = unused.restart_epoch.unwrap_or(0);
         if unused.use_dynamic_base_id && epoch > 0 {
-            return Err(format!(
-                "cannot use --restart-epoch={epoch} with --use-dynamic-base-id"
-            ));
+            return Err(format!("cannot use --restart-epoch={epoch} with --use-dynamic-base-id"));
         }
         if unused.enable_fine_grain_logging && !component_log_level.is_empty() {
             return Err(
-                "--component-log-level will not work with --enable-fine-grain-logging".to_owned(),
+                "--component-log-level will not work with --enable-fine-grain-logging".to_owned()
             );
         }
         let without_effect = without_effect(&args.without_effect);
@@ -170,9 +165,7 @@ impl TryFrom<ServeArgs> for Options {
             base_id_path: unused.base_id_path.unwrap_or_default(),
             drain_strategy: drain_strategy(&args.drain_strategy)?,
             enable_fine_grain_logging: unused.enable_fine_grain_logging,
-            socket_path: unused
-                .socket_path
-                .unwrap_or_else(|| "@envoy_domain_socket".to_owned()),
+            socket_path: unused.socket_path.unwrap_or_else(|| "@envoy_domain_socket".to_owned()),
             socket_mode: socket_mode(unused.socket_mode.as_deref())?,
             enable_core_dump: unused.enable_core_dump,
             stats_tag: stats_tags(args.stats_tag)?,
@@ -233,23 +226,14 @@ mod tests {
         }
         assert_eq!(json.as_object().unwrap().len(), 39);
         let options = options(&["--file-flush-interval-msec", "250"]);
-        assert_eq!(
-            serde_json::to_value(options).unwrap()["file_flush_interval"],
-            "0.250s"
-        );
+        assert_eq!(serde_json::to_value(options).unwrap()["file_flush_interval"], "0.250s");
     }
 
     #[test]
     fn flags_without_effect_are_noted() {
-        assert_eq!(
-            options(&["--disable-hot-restart"]).without_effect_note(),
-            None
-        );
+        assert_eq!(options(&["--disable-hot-restart"]).without_effect_note(), None);
         let note = options(&["--base-id", "0", "--cpuset-threads"]).without_effect_note();
-        assert_eq!(
-            note.as_deref(),
-            Some("accepted without effect: --base-id, --cpuset-threads")
-        );
+        assert_eq!(note.as_deref(), Some("accepted without effect: --base-id, --cpuset-threads"));
     }
 
     #[test]
@@ -265,15 +249,9 @@ mod tests {
             panic!("not the sandbox");
         };
         assert!(sandbox.command.is_none());
+        assert_eq!((sandbox.http_port, sandbox.https_port, sandbox.admin_port), (80, 8443, 8001));
         assert_eq!(
-            (sandbox.http_port, sandbox.https_port, sandbox.admin_port),
-            (80, 8443, 8001)
-        );
-        assert_eq!(
-            (
-                sandbox.scale[0].service.as_str(),
-                sandbox.scale[0].instances
-            ),
+            (sandbox.scale[0].service.as_str(), sandbox.scale[0].instances),
             ("service1", 3)
         );
         let args = "front-proxy sandbox scale service1=3 --admin-port 9001";
@@ -285,17 +263,8 @@ mod tests {
             panic!("not scale");
         };
         assert_eq!(scale[0].instances, 3);
-        for bad in [
-            "service1",
-            "=3",
-            "service1=x",
-            "service1=101",
-            "service1=-1",
-        ] {
-            assert!(
-                parse(["front-proxy", "sandbox", "--scale", bad]).is_err(),
-                "{bad}"
-            );
+        for bad in ["service1", "=3", "service1=x", "service1=101", "service1=-1"] {
+            assert!(parse(["front-proxy", "sandbox", "--scale", bad]).is_err(), "{bad}");
         }
         assert!(matches!(
             parse(["front-proxy", "service", "--service-name", "2"]),

@@ -18,20 +18,12 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(super) fn new(span: &Span, message: impl Into<String>) -> Self {
-        Self {
-            span: Some(span.clone()),
-            message: message.into(),
-            help: None,
-        }
+        Self { span: Some(span.clone()), message: message.into(), help: None }
     }
 
     /// A mistake that has no place in a text, such as a file that can't be read.
     pub(super) fn without_place(message: impl Into<String>) -> Self {
-        Self {
-            span: None,
-            message: message.into(),
-            help: None,
-        }
+        Self { span: None, message: message.into(), help: None }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -51,9 +43,7 @@ impl Diagnostic {
 
     /// File, line and column, both from 1, where the mistake has a place.
     pub fn place(&self) -> Option<(&str, usize, usize)> {
-        self.span
-            .as_ref()
-            .map(|s| (s.source.name.as_str(), s.line, s.column))
+        self.span.as_ref().map(|s| (s.source.name.as_str(), s.line, s.column))
     }
 
     fn write(&self, out: &mut dyn fmt::Write, paint: Paint) -> fmt::Result {
@@ -103,11 +93,7 @@ fn snippet(span: &Span) -> (String, String) {
     let at = (span.column - 1).min(line.len());
     let width = span.width.min(line.len() - at).max(1);
     let shown = width.min(CONTEXT);
-    let from = if line.len() > 2 * CONTEXT + shown {
-        at.saturating_sub(CONTEXT)
-    } else {
-        0
-    };
+    let from = if line.len() > 2 * CONTEXT + shown { at.saturating_sub(CONTEXT) } else { 0 };
     let to = line.len().min(at + shown + CONTEXT);
     let mut text = String::new();
     if from > 0 {
@@ -199,12 +185,7 @@ mod tests {
     use crate::config::source::Source;
 
     fn span(text: &str, line: usize, column: usize, width: usize) -> Span {
-        Span {
-            source: Source::new("f.yaml", text),
-            line,
-            column,
-            width,
-        }
+        Span { source: Source::new("f.yaml", text), line, column, width }
     }
 
     #[test]

@@ -62,20 +62,14 @@ fn parse(text: &str) -> Option<Command<'_>> {
     let (name, rest) = inner.split_at(end);
     let command = |parameters, rest: &str| {
         let (limit, after) = ending(rest)?;
-        Some(Command {
-            name,
-            parameters,
-            limit,
-            length: text.len() - after.len(),
-        })
+        Some(Command { name, parameters, limit, length: text.len() - after.len() })
     };
     let Some(open) = rest.strip_prefix('(') else {
         return command(None, rest);
     };
     // Parameters may hold `)` and `%`, as in `START_TIME(%s)`: the first `)` that ends it counts.
     let line = &open[..open.find('\n').unwrap_or(open.len())];
-    line.match_indices(')')
-        .find_map(|(close, _)| command(Some(&open[..close]), &open[close + 1..]))
+    line.match_indices(')').find_map(|(close, _)| command(Some(&open[..close]), &open[close + 1..]))
 }
 
 /// The end of a command: `%` or `:length%`. Returns what follows it.
@@ -84,9 +78,7 @@ fn ending(text: &str) -> Option<(bool, &str)> {
         return Some((false, after));
     }
     let digits = text.strip_prefix(':')?;
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit())
-        .filter(|end| *end > 0)?;
+    let end = digits.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0)?;
     digits[end..].strip_prefix('%').map(|after| (true, after))
 }
 
@@ -94,12 +86,7 @@ fn ending(text: &str) -> Option<(bool, &str)> {
 type Complaint = (String, Option<String>);
 
 fn known(command: &Command<'_>) -> Result<(), Complaint> {
-    let Command {
-        name,
-        parameters,
-        limit,
-        ..
-    } = command;
+    let Command { name, parameters, limit, .. } = command;
     let error = |message: String| Err((message, None));
     let in_list = |list: &[&str]| list.binary_search(name).is_ok();
     if in_list(PLAIN) {

@@ -15,10 +15,7 @@ pub(super) fn merge(base: &mut Node, over: Node) {
         }
         (Value::List(base), Value::List(over)) => base.extend(over),
         // A single value stands for a list of one.
-        (Value::List(base), value) => base.push(Node {
-            value,
-            span: over.span,
-        }),
+        (Value::List(base), value) => base.push(Node { value, span: over.span }),
         (value, Value::List(mut list)) => {
             let first = std::mem::replace(value, Value::List(Vec::new()));
             let span = base.span.clone();
@@ -26,10 +23,7 @@ pub(super) fn merge(base: &mut Node, over: Node) {
             base.value = Value::List(list);
         }
         (_, value) => {
-            *base = Node {
-                value,
-                span: over.span,
-            };
+            *base = Node { value, span: over.span };
         }
     }
 }
@@ -68,9 +62,7 @@ mod tests {
     use crate::config::yaml::parse;
 
     fn read(text: &str) -> Node {
-        parse(&Source::new("f", text), &mut Vec::new())
-            .unwrap()
-            .unwrap()
+        parse(&Source::new("f", text), &mut Vec::new()).unwrap().unwrap()
     }
 
     /// A tree in one line.
@@ -81,10 +73,8 @@ mod tests {
                 format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" "))
             }
             Value::Map(entries) => {
-                let entries: Vec<_> = entries
-                    .iter()
-                    .map(|e| format!("{}:{}", e.key, show(&e.node)))
-                    .collect();
+                let entries: Vec<_> =
+                    entries.iter().map(|e| format!("{}:{}", e.key, show(&e.node))).collect();
                 format!("{{{}}}", entries.join(" "))
             }
         }

@@ -37,11 +37,7 @@ pub(super) struct ClusterReference {
 
 impl Context {
     pub(super) fn new(errors: Vec<Diagnostic>, allow_unknown_fields: bool) -> Self {
-        Self {
-            errors: RefCell::new(errors),
-            allow_unknown_fields,
-            ..Self::default()
-        }
+        Self { errors: RefCell::new(errors), allow_unknown_fields, ..Self::default() }
     }
 
     pub(super) fn report(&self, diagnostic: Diagnostic) {
@@ -132,8 +128,7 @@ impl<'a> Message<'a> {
                 // Once in snake_case and once in camelCase; the reader sees equal keys.
                 if self.fields[i].is_some_and(|e| e.key != key) {
                     let message = format!("`{}` is given twice", self.schema.supported[i]);
-                    self.cx
-                        .report(Diagnostic::new(&entry.place, message).help("keep one of them"));
+                    self.cx.report(Diagnostic::new(&entry.place, message).help("keep one of them"));
                 }
                 return;
             }
@@ -143,8 +138,7 @@ impl<'a> Message<'a> {
         } else if named(self.schema.refused).is_some() {
             if !entry.node.is_null() {
                 self.refused = true;
-                self.cx
-                    .error(&entry.place, format!("`{key}` is not supported yet"));
+                self.cx.error(&entry.place, format!("`{key}` is not supported yet"));
             }
         } else if !self.cx.allow_unknown_fields {
             self.unknown(entry);
@@ -231,21 +225,14 @@ impl<'a> Message<'a> {
         let Some((name, first)) = given.next() else {
             let excused = self.refused || names.iter().any(|n| self.misspelt.contains(n));
             if required && !excused {
-                self.error(format!(
-                    "`{}` needs one of {}",
-                    self.short_name(),
-                    list(names)
-                ));
+                self.error(format!("`{}` needs one of {}", self.short_name(), list(names)));
             }
             return None;
         };
         for (other, entry) in given {
             self.cx.report(
-                Diagnostic::new(
-                    &entry.place,
-                    format!("`{other}` can't be given with `{name}`"),
-                )
-                .help(format!("only one of {} may be set", list(names))),
+                Diagnostic::new(&entry.place, format!("`{other}` can't be given with `{name}`"))
+                    .help(format!("only one of {} may be set", list(names))),
             );
         }
         Some((name, &first.node))
@@ -253,28 +240,23 @@ impl<'a> Message<'a> {
 
     /// A message in a field.
     pub(super) fn message(&self, name: &str, schema: &'static Schema) -> Option<Message<'a>> {
-        self.get(name)
-            .and_then(|n| Message::open(self.cx, n, schema))
+        self.get(name).and_then(|n| Message::open(self.cx, n, schema))
     }
 
     /// The items of a list; a single value is a list of one.
     pub(super) fn list(&self, name: &str) -> Vec<&'a Node> {
         match self.get(name) {
             None => Vec::new(),
-            Some(Node {
-                value: Value::List(items),
-                ..
-            }) => items.iter().filter(|n| !n.is_null()).collect(),
+            Some(Node { value: Value::List(items), .. }) => {
+                items.iter().filter(|n| !n.is_null()).collect()
+            }
             Some(node) => vec![node],
         }
     }
 
     /// The messages of a list.
     pub(super) fn messages(&self, name: &str, schema: &'static Schema) -> Vec<Message<'a>> {
-        self.list(name)
-            .into_iter()
-            .filter_map(|n| Message::open(self.cx, n, schema))
-            .collect()
+        self.list(name).into_iter().filter_map(|n| Message::open(self.cx, n, schema)).collect()
     }
 
     /// Ends the reading. A given field that no decoder asked for would be ignored, so it is refused.

@@ -157,20 +157,13 @@ KcLu9+oOvEpwbtGkyKtKAJkHA9OhRANCAAT7Nsf9+DNg/quPjACHVRROed8/Hfy0
         let cert = certificates(OLD.as_bytes()).unwrap();
         assert!(belong_together(&cert[0], &*key));
         let (_, other) = pair();
-        assert!(!belong_together(
-            &cert[0],
-            &*signing_key(other.as_bytes()).unwrap()
-        ));
+        assert!(!belong_together(&cert[0], &*signing_key(other.as_bytes()).unwrap()));
     }
 
     #[test]
     fn what_is_none_is_refused() {
         let (cert, key) = pair();
-        for junk in [
-            "",
-            "junk",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ] {
+        for junk in ["", "junk", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             assert!(certificates(junk.as_bytes()).is_err(), "{junk}");
             assert!(signing_key(junk.as_bytes()).is_err(), "{junk}");
             assert!(trust_anchors(junk.as_bytes()).is_err(), "{junk}");
@@ -182,12 +175,9 @@ KcLu9+oOvEpwbtGkyKtKAJkHA9OhRANCAAT7Nsf9+DNg/quPjACHVRROed8/Hfy0
 
     #[test]
     fn lengths_past_the_end_are_refused() {
-        for bytes in [
-            &[0x30][..],
-            &[0x30, 0x05, 0],
-            &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
-            &[0x30, 0x80],
-        ] {
+        for bytes in
+            [&[0x30][..], &[0x30, 0x05, 0], &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff], &[0x30, 0x80]]
+        {
             assert!(element(bytes).is_none(), "{bytes:?}");
         }
     }

@@ -34,14 +34,11 @@ pub(super) fn unanchored(pattern: &str) -> Result<Regex, String> {
 }
 
 fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern)
-        .size_limit(MAX_SIZE)
-        .build()
-        .map_err(|e| match e {
-            regex::Error::Syntax(text) => last_line(&text),
-            regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
-            other => other.to_string(),
-        })
+    RegexBuilder::new(pattern).size_limit(MAX_SIZE).build().map_err(|e| match e {
+        regex::Error::Syntax(text) => last_line(&text),
+        regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
+        other => other.to_string(),
+    })
 }
 
 /// The crate's message shows the pattern over several lines; its last says what is wrong.
@@ -180,9 +177,7 @@ fn octal(first: char, chars: &mut Chars<'_>, out: &mut String) -> Result<(), Str
         chars.next();
     }
     if first != '0' && digits.len() == 1 {
-        return Err(format!(
-            "invalid escape sequence: \\{first} (RE2 has no back-references)"
-        ));
+        return Err(format!("invalid escape sequence: \\{first} (RE2 has no back-references)"));
     }
     let code = u32::from_str_radix(&digits, 8).map_err(|e| e.to_string())?;
     out.push_str(&format!("\\x{{{code:x}}}"));
@@ -215,18 +210,11 @@ fn group(rest: &str) -> Result<(), String> {
     }
     let end = rest.find([':', ')']).unwrap_or(rest.len());
     let flags = &rest[..end];
-    if flags
-        .chars()
-        .all(|c| matches!(c, 'i' | 'm' | 's' | 'U' | '-'))
-        && end < rest.len()
-    {
+    if flags.chars().all(|c| matches!(c, 'i' | 'm' | 's' | 'U' | '-')) && end < rest.len() {
         return Ok(());
     }
     let shown: String = rest.chars().take(2).collect();
-    Err(format!(
-        "invalid perl operator: (?{}",
-        shown.trim_end_matches(')')
-    ))
+    Err(format!("invalid perl operator: (?{}", shown.trim_end_matches(')')))
 }
 
 /// Whether what follows a `{` is a repetition; any other `{` is text to RE2.
@@ -262,9 +250,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, text: &str) -> bool {
-        anchored(pattern)
-            .unwrap_or_else(|e| panic!("{pattern}: {e}"))
-            .is_match(text)
+        anchored(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}")).is_match(text)
     }
 
     #[test]

@@ -40,17 +40,10 @@ pub(super) fn short_name(message: &str) -> &str {
 }
 
 fn tables() -> impl Iterator<Item = &'static Schema> {
-    [
-        bootstrap::ALL,
-        listener::ALL,
-        http::ALL,
-        route::ALL,
-        cluster::ALL,
-        tls::ALL,
-    ]
-    .into_iter()
-    .flatten()
-    .copied()
+    [bootstrap::ALL, listener::ALL, http::ALL, route::ALL, cluster::ALL, tls::ALL]
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 /// The fields of one message of Envoy's API, as far as this reader is concerned.

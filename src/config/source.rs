@@ -28,11 +28,7 @@ impl Source {
     pub(super) fn new(name: &str, text: &str) -> Arc<Self> {
         let mut lines = vec![0];
         lines.extend(text.match_indices('\n').map(|(i, _)| i + 1));
-        Arc::new(Self {
-            name: name.to_owned(),
-            text: text.to_owned(),
-            lines,
-        })
+        Arc::new(Self { name: name.to_owned(), text: text.to_owned(), lines })
     }
 
     pub(super) fn text(&self) -> &str {
@@ -45,20 +41,12 @@ impl Source {
             return "";
         };
         let end = self.lines.get(number).copied().unwrap_or(self.text.len());
-        self.text
-            .get(*start..end)
-            .unwrap_or("")
-            .trim_end_matches(['\n', '\r'])
+        self.text.get(*start..end).unwrap_or("").trim_end_matches(['\n', '\r'])
     }
 
     /// The place of the whole text: its first character.
     pub(super) fn start(self: &Arc<Self>) -> Span {
-        Span {
-            source: Arc::clone(self),
-            line: 1,
-            column: 1,
-            width: 1,
-        }
+        Span { source: Arc::clone(self), line: 1, column: 1, width: 1 }
     }
 }
 

@@ -179,11 +179,7 @@ mod tests {
 
     #[test]
     fn parts_of_a_text_have_places() {
-        for (text, column) in [
-            ("a: one,two", 8),
-            ("a: 'one,two'", 9),
-            (r#"a: "on\x65,two""#, 4),
-        ] {
+        for (text, column) in [("a: one,two", 8), ("a: 'one,two'", 9), (r#"a: "on\x65,two""#, 4)] {
             let node = read(text).unwrap().unwrap();
             assert_eq!(entries(&node)[0].node.within(4, 3).column, column, "{text}");
         }
@@ -205,17 +201,13 @@ mod tests {
 
     #[test]
     fn json_is_yaml() {
-        let node = read("{\n\t\"a\": [1, 2],\n\t\"b\": {\"c\": \"d\\n\"}\n}")
-            .unwrap()
-            .unwrap();
+        let node = read("{\n\t\"a\": [1, 2],\n\t\"b\": {\"c\": \"d\\n\"}\n}").unwrap().unwrap();
         assert_eq!(entries(&node).len(), 2);
     }
 
     #[test]
     fn json_escapes_come_in_pairs() {
-        let node = read(r#"{"a": "\ud83d\ude00\u00e9 \/ \\ud83d"}"#)
-            .unwrap()
-            .unwrap();
+        let node = read(r#"{"a": "\ud83d\ude00\u00e9 \/ \\ud83d"}"#).unwrap().unwrap();
         let Value::Scalar(text) = &entries(&node)[0].node.value else {
             panic!("not text");
         };
@@ -225,10 +217,7 @@ mod tests {
 
     #[test]
     fn a_key_given_twice_is_an_error_at_the_second() {
-        assert_eq!(
-            read("a: 1\na: 2").unwrap_err(),
-            "2:1 `a` is given twice in one mapping"
-        );
+        assert_eq!(read("a: 1\na: 2").unwrap_err(), "2:1 `a` is given twice in one mapping");
     }
 
     #[test]
@@ -265,14 +254,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        for text in [
-            "a: *b",
-            "a: &x [*x]",
-            "? [a]\n: b",
-            "a: 1\n---\nb: 2",
-            "a: {<<: {b: 1}}",
-            "{a",
-        ] {
+        for text in
+            ["a: *b", "a: &x [*x]", "? [a]\n: b", "a: 1\n---\nb: 2", "a: {<<: {b: 1}}", "{a"]
+        {
             assert!(read(text).is_err(), "{text}");
         }
     }

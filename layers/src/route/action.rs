@@ -15,10 +15,7 @@ pub enum PathRewrite {
     /// Replace the matched prefix (for an exact match: the whole path).
     Prefix(String),
     /// Replace every match in the path; `\1` names a group.
-    Regex {
-        pattern: Regex,
-        substitution: String,
-    },
+    Regex { pattern: Regex, substitution: String },
 }
 
 /// A change of the authority on its way upstream.
@@ -32,10 +29,7 @@ pub enum HostRewrite {
     /// The value of a request header.
     Header(HeaderName),
     /// The path, by a regular expression (`host_rewrite_path_regex`).
-    PathRegex {
-        pattern: Regex,
-        substitution: String,
-    },
+    PathRegex { pattern: Regex, substitution: String },
 }
 
 /// Answer with a redirect.
@@ -64,10 +58,7 @@ pub enum RedirectPath {
     /// Another prefix.
     Prefix(String),
     /// By a regular expression.
-    Regex {
-        pattern: Regex,
-        substitution: String,
-    },
+    Regex { pattern: Regex, substitution: String },
 }
 
 /// Answer with a fixed response.
@@ -149,12 +140,7 @@ pub enum HashPolicy {
     /// A query parameter.
     Query { name: String, terminal: bool },
     /// A cookie, made with this life time and path where absent and `ttl` is given.
-    Cookie {
-        name: String,
-        ttl: Option<Duration>,
-        path: String,
-        terminal: bool,
-    },
+    Cookie { name: String, ttl: Option<Duration>, path: String, terminal: bool },
 }
 
 /// How a header is put into a message (`HeaderAppendAction`).
@@ -200,8 +186,5 @@ pub struct HeaderEdits {
 
 /// Methods that never have a body of their own.
 pub(crate) fn is_bodiless(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::TRACE | Method::CONNECT
-    )
+    matches!(*method, Method::GET | Method::HEAD | Method::TRACE | Method::CONNECT)
 }

@@ -39,11 +39,7 @@ impl StatName {
     pub fn prometheus(&self) -> String {
         let mut out = String::with_capacity(self.base.len() + 6);
         out.push_str("envoy_");
-        out.extend(
-            self.base
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }),
-        );
+        out.extend(self.base.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
         out
     }
 
@@ -96,11 +92,8 @@ pub struct MetricsSink;
 
 impl MetricsSink {
     fn key(name: &StatName) -> metrics::Key {
-        let labels = name
-            .tags
-            .iter()
-            .map(|(k, v)| metrics::Label::new(*k, v.clone()))
-            .collect::<Vec<_>>();
+        let labels =
+            name.tags.iter().map(|(k, v)| metrics::Label::new(*k, v.clone())).collect::<Vec<_>>();
         metrics::Key::from_parts(name.prometheus(), labels)
     }
 }
@@ -148,10 +141,7 @@ pub struct Scope {
 impl Scope {
     /// The root: names are used as they are.
     pub fn new(sink: Arc<dyn StatsSink>) -> Self {
-        Self {
-            sink,
-            prefix: StatName::default(),
-        }
+        Self { sink, prefix: StatName::default() }
     }
 
     /// The root over the process's [`metrics`] recorder.
@@ -169,10 +159,7 @@ impl Scope {
     pub fn child(&self, part: &str) -> Self {
         let mut prefix = self.prefix.clone();
         prefix.push(part, part);
-        Self {
-            sink: Arc::clone(&self.sink),
-            prefix,
-        }
+        Self { sink: Arc::clone(&self.sink), prefix }
     }
 
     /// `self.value`, where Prometheus gets the value as a tag instead.
@@ -181,10 +168,7 @@ impl Scope {
         let mut prefix = self.prefix.clone();
         prefix.push(value, "");
         prefix.tags.push((tag, value.to_owned()));
-        Self {
-            sink: Arc::clone(&self.sink),
-            prefix,
-        }
+        Self { sink: Arc::clone(&self.sink), prefix }
     }
 
     /// The name of `leaf` in this scope.
@@ -241,32 +225,21 @@ mod tests {
 
     #[test]
     fn names_have_a_dotted_and_a_tagged_form() {
-        let scope = Scope::noop()
-            .child("cluster")
-            .tagged("envoy_cluster_name", "a.b");
-        let name = scope.leaf_tagged(
-            "upstream_rq_200",
-            "upstream_rq",
-            "envoy_response_code",
-            "200",
-        );
+        let scope = Scope::noop().child("cluster").tagged("envoy_cluster_name", "a.b");
+        let name =
+            scope.leaf_tagged("upstream_rq_200", "upstream_rq", "envoy_response_code", "200");
         assert_eq!(name.full(), "cluster.a.b.upstream_rq_200");
         assert_eq!(name.prometheus(), "envoy_cluster_upstream_rq");
         assert_eq!(
             name.tags(),
-            [
-                ("envoy_response_code", "200".to_owned()),
-                ("envoy_cluster_name", "a.b".to_owned())
-            ]
+            [("envoy_response_code", "200".to_owned()), ("envoy_cluster_name", "a.b".to_owned())]
         );
     }
 
     #[test]
     fn an_external_code_keeps_its_place_in_the_base_name() {
-        let scope = Scope::noop()
-            .child("cluster")
-            .tagged("envoy_cluster_name", "s")
-            .child("external");
+        let scope =
+            Scope::noop().child("cluster").tagged("envoy_cluster_name", "s").child("external");
         assert_eq!(
             scope.name("upstream_rq_completed").prometheus(),
             "envoy_cluster_external_upstream_rq_completed"

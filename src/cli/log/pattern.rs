@@ -121,9 +121,7 @@ fn level(level: &Level) -> &'static str {
 /// A number for the thread: those of the standard library only print as `ThreadId(1)`.
 fn thread() -> u64 {
     let text = format!("{:?}", std::thread::current().id());
-    text.trim_matches(|c: char| !c.is_ascii_digit())
-        .parse()
-        .unwrap_or(0)
+    text.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0)
 }
 
 fn base_name(path: &str) -> &str {
@@ -143,32 +141,17 @@ struct Time {
 
 impl Time {
     fn now() -> Self {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::new(now.as_secs(), now.subsec_nanos())
     }
 
     fn new(since_epoch: u64, nanos: u32) -> Self {
         let (year, month, day) = civil(i64::try_from(since_epoch / 86400).unwrap_or(0));
-        Self {
-            year,
-            month,
-            day,
-            seconds: since_epoch % 86400,
-            since_epoch,
-            nanos,
-        }
+        Self { year, month, day, seconds: since_epoch % 86400, since_epoch, nanos }
     }
 
     fn write(self, flag: char, out: &mut impl Write) -> fmt::Result {
-        let Self {
-            year,
-            month,
-            day,
-            seconds,
-            ..
-        } = self;
+        let Self { year, month, day, seconds, .. } = self;
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         match flag {
             'Y' => write!(out, "{year:04}"),
@@ -206,11 +189,7 @@ fn civil(days: i64) -> (i64, u32, u32) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month as u32, day as u32)
 }

@@ -23,16 +23,11 @@ const COMPARISONS: &Variants<Comparison> = &[
 
 /// `access_log`
 pub(super) fn access_logs(m: &Message<'_>) -> Vec<AccessLog> {
-    m.messages("access_log", &ACCESS_LOG)
-        .into_iter()
-        .filter_map(access_log)
-        .collect()
+    m.messages("access_log", &ACCESS_LOG).into_iter().filter_map(access_log).collect()
 }
 
 fn access_log(m: Message<'_>) -> Option<AccessLog> {
-    let status_filter = m
-        .message("filter", &ACCESS_LOG_FILTER)
-        .and_then(status_filter);
+    let status_filter = m.message("filter", &ACCESS_LOG_FILTER).and_then(status_filter);
     let accepted = [&FILE_ACCESS_LOG, &STDOUT_ACCESS_LOG, &STDERR_ACCESS_LOG];
     let found = typed_config(&m, "an access log", &accepted);
     m.finish();
@@ -45,11 +40,7 @@ fn access_log(m: Message<'_>) -> Option<AccessLog> {
     };
     let format = format(&log, found.schema.message == FILE_ACCESS_LOG.message);
     log.finish();
-    Some(AccessLog {
-        sink: sink?,
-        format: format.unwrap_or_default(),
-        status_filter,
-    })
+    Some(AccessLog { sink: sink?, format: format.unwrap_or_default(), status_filter })
 }
 
 fn file(m: &Message<'_>) -> Option<AccessLogSink> {
@@ -62,10 +53,7 @@ fn file(m: &Message<'_>) -> Option<AccessLogSink> {
     let path = Path::new(&path);
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
     if folder.is_some_and(|f| !f.is_dir()) {
-        let message = format!(
-            "unable to open file '{}': there is no such folder",
-            path.display()
-        );
+        let message = format!("unable to open file '{}': there is no such folder", path.display());
         m.cx.error(place, message);
     } else if path.is_dir() {
         let message = format!("unable to open file '{}': it is a folder", path.display());
@@ -75,11 +63,8 @@ fn file(m: &Message<'_>) -> Option<AccessLogSink> {
 }
 
 fn format(m: &Message<'_>, old_forms: bool) -> Option<AccessLogFormat> {
-    let names: &[&'static str] = if old_forms {
-        &["log_format", "format", "json_format"]
-    } else {
-        &["log_format"]
-    };
+    let names: &[&'static str] =
+        if old_forms { &["log_format", "format", "json_format"] } else { &["log_format"] };
     let (name, node) = m.one_of(names, false)?;
     match name {
         "log_format" => substitution_format(m.cx, node),
@@ -148,9 +133,7 @@ fn status_filter(m: Message<'_>) -> Option<(Comparison, u32)> {
     let comparison = filter.message("comparison", &COMPARISON_FILTER);
     filter.finish();
     let comparison = comparison?;
-    let op = comparison
-        .enumeration("op", COMPARISONS)
-        .unwrap_or(Comparison::Eq);
+    let op = comparison.enumeration("op", COMPARISONS).unwrap_or(Comparison::Eq);
     comparison.required("value");
     let value = comparison.message("value", &RUNTIME_UINT32);
     comparison.finish();

@@ -26,9 +26,7 @@ pub(super) fn typed_config<'a>(
     let name = m.required_string("name");
     let Some(node) = m.get("typed_config") else {
         if !m.has_refused() {
-            m.error(format!(
-                "`{name}`, {what}, needs a `typed_config` with an `@type`"
-            ));
+            m.error(format!("`{name}`, {what}, needs a `typed_config` with an `@type`"));
         }
         return None;
     };
@@ -62,18 +60,12 @@ fn type_url<'a>(cx: &Context, node: &'a Node) -> Option<(&'a str, &'a Span)> {
     let Value::Map(entries) = &node.value else {
         cx.error(
             &node.span,
-            format!(
-                "expected a mapping with an `@type`, found {}",
-                node.describe()
-            ),
+            format!("expected a mapping with an `@type`, found {}", node.describe()),
         );
         return None;
     };
     let Some(entry) = entries.iter().find(|e| e.key == "@type") else {
-        cx.error(
-            &node.span,
-            "`@type` is missing: it says which message this is",
-        );
+        cx.error(&node.span, "`@type` is missing: it says which message this is");
         return None;
     };
     let url = cx.text(&entry.node)?;
@@ -81,30 +73,22 @@ fn type_url<'a>(cx: &Context, node: &'a Node) -> Option<(&'a str, &'a Span)> {
 }
 
 fn refuse(cx: &Context, span: &Span, name: &str, what: &str, accepted: &[&'static Schema]) {
-    let known = name
-        .strip_prefix(EXTENSIONS)
-        .is_some_and(|n| KNOWN_TYPES.binary_search(&n).is_ok());
+    let known =
+        name.strip_prefix(EXTENSIONS).is_some_and(|n| KNOWN_TYPES.binary_search(&n).is_ok());
     let takes: Vec<_> = accepted.iter().map(|s| s.short_name()).collect();
     let takes = crate::config::message::list(&takes);
     let diagnostic = if known && another_place_takes(name) {
-        Diagnostic::new(
-            span,
-            format!("`{}` can't be used as {what}", short_name(name)),
-        )
-        .help(format!("it can be {takes}"))
+        Diagnostic::new(span, format!("`{}` can't be used as {what}", short_name(name)))
+            .help(format!("it can be {takes}"))
     } else if known {
         Diagnostic::new(
             span,
-            format!(
-                "`{}` is not supported yet as {what} (`{name}`)",
-                short_name(name)
-            ),
+            format!("`{}` is not supported yet as {what} (`{name}`)", short_name(name)),
         )
         .help(format!("supported here: {takes}"))
     } else {
-        let near = name
-            .strip_prefix(EXTENSIONS)
-            .and_then(|n| nearest(n, KNOWN_TYPES.iter().copied()));
+        let near =
+            name.strip_prefix(EXTENSIONS).and_then(|n| nearest(n, KNOWN_TYPES.iter().copied()));
         let help = match near {
             Some(near) => format!("did you mean `{EXTENSIONS}{near}`?"),
             None => format!("supported here: {takes}"),

@@ -102,11 +102,7 @@ fn json(node: &Node) -> serde_json::Value {
 
 fn admin_of(m: Message<'_>) -> Option<Admin> {
     // As in Envoy, `admin: {}` opens nothing.
-    let address = if m.has("address") {
-        ip_port(&m, "address")
-    } else {
-        None
-    };
+    let address = if m.has("address") { ip_port(&m, "address") } else { None };
     m.finish();
     address.map(|address| Admin { address })
 }
@@ -155,9 +151,7 @@ fn connection_limit(cx: &Context, name: &str) -> Option<u64> {
     }
     let key = format!("envoy.resource_limits.listener.{name}.connection_limit");
     // A value that is no number has no effect, as in Envoy.
-    cx.runtime_number(&key)
-        .filter(|v| *v >= 0.0)
-        .map(|v| v as u64)
+    cx.runtime_number(&key).filter(|v| *v >= 0.0).map(|v| v as u64)
 }
 
 /// Two listeners can't share an address; with port 0 each gets a port of its own.
@@ -190,11 +184,7 @@ fn check_references(cx: &Context, clusters: &[Cluster]) {
         if known.contains(reference.name.as_str()) {
             continue;
         }
-        let kind = if reference.weighted {
-            "weighted cluster"
-        } else {
-            "cluster"
-        };
+        let kind = if reference.weighted { "weighted cluster" } else { "cluster" };
         let message = format!("route: unknown {kind} '{}'", reference.name);
         // One name for all clusters (a typo in a template) must not compare all with all.
         let near = if budget > 0 {

@@ -75,9 +75,7 @@ pub(super) fn cluster(cx: &Context, node: &Node, resolver: &Resolver) -> Option<
         },
         lb_policy: m.enumeration("lb_policy", LB_POLICIES).unwrap_or_default(),
         endpoints,
-        connect_timeout: m
-            .positive_duration("connect_timeout")
-            .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
+        connect_timeout: m.positive_duration("connect_timeout").unwrap_or(DEFAULT_CONNECT_TIMEOUT),
         per_connection_buffer_limit: buffer_limit(&m),
         protocol: http.protocol,
         http1: http.http1,
@@ -118,9 +116,7 @@ fn endpoints(m: &Message<'_>, kind: Kind) -> Vec<EndpointSpec> {
 
 fn endpoint(cx: &Context, node: &Node, kind: Kind) -> Option<EndpointSpec> {
     let m = Message::open(cx, node, &LB_ENDPOINT)?;
-    let weight = m
-        .u32_in("load_balancing_weight", 1..=i64::from(u32::MAX))
-        .unwrap_or(1);
+    let weight = m.u32_in("load_balancing_weight", 1..=i64::from(u32::MAX)).unwrap_or(1);
     m.one_of(&["endpoint"], true);
     let endpoint = m.message("endpoint", &ENDPOINT);
     m.finish();

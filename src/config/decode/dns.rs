@@ -40,9 +40,7 @@ pub(super) fn dns(m: &Message<'_>, default: &Resolver) -> Dns {
     Dns {
         refresh_rate: refresh_rate.unwrap_or(DEFAULT_REFRESH),
         respect_ttl: m.bool("respect_dns_ttl"),
-        family: m
-            .enumeration("dns_lookup_family", FAMILIES)
-            .unwrap_or_default(),
+        family: m.enumeration("dns_lookup_family", FAMILIES).unwrap_or_default(),
         resolvers: resolver.servers,
         // The cluster's own field is the older of the two; either asks for TCP.
         use_tcp: resolver.use_tcp || m.bool("use_tcp_for_dns_lookups"),

@@ -11,22 +11,10 @@ use crate::config::source::Span;
 use crate::config::yaml::Node;
 
 const APPEND_ACTIONS: &Variants<AppendAction> = &[
-    (
-        "APPEND_IF_EXISTS_OR_ADD",
-        0,
-        Some(AppendAction::AppendIfExistsOrAdd),
-    ),
+    ("APPEND_IF_EXISTS_OR_ADD", 0, Some(AppendAction::AppendIfExistsOrAdd)),
     ("ADD_IF_ABSENT", 1, Some(AppendAction::AddIfAbsent)),
-    (
-        "OVERWRITE_IF_EXISTS_OR_ADD",
-        2,
-        Some(AppendAction::OverwriteIfExistsOrAdd),
-    ),
-    (
-        "OVERWRITE_IF_EXISTS",
-        3,
-        Some(AppendAction::OverwriteIfExists),
-    ),
+    ("OVERWRITE_IF_EXISTS_OR_ADD", 2, Some(AppendAction::OverwriteIfExistsOrAdd)),
+    ("OVERWRITE_IF_EXISTS", 3, Some(AppendAction::OverwriteIfExists)),
 ];
 
 /// Envoy's limits on one list and on names and values.
@@ -46,17 +34,13 @@ pub(super) fn header_edits(m: &Message<'_>) -> HeaderEdits {
 fn added(m: &Message<'_>, field: &str) -> Vec<HeaderAdd> {
     let options = m.messages(field, &HEADER_VALUE_OPTION);
     if options.len() > MAX_EDITS {
-        m.error(format!(
-            "`{field}` must not have more than {MAX_EDITS} entries"
-        ));
+        m.error(format!("`{field}` must not have more than {MAX_EDITS} entries"));
     }
     options.into_iter().filter_map(add).collect()
 }
 
 fn add(m: Message<'_>) -> Option<HeaderAdd> {
-    let header = m
-        .required("header")
-        .and_then(|n| Message::open(m.cx, n, &HEADER_VALUE));
+    let header = m.required("header").and_then(|n| Message::open(m.cx, n, &HEADER_VALUE));
     let mut action = m.enumeration("append_action", APPEND_ACTIONS);
     if let Some(append) = m.optional_bool("append") {
         if m.has("append_action") {
@@ -87,12 +71,7 @@ fn add(m: Message<'_>) -> Option<HeaderAdd> {
         check_format(header.cx, &value, node);
     }
     header.finish();
-    Some(HeaderAdd {
-        name: name?,
-        value,
-        action: action.unwrap_or_default(),
-        keep_empty_value,
-    })
+    Some(HeaderAdd { name: name?, value, action: action.unwrap_or_default(), keep_empty_value })
 }
 
 fn removed(m: &Message<'_>, field: &str) -> Vec<HeaderName> {
@@ -106,11 +85,8 @@ fn removed(m: &Message<'_>, field: &str) -> Vec<HeaderName> {
 fn changeable(cx: &Context, name: &str, place: &Span, what: &str) -> Option<HeaderName> {
     if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
         cx.report(
-            Diagnostic::new(
-                place,
-                format!(":-prefixed or host headers may not be {what}"),
-            )
-            .help("use `prefix_rewrite`, `host_rewrite_literal` and their like"),
+            Diagnostic::new(place, format!(":-prefixed or host headers may not be {what}"))
+                .help("use `prefix_rewrite`, `host_rewrite_literal` and their like"),
         );
         return None;
     }

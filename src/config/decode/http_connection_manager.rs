@@ -37,38 +37,20 @@ const CLIENT_CERTS: &Variants<ForwardClientCert> = &[
     ("FORWARD_ONLY", 1, Some(ForwardClientCert::ForwardOnly)),
     ("APPEND_FORWARD", 2, Some(ForwardClientCert::AppendForward)),
     ("SANITIZE_SET", 3, Some(ForwardClientCert::SanitizeSet)),
-    (
-        "ALWAYS_FORWARD_ONLY",
-        4,
-        Some(ForwardClientCert::AlwaysForwardOnly),
-    ),
+    ("ALWAYS_FORWARD_ONLY", 4, Some(ForwardClientCert::AlwaysForwardOnly)),
 ];
 
 const ESCAPED_SLASHES: &Variants<EscapedSlashes> = &[
-    (
-        "IMPLEMENTATION_SPECIFIC_DEFAULT",
-        0,
-        Some(EscapedSlashes::KeepUnchanged),
-    ),
+    ("IMPLEMENTATION_SPECIFIC_DEFAULT", 0, Some(EscapedSlashes::KeepUnchanged)),
     ("KEEP_UNCHANGED", 1, Some(EscapedSlashes::KeepUnchanged)),
     ("REJECT_REQUEST", 2, Some(EscapedSlashes::RejectRequest)),
-    (
-        "UNESCAPE_AND_REDIRECT",
-        3,
-        Some(EscapedSlashes::UnescapeAndRedirect),
-    ),
-    (
-        "UNESCAPE_AND_FORWARD",
-        4,
-        Some(EscapedSlashes::UnescapeAndForward),
-    ),
+    ("UNESCAPE_AND_REDIRECT", 3, Some(EscapedSlashes::UnescapeAndRedirect)),
+    ("UNESCAPE_AND_FORWARD", 4, Some(EscapedSlashes::UnescapeAndForward)),
 ];
 
 pub(super) fn http_connection_manager(m: Message<'_>) -> Option<HttpConnectionManager> {
     let stat_prefix = m.required_string("stat_prefix");
-    let routes = m
-        .one_of(&["route_config"], true)
-        .and_then(|(_, n)| route_table(m.cx, n));
+    let routes = m.one_of(&["route_config"], true).and_then(|(_, n)| route_table(m.cx, n));
     let (has_router, suppress_envoy_headers) = http_filters(&m);
     let common = m
         .message("common_http_protocol_options", &DOWNSTREAM_COMMON_HTTP)
@@ -85,9 +67,7 @@ pub(super) fn http_connection_manager(m: Message<'_>) -> Option<HttpConnectionMa
         routes: routes.unwrap_or_default(),
         has_router,
         suppress_envoy_headers,
-        server_name: m
-            .header_text("server_name")
-            .unwrap_or_else(|| "envoy".to_owned()),
+        server_name: m.header_text("server_name").unwrap_or_else(|| "envoy".to_owned()),
         server_header: m
             .enumeration("server_header_transformation", SERVER_HEADERS)
             .unwrap_or_default(),
@@ -164,9 +144,7 @@ fn strip_host_port(m: &Message<'_>) -> StripHostPort {
     let matching = m.bool("strip_matching_host_port");
     let any = m.bool("strip_any_host_port");
     if matching && any {
-        let place = m
-            .entry("strip_any_host_port")
-            .map_or(m.span(), |e| &e.place);
+        let place = m.entry("strip_any_host_port").map_or(m.span(), |e| &e.place);
         m.cx.error(
             place,
             "only one of `strip_matching_host_port` and `strip_any_host_port` can be set",
@@ -192,9 +170,7 @@ fn internal_addresses(m: &Message<'_>) -> Vec<(IpAddr, u8)> {
             Ok(ip) => out.push((ip, length.min(if ip.is_ipv4() { 32 } else { 128 }) as u8)),
             Err(_) if prefix.is_empty() => {}
             Err(_) => {
-                let place = range
-                    .get("address_prefix")
-                    .map_or(range.span(), |n| &n.span);
+                let place = range.get("address_prefix").map_or(range.span(), |n| &n.span);
                 let message = format!("invalid ip/mask combo '{prefix}/{length}'");
                 range.cx.report(
                     Diagnostic::new(place, message)
@@ -212,13 +188,8 @@ fn upgrades(m: &Message<'_>) -> Vec<UpgradeRule> {
     let mut out: Vec<UpgradeRule> = Vec::new();
     for upgrade in m.messages("upgrade_configs", &HCM_UPGRADE_CONFIG) {
         let upgrade_type = upgrade.required_string("upgrade_type");
-        if out
-            .iter()
-            .any(|u| u.upgrade_type.eq_ignore_ascii_case(&upgrade_type))
-        {
-            upgrade.error(format!(
-                "multiple upgrade configs with the same name: `{upgrade_type}`"
-            ));
+        if out.iter().any(|u| u.upgrade_type.eq_ignore_ascii_case(&upgrade_type)) {
+            upgrade.error(format!("multiple upgrade configs with the same name: `{upgrade_type}`"));
         }
         out.push(UpgradeRule {
             upgrade_type,

@@ -85,11 +85,7 @@ fn check_overlap(
     taken: &mut HashMap<String, usize>,
 ) {
     let any = [String::new()];
-    let names = if chain.server_names.is_empty() {
-        &any[..]
-    } else {
-        &chain.server_names
-    };
+    let names = if chain.server_names.is_empty() { &any[..] } else { &chain.server_names };
     for name in names {
         let Some(line) = taken.insert(name.clone(), place.line) else {
             continue;
@@ -109,20 +105,13 @@ fn check_overlap(
 
 fn filter_chain(cx: &Context, node: &Node) -> Option<FilterChain> {
     let m = Message::open(cx, node, &FILTER_CHAIN)?;
-    let server_names = m
-        .message("filter_chain_match", &FILTER_CHAIN_MATCH)
-        .map(server_names)
-        .unwrap_or_default();
+    let server_names =
+        m.message("filter_chain_match", &FILTER_CHAIN_MATCH).map(server_names).unwrap_or_default();
     let tls = transport_socket(&m);
     let http = network_filters(&m);
     let name = m.string("name").unwrap_or_default();
     m.finish();
-    Some(FilterChain {
-        name,
-        server_names,
-        tls,
-        http: Arc::new(http?),
-    })
+    Some(FilterChain { name, server_names, tls, http: Arc::new(http?) })
 }
 
 fn server_names(m: Message<'_>) -> Vec<String> {
@@ -131,11 +120,8 @@ fn server_names(m: Message<'_>) -> Vec<String> {
         let stars = name.matches('*').count();
         if stars > usize::from(name.len() > 2 && name.starts_with("*.")) {
             m.cx.report(
-                Diagnostic::new(
-                    place,
-                    "partial wildcards are not supported in `server_names`",
-                )
-                .help("a name is exact or begins with `*.`; leave it out to match all"),
+                Diagnostic::new(place, "partial wildcards are not supported in `server_names`")
+                    .help("a name is exact or begins with `*.`; leave it out to match all"),
             );
             continue;
         }
@@ -147,11 +133,7 @@ fn server_names(m: Message<'_>) -> Vec<String> {
 
 fn transport_socket(m: &Message<'_>) -> Option<DownstreamTls> {
     let socket = m.message("transport_socket", &TRANSPORT_SOCKET)?;
-    let found = typed_config(
-        &socket,
-        "a transport socket",
-        &[&DOWNSTREAM_TLS, &RAW_BUFFER],
-    );
+    let found = typed_config(&socket, "a transport socket", &[&DOWNSTREAM_TLS, &RAW_BUFFER]);
     socket.finish();
     let found = found?;
     if found.schema.message == RAW_BUFFER.message {

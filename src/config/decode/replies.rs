@@ -13,16 +13,8 @@ const REDIRECT_CODES: &Variants<StatusCode> = &[
     ("MOVED_PERMANENTLY", 0, Some(StatusCode::MOVED_PERMANENTLY)),
     ("FOUND", 1, Some(StatusCode::FOUND)),
     ("SEE_OTHER", 2, Some(StatusCode::SEE_OTHER)),
-    (
-        "TEMPORARY_REDIRECT",
-        3,
-        Some(StatusCode::TEMPORARY_REDIRECT),
-    ),
-    (
-        "PERMANENT_REDIRECT",
-        4,
-        Some(StatusCode::PERMANENT_REDIRECT),
-    ),
+    ("TEMPORARY_REDIRECT", 3, Some(StatusCode::TEMPORARY_REDIRECT)),
+    ("PERMANENT_REDIRECT", 4, Some(StatusCode::PERMANENT_REDIRECT)),
 ];
 
 pub(super) fn redirect(cx: &Context, node: &Node) -> Option<Redirect> {
@@ -35,12 +27,8 @@ pub(super) fn redirect(cx: &Context, node: &Node) -> Option<Redirect> {
     let path = match m.one_of(&["path_redirect", "prefix_rewrite", "regex_rewrite"], false) {
         Some(("path_redirect", _)) => m.header_text("path_redirect").map(RedirectPath::Full),
         Some(("prefix_rewrite", _)) => m.header_text("prefix_rewrite").map(RedirectPath::Prefix),
-        Some(_) => {
-            substitution(&m, "regex_rewrite").map(|(pattern, substitution)| RedirectPath::Regex {
-                pattern,
-                substitution,
-            })
-        }
+        Some(_) => substitution(&m, "regex_rewrite")
+            .map(|(pattern, substitution)| RedirectPath::Regex { pattern, substitution }),
         None => None,
     };
     let out = Redirect {
@@ -79,8 +67,5 @@ pub(super) fn direct_response(cx: &Context, node: &Node, max_body: u32) -> Optio
         body = Bytes::copy_from_slice(&source.bytes);
     }
     m.finish();
-    Some(DirectResponse {
-        status: status?,
-        body,
-    })
+    Some(DirectResponse { status: status?, body })
 }

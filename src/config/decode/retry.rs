@@ -57,19 +57,12 @@ fn back_off(m: &Message<'_>) -> (Duration, Duration) {
         && max < base
     {
         let place = m.get("max_interval").map_or(m.span(), |n| &n.span);
-        m.cx.error(
-            place,
-            "`max_interval` must be greater than or equal to `base_interval`",
-        );
+        m.cx.error(place, "`max_interval` must be greater than or equal to `base_interval`");
     }
     m.finish();
     // Envoy counts whole milliseconds, at least one.
     let base = base.unwrap_or(BASE_INTERVAL).max(Duration::from_millis(1));
-    (
-        base,
-        max.unwrap_or_else(|| base.saturating_mul(INTERVALS))
-            .max(base),
-    )
+    (base, max.unwrap_or_else(|| base.saturating_mul(INTERVALS)).max(base))
 }
 
 fn status_codes(m: &Message<'_>) -> Vec<StatusCode> {
@@ -146,10 +139,7 @@ fn condition(cx: &Context, on: &mut RetryOn, name: &str, place: &Span) {
         "resource-exhausted" => &mut on.grpc_resource_exhausted,
         "unavailable" => &mut on.grpc_unavailable,
         "http3-post-connect-failure" => {
-            cx.error(
-                place,
-                format!("the retry condition `{name}` is not supported yet"),
-            );
+            cx.error(place, format!("the retry condition `{name}` is not supported yet"));
             return;
         }
         _ => {

@@ -19,17 +19,9 @@ use crate::config::schema::route::{
 use crate::config::yaml::Node;
 
 const NOT_FOUND_CODES: &Variants<StatusCode> = &[
-    (
-        "SERVICE_UNAVAILABLE",
-        0,
-        Some(StatusCode::SERVICE_UNAVAILABLE),
-    ),
+    ("SERVICE_UNAVAILABLE", 0, Some(StatusCode::SERVICE_UNAVAILABLE)),
     ("NOT_FOUND", 1, Some(StatusCode::NOT_FOUND)),
-    (
-        "INTERNAL_SERVER_ERROR",
-        2,
-        Some(StatusCode::INTERNAL_SERVER_ERROR),
-    ),
+    ("INTERNAL_SERVER_ERROR", 2, Some(StatusCode::INTERNAL_SERVER_ERROR)),
 ];
 
 /// Whether a priority is the high one.
@@ -51,9 +43,7 @@ pub(super) fn forward(cx: &Context, node: &Node, rules: TableRules<'_>) -> Optio
             .enumeration("cluster_not_found_response_code", NOT_FOUND_CODES)
             .unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
         timeout: m.timeout("timeout", Some(DEFAULT_TIMEOUT)),
-        idle_timeout: m
-            .duration("idle_timeout")
-            .map(|d| Some(d).filter(|d| !d.is_zero())),
+        idle_timeout: m.duration("idle_timeout").map(|d| Some(d).filter(|d| !d.is_zero())),
         path_rewrite,
         host_rewrite,
         append_x_forwarded_host: m.bool("append_x_forwarded_host"),
@@ -116,10 +106,7 @@ fn weighted(m: &Message<'_>, validate: bool) -> Option<Vec<WeightedCluster>> {
     } else if total == 0 {
         m.error("the sum of weights in `weighted_clusters` must be greater than 0");
     } else if total > u64::from(u32::MAX) {
-        m.error(format!(
-            "the sum of weights in `weighted_clusters` exceeds {}",
-            u32::MAX
-        ));
+        m.error(format!("the sum of weights in `weighted_clusters` exceeds {}", u32::MAX));
     }
     m.finish();
     Some(out)
@@ -128,10 +115,8 @@ fn weighted(m: &Message<'_>, validate: bool) -> Option<Vec<WeightedCluster>> {
 fn path_rewrite(m: &Message<'_>) -> Option<PathRewrite> {
     match m.one_of(&["prefix_rewrite", "regex_rewrite"], false)? {
         ("prefix_rewrite", _) => m.header_text("prefix_rewrite").map(PathRewrite::Prefix),
-        _ => substitution(m, "regex_rewrite").map(|(pattern, substitution)| PathRewrite::Regex {
-            pattern,
-            substitution,
-        }),
+        _ => substitution(m, "regex_rewrite")
+            .map(|(pattern, substitution)| PathRewrite::Regex { pattern, substitution }),
     }
 }
 
@@ -156,12 +141,8 @@ fn host_rewrite(m: &Message<'_>) -> Option<HostRewrite> {
             let text = m.required_string("host_rewrite_header");
             header_name(m.cx, &text, &node.span).map(HostRewrite::Header)
         }
-        _ => substitution(m, "host_rewrite_path_regex").map(|(pattern, substitution)| {
-            HostRewrite::PathRegex {
-                pattern,
-                substitution,
-            }
-        }),
+        _ => substitution(m, "host_rewrite_path_regex")
+            .map(|(pattern, substitution)| HostRewrite::PathRegex { pattern, substitution }),
     }
 }
 
@@ -169,18 +150,13 @@ fn upgrades(m: &Message<'_>) -> Vec<UpgradeRule> {
     let mut out: Vec<UpgradeRule> = Vec::new();
     for upgrade in m.messages("upgrade_configs", &ROUTE_UPGRADE_CONFIG) {
         let upgrade_type = upgrade.required_string("upgrade_type");
-        if out
-            .iter()
-            .any(|u| u.upgrade_type.eq_ignore_ascii_case(&upgrade_type))
-        {
+        if out.iter().any(|u| u.upgrade_type.eq_ignore_ascii_case(&upgrade_type)) {
             upgrade.error(format!("duplicate upgrade `{upgrade_type}`"));
         }
         let connect = upgrade.message("connect_config", &CONNECT_CONFIG);
         let connect_tcp = connect.map(Message::finish).is_some();
         if connect_tcp && !upgrade_type.eq_ignore_ascii_case("CONNECT") {
-            let place = upgrade
-                .entry("connect_config")
-                .map_or(upgrade.span(), |e| &e.place);
+            let place = upgrade.entry("connect_config").map_or(upgrade.span(), |e| &e.place);
             upgrade.cx.report(
                 Diagnostic::new(
                     place,
@@ -201,12 +177,7 @@ fn upgrades(m: &Message<'_>) -> Vec<UpgradeRule> {
 
 fn hash_policy(m: Message<'_>) -> Option<HashPolicy> {
     let terminal = m.bool("terminal");
-    let kinds = [
-        "header",
-        "cookie",
-        "connection_properties",
-        "query_parameter",
-    ];
+    let kinds = ["header", "cookie", "connection_properties", "query_parameter"];
     let given = m.one_of(&kinds, true);
     let cx = m.cx;
     m.finish();
@@ -215,11 +186,7 @@ fn hash_policy(m: Message<'_>) -> Option<HashPolicy> {
             let h = Message::open(cx, node, &HASH_HEADER)?;
             let text = h.required_string("header_name");
             let place = h.get("header_name").map_or(h.span(), |n| &n.span);
-            let name = if text.is_empty() {
-                None
-            } else {
-                header_name(cx, &text, place)
-            };
+            let name = if text.is_empty() { None } else { header_name(cx, &text, place) };
             h.finish();
             name.map(|name| HashPolicy::Header { name, terminal })
         }

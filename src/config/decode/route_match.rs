@@ -20,23 +20,13 @@ const DENOMINATORS: &Variants<u32> = &[
     ("MILLION", 2, Some(1_000_000)),
 ];
 
-const PATHS: &[&str] = &[
-    "prefix",
-    "path",
-    "safe_regex",
-    "connect_matcher",
-    "path_separated_prefix",
-];
+const PATHS: &[&str] =
+    &["prefix", "path", "safe_regex", "connect_matcher", "path_separated_prefix"];
 
 pub(super) fn route_match(cx: &Context, node: &Node) -> Option<RouteMatch> {
     let m = Message::open(cx, node, &ROUTE_MATCH)?;
-    let path = m
-        .one_of(PATHS, true)
-        .and_then(|(kind, node)| path(cx, kind, node));
-    let grpc = m
-        .message("grpc", &GRPC_MATCH)
-        .map(Message::finish)
-        .is_some();
+    let path = m.one_of(PATHS, true).and_then(|(kind, node)| path(cx, kind, node));
+    let grpc = m.message("grpc", &GRPC_MATCH).map(Message::finish).is_some();
     let out = RouteMatch {
         path: path.unwrap_or(PathMatch::Connect),
         case_sensitive: m.optional_bool("case_sensitive").unwrap_or(true),
@@ -47,9 +37,7 @@ pub(super) fn route_match(cx: &Context, node: &Node) -> Option<RouteMatch> {
             .filter_map(query_matcher)
             .collect(),
         grpc,
-        fraction: m
-            .message("runtime_fraction", &RUNTIME_FRACTION)
-            .and_then(fraction),
+        fraction: m.message("runtime_fraction", &RUNTIME_FRACTION).and_then(fraction),
     };
     m.finish();
     Some(out)
@@ -85,17 +73,12 @@ fn fraction(m: Message<'_>) -> Option<Fraction> {
     let percent = percent?;
     let mut out = Fraction {
         numerator: percent.u32("numerator").unwrap_or(0),
-        denominator: percent
-            .enumeration("denominator", DENOMINATORS)
-            .unwrap_or(100),
+        denominator: percent.enumeration("denominator", DENOMINATORS).unwrap_or(100),
     };
     // The runtime is static here, so its word is final: a plain number there is percent.
     let from_runtime = key.and_then(|k| percent.cx.runtime_number(&k));
     if let Some(value) = from_runtime.filter(|v| (0.0..=100.0).contains(v)) {
-        out = Fraction {
-            numerator: value as u32,
-            denominator: 100,
-        };
+        out = Fraction { numerator: value as u32, denominator: 100 };
     }
     percent.finish();
     Some(out)
@@ -103,10 +86,7 @@ fn fraction(m: Message<'_>) -> Option<Fraction> {
 
 /// A list of header matchers.
 pub(super) fn header_matchers(m: &Message<'_>, field: &str) -> Vec<HeaderMatch> {
-    m.messages(field, &HEADER_MATCHER)
-        .into_iter()
-        .filter_map(header_matcher)
-        .collect()
+    m.messages(field, &HEADER_MATCHER).into_iter().filter_map(header_matcher).collect()
 }
 
 fn header_matcher(m: Message<'_>) -> Option<HeaderMatch> {

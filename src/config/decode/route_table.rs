@@ -36,16 +36,11 @@ pub(super) fn route_table(cx: &Context, node: &Node) -> Option<RouteTable> {
     let m = Message::open(cx, node, &ROUTE_CONFIGURATION)?;
     let rules = TableRules {
         validate_clusters: m.optional_bool("validate_clusters").unwrap_or(true),
-        max_body: m
-            .u32("max_direct_response_body_size_bytes")
-            .unwrap_or(DEFAULT_MAX_BODY),
+        max_body: m.u32("max_direct_response_body_size_bytes").unwrap_or(DEFAULT_MAX_BODY),
         retry: None,
     };
     let name = m.string("name").unwrap_or_default();
-    let mut domains = Domains {
-        table: &name,
-        seen: HashMap::new(),
-    };
+    let mut domains = Domains { table: &name, seen: HashMap::new() };
     let virtual_hosts = m
         .messages("virtual_hosts", &VIRTUAL_HOST)
         .into_iter()
@@ -54,38 +49,21 @@ pub(super) fn route_table(cx: &Context, node: &Node) -> Option<RouteTable> {
     let headers = header_edits(&m);
     let most_specific_wins = m.bool("most_specific_header_mutations_wins");
     m.finish();
-    Some(RouteTable {
-        name,
-        virtual_hosts,
-        headers,
-        most_specific_wins,
-    })
+    Some(RouteTable { name, virtual_hosts, headers, most_specific_wins })
 }
 
 fn virtual_host(m: Message<'_>, rules: TableRules<'_>, domains: &mut Domains<'_>) -> VirtualHost {
     let retry = retry::retry(&m, "retry_policy");
-    let rules = TableRules {
-        retry: retry.as_ref(),
-        ..rules
-    };
+    let rules = TableRules { retry: retry.as_ref(), ..rules };
     let names = m.strings("domains");
     if names.is_empty() {
         m.error("a virtual host needs `domains`; `\"*\"` stands for any");
     }
     let out = VirtualHost {
         name: m.required_string("name"),
-        domains: names
-            .into_iter()
-            .map(|(name, place)| domains.add(m.cx, name, place))
-            .collect(),
-        require_tls: m
-            .enumeration("require_tls", REQUIRE_TLS)
-            .unwrap_or_default(),
-        routes: m
-            .list("routes")
-            .into_iter()
-            .filter_map(|n| route(m.cx, n, rules))
-            .collect(),
+        domains: names.into_iter().map(|(name, place)| domains.add(m.cx, name, place)).collect(),
+        require_tls: m.enumeration("require_tls", REQUIRE_TLS).unwrap_or_default(),
+        routes: m.list("routes").into_iter().filter_map(|n| route(m.cx, n, rules)).collect(),
         headers: header_edits(&m),
         request_attempt_count: m.bool("include_request_attempt_count"),
         response_attempt_count: m.bool("include_attempt_count_in_response"),
@@ -109,10 +87,7 @@ impl Domains<'_> {
         let domain = name.to_ascii_lowercase();
         if let Some(line) = self.seen.insert(domain.clone(), place.line) {
             let message = if domain == "*" {
-                format!(
-                    "only a single wildcard domain is permitted in route {}",
-                    self.table
-                )
+                format!("only a single wildcard domain is permitted in route {}", self.table)
             } else {
                 format!(
                     "only unique values for domains are permitted: \
@@ -142,10 +117,5 @@ fn route(cx: &Context, node: &Node, rules: TableRules<'_>) -> Option<Route> {
     let name = m.string("name").unwrap_or_default();
     let headers = header_edits(&m);
     m.finish();
-    Some(Route {
-        name,
-        matching: matching?,
-        action: action?,
-        headers,
-    })
+    Some(Route { name, matching: matching?, action: action?, headers })
 }

@@ -55,20 +55,14 @@ fn flatten(
     let value = match &node.value {
         Value::Map(entries) => {
             for entry in entries {
-                let key = if key.is_empty() {
-                    entry.key.clone()
-                } else {
-                    format!("{key}.{}", entry.key)
-                };
+                let key =
+                    if key.is_empty() { entry.key.clone() } else { format!("{key}.{}", entry.key) };
                 flatten(cx, &key, &entry.node, out, index);
             }
             return;
         }
         Value::List(_) => {
-            cx.error(
-                &node.span,
-                format!("invalid runtime entry value for `{key}`: a list"),
-            );
+            cx.error(&node.span, format!("invalid runtime entry value for `{key}`: a list"));
             return;
         }
         Value::Scalar(scalar) => match scalar.typed() {

@@ -95,30 +95,21 @@ pub(super) fn data_source_of<'a>(
     let data = match kind {
         "filename" => read_file(cx, text, &node.span)?,
         "environment_variable" => match std::env::var(text) {
-            Ok(value) => DataSource {
-                file: None,
-                bytes: value.into_bytes().into(),
-            },
+            Ok(value) => DataSource { file: None, bytes: value.into_bytes().into() },
             Err(why) => {
                 let message = format!("the environment variable `{text}` can't be read: {why}");
                 cx.error(&node.span, message);
                 return None;
             }
         },
-        _ => DataSource {
-            file: None,
-            bytes: text.as_bytes().into(),
-        },
+        _ => DataSource { file: None, bytes: text.as_bytes().into() },
     };
     Some((data, node))
 }
 
 fn read_file(cx: &Context, name: &str, place: &Span) -> Option<DataSource> {
     match read_regular_file(Path::new(name)) {
-        Ok(bytes) => Some(DataSource {
-            file: Some(name.into()),
-            bytes: bytes.into(),
-        }),
+        Ok(bytes) => Some(DataSource { file: Some(name.into()), bytes: bytes.into() }),
         Err(why) => {
             cx.error(place, format!("can't read the file `{name}`: {why}"));
             None
@@ -134,9 +125,7 @@ fn read_regular_file(path: &Path) -> Result<Vec<u8>, String> {
     }
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| e.to_string())?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
     }
@@ -163,11 +152,8 @@ fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) 
         Ok(regex) => Some(regex),
         Err(why) => {
             cx.report(
-                Diagnostic::new(
-                    &place,
-                    format!("this regular expression is not valid: {why}"),
-                )
-                .help("the syntax is RE2's: no look-around and no back-references"),
+                Diagnostic::new(&place, format!("this regular expression is not valid: {why}"))
+                    .help("the syntax is RE2's: no look-around and no back-references"),
             );
             None
         }
@@ -178,9 +164,7 @@ fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) 
 /// what replaces it.
 pub(super) fn substitution(m: &Message<'_>, field: &str) -> Option<(Regex, String)> {
     let m = m.message(field, &REGEX_SUBSTITUTE)?;
-    let pattern = m
-        .required("pattern")
-        .and_then(|n| regex(m.cx, n, re2::unanchored));
+    let pattern = m.required("pattern").and_then(|n| regex(m.cx, n, re2::unanchored));
     let substitution = m.header_text("substitution").unwrap_or_default();
     m.finish();
     Some((pattern?, substitution))

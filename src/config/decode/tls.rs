@@ -43,11 +43,8 @@ pub(super) fn downstream(m: Message<'_>) -> Option<DownstreamTls> {
     let common = common(&m, &DOWNSTREAM_VALIDATION);
     if common.certificates.is_empty() && !common.failed {
         m.cx.report(
-            Diagnostic::new(
-                m.span(),
-                "no TLS certificates found for this server context",
-            )
-            .help("add `common_tls_context.tls_certificates`"),
+            Diagnostic::new(m.span(), "no TLS certificates found for this server context")
+                .help("add `common_tls_context.tls_certificates`"),
         );
     }
     let require_client_certificate = m.bool("require_client_certificate");
@@ -122,10 +119,7 @@ fn common(m: &Message<'_>, validation: &'static Schema) -> Common {
     }
     if let Some(v) = m.message("validation_context", validation) {
         out.trusted_ca = trusted_ca(&v);
-        if validation
-            .supported
-            .contains(&"match_typed_subject_alt_names")
-        {
+        if validation.supported.contains(&"match_typed_subject_alt_names") {
             out.subject_alt_names = v
                 .messages("match_typed_subject_alt_names", &SAN_MATCHER)
                 .into_iter()
@@ -158,10 +152,7 @@ fn tls_certificate(m: Message<'_>) -> Option<TlsCertificate> {
         let read = pem::signing_key(&key.bytes);
         let from = origin(key);
         read.map_err(|why| {
-            cx.error(
-                &node.span,
-                format!("failed to load private key from {from}: {why}"),
-            );
+            cx.error(&node.span, format!("failed to load private key from {from}: {why}"));
         })
         .ok()
     });
@@ -219,18 +210,9 @@ fn subject_alt_name(m: Message<'_>) -> Option<String> {
     let cx = m.cx;
     m.finish();
     match found? {
-        (
-            StringMatch::Exact {
-                value,
-                ignore_case: false,
-            },
-            _,
-        ) => Some(value),
+        (StringMatch::Exact { value, ignore_case: false }, _) => Some(value),
         (_, node) => {
-            cx.error(
-                &node.span,
-                "only an `exact` match without `ignore_case` is supported yet",
-            );
+            cx.error(&node.span, "only an `exact` match without `ignore_case` is supported yet");
             None
         }
     }

@@ -100,11 +100,8 @@ fn extension_entry<'a>(m: &Message<'a>) -> Option<&'a Entry> {
             continue;
         }
         m.cx.report(
-            Diagnostic::new(
-                &entry.place,
-                format!("unknown protocol options `{}`", entry.key),
-            )
-            .help(format!("supported here: `{}`", UPSTREAM_HTTP.message)),
+            Diagnostic::new(&entry.place, format!("unknown protocol options `{}`", entry.key))
+                .help(format!("supported here: `{}`", UPSTREAM_HTTP.message)),
         );
     }
     found
@@ -112,11 +109,7 @@ fn extension_entry<'a>(m: &Message<'a>) -> Option<&'a Entry> {
 
 fn extension_options(m: Message<'_>, out: &mut UpstreamHttp) {
     common(&m, out);
-    let kinds = [
-        "explicit_http_config",
-        "use_downstream_protocol_config",
-        "auto_config",
-    ];
+    let kinds = ["explicit_http_config", "use_downstream_protocol_config", "auto_config"];
     match m.one_of(&kinds, true) {
         Some(("explicit_http_config", _)) => {
             if let Some(explicit) = m.message("explicit_http_config", &EXPLICIT_HTTP) {

@@ -25,9 +25,7 @@ impl<'a> Message<'a> {
         match self.get(name) {
             None => self.missing(name),
             Some(node) => match self.cx.text(node) {
-                Some("") => self
-                    .cx
-                    .error(&node.span, format!("`{name}` must not be empty")),
+                Some("") => self.cx.error(&node.span, format!("`{name}` must not be empty")),
                 Some(text) => return text.to_owned(),
                 None => {}
             },
@@ -48,10 +46,7 @@ impl<'a> Message<'a> {
 
     /// A list of texts with their places.
     pub(in crate::config) fn strings(&self, name: &str) -> Vec<(&'a str, &'a Span)> {
-        self.list(name)
-            .into_iter()
-            .filter_map(|n| self.cx.text(n).map(|t| (t, &n.span)))
-            .collect()
+        self.list(name).into_iter().filter_map(|n| self.cx.text(n).map(|t| (t, &n.span))).collect()
     }
 
     /// A boolean, where given.
@@ -66,10 +61,7 @@ impl<'a> Message<'a> {
             }
         }
         let found = describe(node);
-        self.cx.error(
-            &node.span,
-            format!("`{name}` must be `true` or `false`, not {found}"),
-        );
+        self.cx.error(&node.span, format!("`{name}` must be `true` or `false`, not {found}"));
         None
     }
 
@@ -94,8 +86,7 @@ impl<'a> Message<'a> {
 
     /// A `uint32` within limits, where given.
     pub(in crate::config) fn u32_in(&self, name: &str, limits: RangeInclusive<i64>) -> Option<u32> {
-        self.integer(name, limits)
-            .and_then(|v| u32::try_from(v).ok())
+        self.integer(name, limits).and_then(|v| u32::try_from(v).ok())
     }
 
     /// A duration, where given.
@@ -128,8 +119,7 @@ impl<'a> Message<'a> {
     fn duration_from(&self, name: &str, least: Duration, must: &str) -> Option<Duration> {
         let value = self.duration(name)?;
         if value < least {
-            self.cx
-                .error(&self.get(name)?.span, format!("`{name}` {must}"));
+            self.cx.error(&self.get(name)?.span, format!("`{name}` {must}"));
             return None;
         }
         Some(value)
@@ -181,8 +171,7 @@ impl<'a> Message<'a> {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("it can be {}", supported_names(variants)),
                 };
-                self.cx
-                    .report(Diagnostic::new(&node.span, message).help(help));
+                self.cx.report(Diagnostic::new(&node.span, message).help(help));
             }
         }
         None
@@ -226,20 +215,16 @@ impl Context {
                 Typed::Integer(value) => Some(value),
                 Typed::Float(value) => whole(value),
                 // Proto3 JSON writes 64-bit numbers as text and reads all of them so.
-                Typed::Text(text) => text
-                    .parse()
-                    .ok()
-                    .or_else(|| text.parse().ok().and_then(whole)),
+                Typed::Text(text) => {
+                    text.parse().ok().or_else(|| text.parse().ok().and_then(whole))
+                }
                 Typed::Null | Typed::Bool(_) => None,
             },
             _ => None,
         };
         let Some(value) = value else {
             let found = describe(node);
-            self.error(
-                &node.span,
-                format!("`{name}` must be a whole number, not {found}"),
-            );
+            self.error(&node.span, format!("`{name}` must be a whole number, not {found}"));
             return None;
         };
         if !limits.contains(&value) {
@@ -307,9 +292,7 @@ fn duration_meant(node: &Node) -> Option<String> {
         return None;
     };
     let text = scalar.text();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let value: f64 = number.parse().ok()?;
     let factor = match unit.trim() {
@@ -333,10 +316,7 @@ fn describe(node: &Node) -> String {
 }
 
 fn supported_names<T>(variants: &Variants<T>) -> String {
-    let names: Vec<_> = variants
-        .iter()
-        .filter(|(_, _, value)| value.is_some())
-        .map(|(name, _, _)| *name)
-        .collect();
+    let names: Vec<_> =
+        variants.iter().filter(|(_, _, value)| value.is_some()).map(|(name, _, _)| *name).collect();
     super::list(&names)
 }

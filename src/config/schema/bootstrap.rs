@@ -120,12 +120,7 @@ pub(in crate::config) const SOCKET_ADDRESS: Schema = Schema {
     message: "envoy.config.core.v3.SocketAddress",
     note: "",
     supported: &["protocol", "address", "port_value"],
-    refused: &[
-        "ipv4_compat",
-        "named_port",
-        "network_namespace_filepath",
-        "resolver_name",
-    ],
+    refused: &["ipv4_compat", "named_port", "network_namespace_filepath", "resolver_name"],
 };
 
 pub(in crate::config) const DATA_SOURCE: Schema = Schema {

@@ -99,11 +99,7 @@ pub(in crate::config) const ENDPOINT: Schema = Schema {
     message: "envoy.config.endpoint.v3.Endpoint",
     note: "",
     supported: &["address", "hostname"],
-    refused: &[
-        "additional_addresses",
-        "health_check_config",
-        "observability_name",
-    ],
+    refused: &["additional_addresses", "health_check_config", "observability_name"],
 };
 
 pub(in crate::config) const CIRCUIT_BREAKERS: Schema = Schema {
@@ -165,10 +161,7 @@ pub(in crate::config) const AUTO_HTTP: Schema = Schema {
     message: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig",
     note: "",
     supported: &["http_protocol_options", "http2_protocol_options"],
-    refused: &[
-        "alternate_protocols_cache_options",
-        "http3_protocol_options",
-    ],
+    refused: &["alternate_protocols_cache_options", "http3_protocol_options"],
 };
 
 pub(in crate::config) const UPSTREAM_COMMON_HTTP: Schema = Schema {

@@ -144,11 +144,7 @@ pub(in crate::config) const HTTP1_OPTIONS: Schema = Schema {
         "override_stream_error_on_invalid_http_message",
         "send_fully_qualified_url",
     ],
-    refused: &[
-        "allow_custom_methods",
-        "ignore_http_11_upgrade",
-        "use_balsa_parser",
-    ],
+    refused: &["allow_custom_methods", "ignore_http_11_upgrade", "use_balsa_parser"],
 };
 
 pub(in crate::config) const HEADER_KEY_FORMAT: Schema = Schema {
@@ -276,12 +272,7 @@ pub(in crate::config) const FORMAT_STRING: Schema = Schema {
     message: "envoy.config.core.v3.SubstitutionFormatString",
     note: "",
     supported: &["text_format", "json_format", "text_format_source"],
-    refused: &[
-        "content_type",
-        "formatters",
-        "json_format_options",
-        "omit_empty_values",
-    ],
+    refused: &["content_type", "formatters", "json_format_options", "omit_empty_values"],
 };
 
 pub(super) const ALL: &[&Schema] = &[

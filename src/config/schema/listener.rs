@@ -72,11 +72,7 @@ pub(in crate::config) const FILTER_CHAIN: Schema = Schema {
     message: "envoy.config.listener.v3.FilterChain",
     note: "",
     supported: &["filter_chain_match", "filters", "transport_socket", "name"],
-    refused: &[
-        "metadata",
-        "transport_socket_connect_timeout",
-        "use_proxy_proto",
-    ],
+    refused: &["metadata", "transport_socket_connect_timeout", "use_proxy_proto"],
 };
 
 pub(in crate::config) const FILTER_CHAIN_MATCH: Schema = Schema {

@@ -106,13 +106,7 @@ pub(in crate::config) const ROUTE_MATCH: Schema = Schema {
         "query_parameters",
         "grpc",
     ],
-    refused: &[
-        "cookies",
-        "dynamic_metadata",
-        "filter_state",
-        "path_match_policy",
-        "tls_context",
-    ],
+    refused: &["cookies", "dynamic_metadata", "filter_state", "path_match_policy", "tls_context"],
 };
 
 pub(in crate::config) const CONNECT_MATCHER: Schema = Schema {
@@ -179,14 +173,7 @@ pub(in crate::config) const QUERY_MATCHER: Schema = Schema {
 pub(in crate::config) const STRING_MATCHER: Schema = Schema {
     message: "envoy.type.matcher.v3.StringMatcher",
     note: "",
-    supported: &[
-        "exact",
-        "prefix",
-        "suffix",
-        "safe_regex",
-        "contains",
-        "ignore_case",
-    ],
+    supported: &["exact", "prefix", "suffix", "safe_regex", "contains", "ignore_case"],
     refused: &["custom"],
 };
 
@@ -261,12 +248,7 @@ pub(in crate::config) const WEIGHTED_CLUSTERS: Schema = Schema {
     message: "envoy.config.route.v3.WeightedCluster",
     note: "",
     supported: &["clusters"],
-    refused: &[
-        "header_name",
-        "runtime_key_prefix",
-        "total_weight",
-        "use_hash_policy",
-    ],
+    refused: &["header_name", "runtime_key_prefix", "total_weight", "use_hash_policy"],
 };
 
 pub(in crate::config) const CLUSTER_WEIGHT: Schema = Schema {
@@ -305,13 +287,7 @@ pub(in crate::config) const CONNECT_CONFIG: Schema = Schema {
 pub(in crate::config) const HASH_POLICY: Schema = Schema {
     message: "envoy.config.route.v3.RouteAction.HashPolicy",
     note: "",
-    supported: &[
-        "header",
-        "cookie",
-        "connection_properties",
-        "query_parameter",
-        "terminal",
-    ],
+    supported: &["header", "cookie", "connection_properties", "query_parameter", "terminal"],
     refused: &["filter_state"],
 };
 

@@ -35,12 +35,7 @@ pub(in crate::config) const UPSTREAM_TLS: Schema = Schema {
 pub(in crate::config) const COMMON_TLS: Schema = Schema {
     message: "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext",
     note: "",
-    supported: &[
-        "tls_params",
-        "tls_certificates",
-        "validation_context",
-        "alpn_protocols",
-    ],
+    supported: &["tls_params", "tls_certificates", "validation_context", "alpn_protocols"],
     refused: &[
         "combined_validation_context",
         "custom_handshaker",
@@ -59,16 +54,8 @@ pub(in crate::config) const COMMON_TLS: Schema = Schema {
 pub(in crate::config) const TLS_PARAMETERS: Schema = Schema {
     message: "envoy.extensions.transport_sockets.tls.v3.TlsParameters",
     note: "",
-    supported: &[
-        "tls_minimum_protocol_version",
-        "tls_maximum_protocol_version",
-    ],
-    refused: &[
-        "cipher_suites",
-        "compliance_policies",
-        "ecdh_curves",
-        "signature_algorithms",
-    ],
+    supported: &["tls_minimum_protocol_version", "tls_maximum_protocol_version"],
+    refused: &["cipher_suites", "compliance_policies", "ecdh_curves", "signature_algorithms"],
 };
 
 pub(in crate::config) const TLS_CERTIFICATE: Schema = Schema {

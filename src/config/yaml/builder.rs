@@ -37,11 +37,7 @@ struct Open {
 
 enum OpenKind {
     List(Vec<Node>),
-    Map {
-        entries: Vec<Entry>,
-        seen: HashSet<String>,
-        key: Option<Key>,
-    },
+    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<Key> },
 }
 
 struct Key {
@@ -71,12 +67,7 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn span_at(&self, line: usize, column0: usize) -> Span {
-        Span {
-            source: Arc::clone(self.source),
-            line: line.max(1),
-            column: column0 + 1,
-            width: 1,
-        }
+        Span { source: Arc::clone(self.source), line: line.max(1), column: column0 + 1, width: 1 }
     }
 
     pub(super) fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
@@ -106,11 +97,7 @@ impl<'a> Builder<'a> {
                 self.open(anchor, span, OpenKind::List(Vec::new()))?;
             }
             Event::MappingStart(anchor, _) => {
-                let kind = OpenKind::Map {
-                    entries: Vec::new(),
-                    seen: HashSet::new(),
-                    key: None,
-                };
+                let kind = OpenKind::Map { entries: Vec::new(), seen: HashSet::new(), key: None };
                 self.open(anchor, span, kind)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -131,21 +118,12 @@ impl<'a> Builder<'a> {
     }
 
     fn wants_key(&self) -> bool {
-        matches!(
-            self.stack.last(),
-            Some(Open {
-                kind: OpenKind::Map { key: None, .. },
-                ..
-            })
-        )
+        matches!(self.stack.last(), Some(Open { kind: OpenKind::Map { key: None, .. }, .. }))
     }
 
     fn open(&mut self, anchor: usize, span: Span, kind: OpenKind) -> Result<(), Diagnostic> {
         if self.wants_key() {
-            return Err(Diagnostic::new(
-                &span,
-                "a key must be text, not a list or a mapping",
-            ));
+            return Err(Diagnostic::new(&span, "a key must be text, not a list or a mapping"));
         }
         if self.stack.len() >= MAX_DEPTH {
             let message = format!("the text nests deeper than {MAX_DEPTH} levels");
@@ -161,16 +139,10 @@ impl<'a> Builder<'a> {
     fn key(&mut self, text: String, place: Span, ignored: bool) -> Result<(), Diagnostic> {
         if text == "<<" {
             // Envoy doesn't merge them either: there `<<` is an unknown field.
-            return Err(
-                Diagnostic::new(&place, "merge keys (`<<`) are not supported")
-                    .help("write the fields out, or use an alias for the whole value"),
-            );
+            return Err(Diagnostic::new(&place, "merge keys (`<<`) are not supported")
+                .help("write the fields out, or use an alias for the whole value"));
         }
-        let Some(Open {
-            kind: OpenKind::Map { seen, key, .. },
-            ..
-        }) = self.stack.last_mut()
-        else {
+        let Some(Open { kind: OpenKind::Map { seen, key, .. }, .. }) = self.stack.last_mut() else {
             return Ok(());
         };
         if !ignored && !seen.insert(text.clone()) {
@@ -179,11 +151,7 @@ impl<'a> Builder<'a> {
                     .help("keep one of them"),
             );
         }
-        *key = Some(Key {
-            text,
-            place,
-            ignored,
-        });
+        *key = Some(Key { text, place, ignored });
         Ok(())
     }
 
@@ -198,9 +166,7 @@ impl<'a> Builder<'a> {
             Some(OpenKind::List(items)) => items.push(node),
             Some(OpenKind::Map { entries, key, .. }) => match key.take() {
                 Some(Key { ignored: true, .. }) => {}
-                Some(Key {
-                    text: key, place, ..
-                }) => entries.push(Entry { key, place, node }),
+                Some(Key { text: key, place, .. }) => entries.push(Entry { key, place, node }),
                 None => {}
             },
         }
@@ -209,10 +175,7 @@ impl<'a> Builder<'a> {
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Diagnostic> {
         if self.open_anchors.contains(&id) {
-            return Err(Diagnostic::new(
-                &span,
-                "this alias stands inside of what it names",
-            ));
+            return Err(Diagnostic::new(&span, "this alias stands inside of what it names"));
         }
         let Some((node, size)) = self.anchors.get(&id).cloned() else {
             return Err(Diagnostic::new(&span, "this alias names nothing"));
@@ -220,10 +183,7 @@ impl<'a> Builder<'a> {
         if self.wants_key() {
             return match node.value {
                 Value::Scalar(scalar) => self.key(scalar.into_text(), span, false),
-                _ => Err(Diagnostic::new(
-                    &span,
-                    "a key must be text, not a list or a mapping",
-                )),
+                _ => Err(Diagnostic::new(&span, "a key must be text, not a list or a mapping")),
             };
         }
         self.spend(size, &span)?;
