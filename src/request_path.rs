@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogger};
 use front_proxy_layers::body::ResponseBody;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
@@ -24,11 +25,13 @@ pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Cluster>>>;
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
-    Stats<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Router<RouteService>>>>>>>;
+    Stats<AccessLog<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Router<RouteService>>>>>>>>;
 
 /// The body of its responses.
 pub(crate) type ConnectionBody = stats::ResponseBody<
-    ResponseBody<upstream_stats::ResponseBody<timeout::ResponseBody<UpstreamBody>>>,
+    access_log::ResponseBody<
+        ResponseBody<upstream_stats::ResponseBody<timeout::ResponseBody<UpstreamBody>>>,
+    >,
 >;
 
 /// From a route to its cluster. A request meets these from top to bottom, its response from
@@ -49,6 +52,7 @@ pub(crate) fn route_service(cluster: &Cluster, timeout: &TimeoutLayer) -> RouteS
 pub(crate) struct HttpFilters {
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
+    pub(crate) access_logs: Arc<[AccessLogger]>,
     pub(crate) server_header: ServerHeaderLayer,
     pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
@@ -58,12 +62,18 @@ pub(crate) struct HttpFilters {
 
 impl HttpFilters {
     /// From a connection to the router.
-    pub(crate) fn for_connection(&self, peer: Peer) -> ConnectionService {
+    pub(crate) fn for_connection(
+        &self,
+        peer: Peer,
+        access_log: AccessLogLayer,
+    ) -> ConnectionService {
         ServiceBuilder::new()
             // Outermost: counts every request once, and its response to the last byte.
             .layer(
                 StatsLayer::new(Arc::clone(&self.stats)).listener(Arc::clone(&self.listener_codes)),
             )
+            // Sees answers as they go out; requests that nobody logs pass through.
+            .layer(access_log)
             // On every answer, also those that the proxy makes itself.
             .layer(self.server_header.clone())
             // Errors end here: further out there are only responses.

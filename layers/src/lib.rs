@@ -5,6 +5,7 @@ mod headers;
 mod uri_path;
 pub mod worker;
 pub mod stats;
+pub mod access_log;
 pub mod response_flags;
 pub mod format;
 pub mod header_edit;

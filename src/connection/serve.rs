@@ -20,6 +20,7 @@ use super::http1::{
     delayed_close,
 };
 use super::io::Counted;
+use super::log::{ConnectionLog, LoggedConnection};
 use super::open::{OpenConnection, Protocol};
 use super::service::PathService;
 use crate::config::model::{Codec, HttpConnectionManager};
@@ -33,6 +34,8 @@ pub(crate) struct Downstream {
     pub(crate) tls: bool,
     /// ALPN chose HTTP/2.
     pub(crate) alpn_http2: bool,
+    /// For access logs; not looked up where there are none.
+    pub(crate) logged: Option<Box<LoggedConnection>>,
 }
 
 /// Serves the connection until it closes. `open` counts it meanwhile.
@@ -45,8 +48,11 @@ pub(crate) async fn serve<IO>(
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let access_log = ConnectionLog::new(&chain.filters.access_logs, &downstream);
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
-    let service = || PathService::new(chain.filters.for_connection(peer));
+    let service = |state: Option<&Arc<GateState>>| {
+        PathService::new(chain.filters.for_connection(peer, access_log.layer(state)))
+    };
     let io = Counted::new(io, Arc::clone(&chain.filters.stats));
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
@@ -54,13 +60,13 @@ pub(crate) async fn serve<IO>(
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, service(), &mut open, signal).await;
+        super::http2::serve(chain, io, service(None), &mut open, signal).await;
         return;
     }
-    let returned = serve_http1(chain, io, service(), &mut open, signal.clone()).await;
+    let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), service(), &mut open, signal).await;
+        super::http2::serve(chain, Replay::new(io, read), service(None), &mut open, signal).await;
     }
 }
 
@@ -68,7 +74,8 @@ pub(crate) async fn serve<IO>(
 async fn serve_http1<IO>(
     chain: &Arc<FilterChain>,
     io: Counted<IO>,
-    service: PathService,
+    service: impl FnOnce(Option<&Arc<GateState>>) -> PathService,
+    access_log: &ConnectionLog,
     open: &mut OpenConnection,
     signal: Signal,
 ) -> Option<Returned<Counted<IO>>>
@@ -77,7 +84,7 @@ where
 {
     let (gate, handle) = Http1Gate::resume(io, BytesMut::new(), Arc::clone(&chain.gate));
     let state = Arc::clone(handle.state());
-    let service = TrackedService::new(service, Arc::clone(&state));
+    let service = TrackedService::new(service(Some(&state)), Arc::clone(&state));
     let mut builder = Builder::new();
     chain.gate.configure(&mut builder);
     builder.title_case_headers(chain.http.http1.proper_case_words);
@@ -99,6 +106,7 @@ where
     }
     if let Some(refusal) = state.refusal() {
         count_refusal(chain, open, &refusal);
+        access_log.refused(&refusal);
     }
     let delay = match chain.timeouts().delayed_close {
         Some(delay) if state.delay_close() => delay,

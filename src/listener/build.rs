@@ -12,6 +12,7 @@ use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope};
 use http::HeaderValue;
 
 use super::FilterChain;
+use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, ServerHeader};
 use crate::request_path::HttpFilters;
@@ -21,6 +22,7 @@ use crate::routes;
 pub(crate) fn filter_chains(
     config: &model::Listener,
     clusters: &ClusterManager,
+    logs: &LogFiles,
     root: &Scope,
     listener_scope: &Scope,
 ) -> Result<Vec<Arc<FilterChain>>, String> {
@@ -34,7 +36,7 @@ pub(crate) fn filter_chains(
                 tls: tls.map(Into::into),
                 http: Arc::clone(&chain.http),
                 gate: Arc::new(crate::connection::gate_config(&chain.http)),
-                filters: filters(&chain.http, clusters, root, listener_scope)?,
+                filters: filters(&chain.http, clusters, logs, root, listener_scope)?,
             }))
         })
         .collect()
@@ -43,6 +45,7 @@ pub(crate) fn filter_chains(
 fn filters(
     config: &model::HttpConnectionManager,
     clusters: &ClusterManager,
+    logs: &LogFiles,
     root: &Scope,
     listener_scope: &Scope,
 ) -> Result<HttpFilters, String> {
@@ -51,6 +54,7 @@ fn filters(
     let table = Arc::new(routes::table(config, clusters)?);
     let server = HeaderValue::from_str(&config.server_name).map_err(|e| e.to_string())?;
     Ok(HttpFilters {
+        access_logs: access_logs(&config.access_logs, logs)?,
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
         server_header: ServerHeaderLayer::new(server).transformation(match config.server_header {
             ServerHeader::Overwrite => Transformation::Overwrite,
