@@ -24,3 +24,4 @@ pub mod discover;
 pub mod endpoint;
 pub mod body;
 pub mod error;
+pub mod gather;
