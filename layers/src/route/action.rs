@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use regex::Regex;
 
 use super::matching::HeaderMatch;
@@ -186,9 +186,4 @@ pub struct HeaderEdits {
     pub response_add: Vec<HeaderAdd>,
     /// Removed from responses.
     pub response_remove: Vec<HeaderName>,
-}
-
-/// Methods that never have a body of their own.
-pub(crate) fn is_bodiless(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::TRACE | Method::CONNECT)
 }
