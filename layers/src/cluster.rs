@@ -36,7 +36,7 @@ pub(crate) mod upstream_body;
 pub use builder::ClusterBuilder;
 pub use future::ResponseFuture;
 pub use resources::{Limits, Resource, Resources};
-pub use service::Priority;
+pub use service::{BalanceHash, Priority};
 pub use stats::ClusterStats;
 pub use upstream_body::UpstreamBody;
 

@@ -44,10 +44,10 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
         };
         if let Some(admin) = server.admin_address() {
             tracing::info!(target: "main", "admin address: {admin}");
-            if !address_path.is_empty() {
-                if let Err(error) = std::fs::write(&address_path, admin.to_string()) {
-                    tracing::error!(target: "main", "--admin-address-path {address_path}: {error}");
-                }
+            if !address_path.is_empty()
+                && let Err(error) = std::fs::write(&address_path, admin.to_string())
+            {
+                tracing::error!(target: "main", "--admin-address-path {address_path}: {error}");
             }
         }
         for (name, address) in server.listeners() {
@@ -100,7 +100,7 @@ impl ReopenSignal {
             signal.recv().await;
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -138,7 +138,7 @@ pub(super) fn service(options: service::Options) -> ExitCode {
 
 /// Starts the sandbox's proxies in this process.
 #[derive(Clone, Copy, Debug)]
-pub struct InProcess;
+struct InProcess;
 
 impl StartProxy for InProcess {
     async fn start(&self, bootstrap: &str, name: &str) -> Result<RunningProxy, BoxError> {

@@ -32,8 +32,11 @@ struct State {
     watched: bool,
     http2: Vec<Arc<Http2Connection>>,
     /// Requests that wait for the HTTP/2 connection that is being made.
-    http2_waiting: Option<Vec<oneshot::Sender<Result<(), Arc<ConnectError>>>>>,
+    http2_waiting: Option<Vec<Http2Waiter>>,
 }
+
+/// Told how the making of a connection went.
+type Http2Waiter = oneshot::Sender<Result<(), Arc<ConnectError>>>;
 
 /// What a request gets from the pool.
 #[derive(Debug)]
