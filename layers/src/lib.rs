@@ -9,6 +9,7 @@ pub mod stats;
 pub mod response_flags;
 pub mod format;
 pub mod header_edit;
+pub mod stream_info;
 pub mod sanitize;
 pub mod forwarded;
 pub mod request_id;
