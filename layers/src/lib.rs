@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod headers;
+mod timer;
 mod uri_path;
 pub mod worker;
 pub mod stats;
@@ -26,3 +27,4 @@ pub mod discover;
 pub mod endpoint;
 pub mod body;
 pub mod error;
+pub mod gather;

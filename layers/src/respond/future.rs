@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use super::RequestKind;
@@ -54,7 +54,8 @@ where
             *response.body_mut() = ResponseBody::local(Bytes::new());
         }
         if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
-            if this.kind.http1 && response.body().is_local() {
+            // What is left of the request, now that it is answered, is in the way of the next one.
+            if this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }

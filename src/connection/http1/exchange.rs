@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::CONTENT_LENGTH;
-use http::{Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -41,12 +41,20 @@ impl Drop for Exchange {
 pub struct TrackedService<S> {
     inner: S,
     state: Arc<GateState>,
+    max_requests: u64,
 }
 
 impl<S> TrackedService<S> {
     /// Wraps the service of one connection.
     pub fn new(inner: S, state: Arc<GateState>) -> Self {
-        Self { inner, state }
+        Self { inner, state, max_requests: u64::MAX }
+    }
+
+    /// Closes the connection after so many requests: the last answer says `connection: close`.
+    #[must_use]
+    pub fn max_requests(mut self, max: u64) -> Self {
+        self.max_requests = max;
+        self
     }
 }
 
@@ -60,7 +68,8 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let exchange = Exchange::begin(&self.state);
-        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange) }
+        let last = self.state.requests() >= self.max_requests;
+        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
     }
 }
 
@@ -71,6 +80,7 @@ pin_project! {
         #[pin]
         inner: F,
         exchange: Option<Exchange>,
+        last: bool,
     }
 }
 
@@ -84,7 +94,10 @@ where
         let this = self.project();
         let answer = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
-        Poll::Ready(answer.map(|answer| {
+        Poll::Ready(answer.map(|mut answer| {
+            if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             let announced = announced(&answer);
             answer.map(|inner| ExchangeBody { inner, exchange, announced })
         }))
@@ -129,7 +142,13 @@ impl<B: Body> Body for ExchangeBody<B> {
         if self.announced.is_some() {
             return Poll::Ready(None);
         }
-        self.project().inner.poll_frame(cx)
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(cx));
+        if let (Some(Err(_)), Some(exchange)) = (&frame, &this.exchange) {
+            // The rest will not come. What is out already should still reach the client.
+            exchange.state().set_delay_close();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

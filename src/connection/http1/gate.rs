@@ -5,11 +5,12 @@ mod steps;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 use super::GateConfig;
 use super::detect::Protocol;
@@ -32,7 +33,8 @@ pub struct Http1Gate<IO> {
     io: Option<IO>,
     config: Arc<GateConfig>,
     state: Arc<GateState>,
-    returned: Arc<Mutex<Option<Returned<IO>>>>,
+    /// Gone only in `drop`.
+    returned: Option<oneshot::Sender<Returned<IO>>>,
     at: At,
     /// Read from the client, not looked at yet or not complete.
     held: BytesMut,
@@ -86,8 +88,8 @@ impl<IO> Http1Gate<IO> {
     /// A gate before a connection from which `read` was already read.
     pub fn resume(io: IO, read: BytesMut, config: Arc<GateConfig>) -> (Self, GateHandle<IO>) {
         let state = Arc::new(GateState::new());
-        let returned = Arc::new(Mutex::new(None));
-        let handle = GateHandle { state: Arc::clone(&state), returned: Arc::clone(&returned) };
+        let (returned, back) = oneshot::channel();
+        let handle = GateHandle { state: Arc::clone(&state), returned: back };
         state.read(read.len());
         if !read.is_empty() {
             state.head_begins();
@@ -96,7 +98,7 @@ impl<IO> Http1Gate<IO> {
             io: Some(io),
             config,
             state,
-            returned,
+            returned: Some(returned),
             at: At::Head,
             held: read,
             end: EndFinder::default(),
@@ -127,6 +129,9 @@ impl<IO> Http1Gate<IO> {
             Tunnel::On101 => status == b"101",
             Tunnel::On2xx => status.starts_with(b"2"),
         };
+        if status == b"101" && !opens {
+            self.state.set_unasked_switch();
+        }
         if opens {
             self.at = At::Tunnel;
             self.state.set_phase(Phase::Tunnel);
@@ -296,7 +301,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
-        let count = ready!(Pin::new(io(&mut self.io)?).poll_write(cx, buf))?;
+        let polled = Pin::new(io(&mut self.io)?).poll_write(cx, buf);
+        self.state.set_stalled(polled.is_pending());
+        let count = ready!(polled)?;
         self.answer_begins(buf, count);
         Poll::Ready(Ok(count))
     }
@@ -309,7 +316,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
-        let count = ready!(Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs))?;
+        let polled = Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs);
+        self.state.set_stalled(polled.is_pending());
+        let count = ready!(polled)?;
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         self.answer_begins(first, count);
         Poll::Ready(Ok(count))
@@ -351,20 +360,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
 
 impl<IO> Drop for Http1Gate<IO> {
     fn drop(&mut self) {
-        if self.at_tunnel() {
-            self.state.set_phase(Phase::Closed);
-            return;
-        }
-        // A body or a request that nobody read. What follows a `CONNECT` has no end.
+        // A body or a request that nobody read. What follows a request to switch protocols has no
+        // end, whether it was granted or not.
         let read_up = matches!(self.at, At::Head | At::End) && self.held.is_empty();
-        if !read_up || self.tunnel == Tunnel::On2xx {
+        if !read_up || self.tunnel != Tunnel::Never {
             self.state.set_delay_close();
         }
         self.state.set_phase(Phase::Closed);
         let Some(io) = self.io.take() else { return };
         let protocol = if self.http2 { Protocol::Http2 } else { Protocol::Http1 };
         let returned = Returned { io, read: std::mem::take(&mut self.held), protocol };
-        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
+        if let Some(back) = self.returned.take() {
+            // Nobody may be interested: then it is closed with this.
+            let _ = back.send(returned);
+        }
     }
 }
 
