@@ -20,6 +20,7 @@ mod waker;
 pub use connect::{ConnectError, Connector};
 pub(crate) use http1::{Http1Connection, SendError};
 pub(crate) use http2::Http2Streams;
+pub(crate) use io::UpstreamConnection;
 pub(crate) use pool::{Checkout, Connected, Place, Waiter};
 
 use std::fmt;

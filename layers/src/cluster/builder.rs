@@ -88,8 +88,8 @@ impl ClusterBuilder {
 
     /// The cluster, with no endpoint yet.
     pub fn build(self) -> Cluster {
-        let stat_name = self.stat_name.as_ref().unwrap_or(&self.name);
-        let scope = self.scope.child("cluster").tagged("envoy_cluster_name", stat_name);
+        let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
+        let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
         let stats = Arc::new(ClusterStats::new(&scope));
         let breakers = scope.child("circuit_breakers");
         let default = Arc::new(Resources::new(&self.limits, &breakers.child("default")));
@@ -107,6 +107,7 @@ impl ClusterBuilder {
         Cluster {
             inner: Arc::new(Inner {
                 name: self.name,
+                stat_name,
                 stats,
                 default,
                 high,

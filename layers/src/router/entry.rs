@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use crate::route::{DirectResponse, Redirector, RequestRewrite, WeightedChoice};
@@ -6,6 +8,7 @@ use crate::route::{DirectResponse, Redirector, RequestRewrite, WeightedChoice};
 #[derive(Debug)]
 pub struct RouteEntry<S> {
     pub(super) action: Action<S>,
+    pub(super) name: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -34,17 +37,24 @@ impl<S> RouteEntry<S> {
 
     /// Forwards to a target.
     pub fn forward_to(target: ForwardTarget<S>) -> Self {
-        Self { action: Action::Forward { target, rewrite: None } }
+        Self { action: Action::Forward { target, rewrite: None }, name: None }
     }
 
     /// Answers with a redirect.
     pub fn redirect(redirector: Redirector) -> Self {
-        Self { action: Action::Redirect(Box::new(redirector)) }
+        Self { action: Action::Redirect(Box::new(redirector)), name: None }
     }
 
     /// Answers with a fixed response.
     pub fn direct(response: DirectResponse) -> Self {
-        Self { action: Action::Direct(response) }
+        Self { action: Action::Direct(response), name: None }
+    }
+
+    /// With a name, which logs tell.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// Changes path or host of what it forwards. Nothing to change in other answers.
