@@ -31,6 +31,8 @@ mod future;
 mod resources;
 mod service;
 mod stats;
+mod switch;
+mod tunnel;
 pub(crate) mod upstream_body;
 
 pub use builder::ClusterBuilder;
@@ -38,6 +40,7 @@ pub use future::ResponseFuture;
 pub use resources::{Limits, Resource, Resources};
 pub use service::Priority;
 pub use stats::ClusterStats;
+pub use switch::ConnectTcp;
 pub use upstream_body::UpstreamBody;
 
 use std::fmt;
