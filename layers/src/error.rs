@@ -82,6 +82,9 @@ pub enum ErrorKind {
     PerTryTimeout,
     /// The request asks for a protocol switch that is not configured.
     UpgradeRefused,
+    /// The upstream answered a WebSocket handshake with neither a 101 nor an error, but with this
+    /// status.
+    HandshakeFailed(StatusCode),
 }
 
 /// Whose fault a failure is.
@@ -120,7 +123,7 @@ impl ErrorKind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::ClusterNotFound(status) => status,
+            Self::ClusterNotFound(status) | Self::HandshakeFailed(status) => status,
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
@@ -196,6 +199,7 @@ impl ErrorKind {
             Self::BadRequest
             | Self::RequestTimeout
             | Self::RequestTooLarge
+            | Self::HandshakeFailed(_)
             | Self::UpgradeRefused => return None,
         })
     }
@@ -212,6 +216,7 @@ impl ErrorKind {
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
+            | Self::HandshakeFailed(_)
             | Self::IdleTimeout
             | Self::MaxUpstreamDuration
             | Self::PerTryTimeout

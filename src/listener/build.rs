@@ -6,9 +6,9 @@ use std::sync::Arc;
 use front_proxy_layers::forwarded::ForwardedPolicy;
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::router::{Router, RouterStats};
-use front_proxy_layers::sanitize::SanitizeLayer;
 use front_proxy_layers::server_header::{ServerHeaderLayer, Transformation};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope};
+use front_proxy_layers::upgrade::UpgradeLayer;
 use http::HeaderValue;
 
 use super::FilterChain;
@@ -58,7 +58,7 @@ fn filters(
             ServerHeader::AppendIfAbsent => Transformation::AppendIfAbsent,
             ServerHeader::PassThrough => Transformation::PassThrough,
         }),
-        sanitize: SanitizeLayer::new().upgrades(config.upgrades.clone()),
+        upgrade: UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide(),
         forwarded: Arc::new(ForwardedPolicy {
             use_remote_address: config.use_remote_address,
             xff_num_trusted_hops: config.xff_num_trusted_hops,
