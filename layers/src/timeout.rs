@@ -30,7 +30,7 @@ mod body;
 mod future;
 mod layer;
 mod service;
-mod timer;
+pub(crate) mod timer;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;

@@ -34,13 +34,14 @@ pub(crate) fn filter_chains(
                 tls: tls.map(Into::into),
                 http: Arc::clone(&chain.http),
                 gate: Arc::new(crate::connection::gate_config(&chain.http)),
-                filters: filters(&chain.http, clusters, root, listener_scope)?,
+                filters: filters(config, &chain.http, clusters, root, listener_scope)?,
             }))
         })
         .collect()
 }
 
 fn filters(
+    listener: &model::Listener,
     config: &model::HttpConnectionManager,
     clusters: &ClusterManager,
     root: &Scope,
@@ -48,7 +49,7 @@ fn filters(
 ) -> Result<HttpFilters, String> {
     let stats = Arc::new(DownstreamStats::new(root, &config.stat_prefix));
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
-    let table = Arc::new(routes::table(config, clusters)?);
+    let table = Arc::new(routes::table(config, clusters, listener.per_connection_buffer_limit)?);
     let server = HeaderValue::from_str(&config.server_name).map_err(|e| e.to_string())?;
     Ok(HttpFilters {
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),

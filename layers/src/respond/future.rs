@@ -49,6 +49,9 @@ where
                 let mut reply = if *this.grpc { grpc_response(&error) } else { response(&error) };
                 // What the log and the counters make of it.
                 reply.extensions_mut().insert(error.kind());
+                if !error.flags().is_empty() {
+                    reply.extensions_mut().insert(error.flags());
+                }
                 reply
             }
         };

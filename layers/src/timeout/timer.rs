@@ -13,7 +13,7 @@ use crate::body::RequestProgress;
 ///
 /// Nothing is registered with the runtime before the first poll that finds the response not
 /// ready, and a request that is complete from the start needs no memory for it.
-pub(super) struct Timer {
+pub(crate) struct Timer {
     state: State,
 }
 
@@ -27,7 +27,7 @@ enum State {
 }
 
 impl Timer {
-    pub(super) fn new(duration: Option<Duration>, progress: Option<Arc<RequestProgress>>) -> Self {
+    pub(crate) fn new(duration: Option<Duration>, progress: Option<Arc<RequestProgress>>) -> Self {
         let state = match (duration, progress) {
             (None, _) => State::Off,
             (Some(duration), None) => State::Due(Instant::now() + duration),
@@ -41,7 +41,7 @@ impl Timer {
     }
 
     /// Ready when the time is up.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.state {
                 State::Off => return Poll::Pending,
