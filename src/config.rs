@@ -12,9 +12,9 @@
 //! # Ok::<(), front_proxy::config::Diagnostics>(())
 //! ```
 //!
-//! A text goes through three steps: [YAML](yaml) to a tree whose every part knows its place,
-//! [decoders](decode) that read the tree message by message, and checks across messages. Each step
-//! reports all that it finds. Fields are read, refused by name, or unknown; none is ignored.
+//! A text goes through three steps: YAML to a tree whose every part knows its place, decoders that
+//! read the tree message by message, and checks across messages. Each step reports all that it
+//! finds. Fields are read, refused by name, or unknown; none is ignored.
 
 mod decode;
 mod diagnostic;

@@ -6,14 +6,14 @@ mod build;
 mod stats;
 
 pub(crate) use accept::accept;
-pub use bind::BindError;
-pub(crate) use bind::bind;
+pub(crate) use bind::{BindError, bind};
 pub(crate) use build::filter_chains;
 pub(crate) use stats::ListenerStats;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 
@@ -41,6 +41,8 @@ pub(crate) struct FilterChain {
     pub(crate) filters: HttpFilters,
     /// The limits of HTTP/1, as its gate wants them.
     pub(crate) gate: Arc<GateConfig>,
+    /// How long a client may take nothing of an answer: the longest idle timeout of any route.
+    pub(crate) stall_timeout: Option<Duration>,
 }
 
 impl FilterChain {

@@ -1,5 +1,6 @@
 //! From a route configuration to the table that the router looks requests up in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use front_proxy_layers::cluster::{Cluster, Priority};
@@ -8,37 +9,39 @@ use front_proxy_layers::route::{
     Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
 };
 use front_proxy_layers::router::{ForwardTarget, RouteEntry};
+use front_proxy_layers::stats::DownstreamStats;
 use front_proxy_layers::timeout::TimeoutLayer;
 
 use crate::cluster_manager::ClusterManager;
-use crate::config::model::{self, Forward, HttpConnectionManager, RouteAction, Target};
+use crate::config::model::{
+    self, ConnectionTimeouts, Forward, HttpConnectionManager, RouteAction, Target,
+};
 use crate::request_path::{RouteService, route_service};
-
-/// What the routes of a table share.
-struct Shared<'c> {
-    clusters: &'c ClusterManager,
-    /// Some clients may be internal ones, whose requests may say how they are to be retried.
-    internal_clients: bool,
-    buffer_limit: usize,
-}
 
 /// Builds the table. What can fail has been checked by the configuration reader: an error here is
 /// one that the reader should have found.
 pub(crate) fn table(
     config: &HttpConnectionManager,
     clusters: &ClusterManager,
+    stats: &Arc<DownstreamStats>,
     buffer_limit: usize,
 ) -> Result<RouteTable<RouteEntry<RouteService>>, String> {
-    let internal_clients = !config.internal_addresses.is_empty();
-    let shared = Shared { clusters, internal_clients, buffer_limit };
     let mut builder = RouteTable::builder();
     // Without a router among the filters no request finds a route: Envoy answers 404.
     let hosts = if config.has_router { &config.routes.virtual_hosts[..] } else { &[] };
     for host in hosts {
+        let around = Around {
+            timeouts: &config.timeouts,
+            clusters,
+            stats,
+            internal_clients: !config.internal_addresses.is_empty(),
+            buffer_limit,
+            host,
+        };
         let routes = host
             .routes
             .iter()
-            .map(|route| Ok((route.matching.clone(), entry(route, host, &shared)?)))
+            .map(|route| Ok((route.matching.clone(), entry(route, &around)?)))
             .collect::<Result<Vec<_>, String>>()?;
         builder = builder
             .virtual_host(host.name.clone(), host.domains.clone(), routes)
@@ -51,14 +54,35 @@ pub(crate) fn table(
     builder.build().map_err(|e| e.to_string())
 }
 
-fn entry(
-    route: &model::Route,
-    host: &model::VirtualHost,
-    shared: &Shared<'_>,
-) -> Result<RouteEntry<RouteService>, String> {
+/// The longest time that any route lets pass without anything moving; `None` is for ever.
+pub(crate) fn longest_idle_timeout(config: &HttpConnectionManager) -> Option<Duration> {
+    let own =
+        config.routes.virtual_hosts.iter().flat_map(|host| &host.routes).filter_map(|route| {
+            match &route.action {
+                RouteAction::Forward(forward) => forward.idle_timeout,
+                _ => None,
+            }
+        });
+    own.chain([config.timeouts.stream_idle]).try_fold(Duration::ZERO, |longest, idle| {
+        idle.filter(|idle| !idle.is_zero()).map(|idle| longest.max(idle))
+    })
+}
+
+/// What the routes of a table have around them.
+struct Around<'a> {
+    timeouts: &'a ConnectionTimeouts,
+    clusters: &'a ClusterManager,
+    stats: &'a Arc<DownstreamStats>,
+    /// Some clients may be internal ones, whose requests may say how they are to be retried.
+    internal_clients: bool,
+    buffer_limit: usize,
+    host: &'a model::VirtualHost,
+}
+
+fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
     Ok(match &route.action {
         RouteAction::Forward(forward) => {
-            let entry = RouteEntry::forward_to(target(forward, host, shared)?);
+            let entry = RouteEntry::forward_to(target(forward, around)?);
             if forward.path_rewrite.is_none() && forward.host_rewrite.is_none() {
                 return Ok(entry);
             }
@@ -74,52 +98,44 @@ fn entry(
     })
 }
 
-fn target(
-    forward: &Forward,
-    host: &model::VirtualHost,
-    shared: &Shared<'_>,
-) -> Result<ForwardTarget<RouteService>, String> {
+fn target(forward: &Forward, around: &Around<'_>) -> Result<ForwardTarget<RouteService>, String> {
     match &forward.target {
-        Target::Cluster(name) => Ok(single(name, forward, host, shared)),
+        Target::Cluster(name) => Ok(single(name, forward, around)),
         Target::Weighted(choices) => {
-            let choices = choices.iter().map(|c| (c.weight, single(&c.name, forward, host, shared)));
+            let choices = choices.iter().map(|c| (c.weight, single(&c.name, forward, around)));
             let choice = WeightedChoice::new(choices).map_err(|e| e.to_string())?;
             Ok(ForwardTarget::Weighted(choice))
         }
     }
 }
 
-fn single(
-    name: &str,
-    forward: &Forward,
-    host: &model::VirtualHost,
-    shared: &Shared<'_>,
-) -> ForwardTarget<RouteService> {
-    let Some(cluster) = shared.clusters.get(name) else {
+fn single(name: &str, forward: &Forward, around: &Around<'_>) -> ForwardTarget<RouteService> {
+    let Some((config, cluster)) = around.clusters.with_config(name) else {
         return ForwardTarget::Missing(forward.cluster_not_found);
     };
     let priority = if forward.high_priority { Priority::High } else { Priority::Default };
     let cluster = cluster.clone().with_priority(priority);
-    let timeout = TimeoutLayer::optional(forward.timeout.filter(|t| *t > Duration::ZERO))
-        .stats(cluster.stats().clone());
-    let retry = retry(forward, host, shared, &cluster);
-    ForwardTarget::Single(route_service(&cluster, &timeout, &retry))
+    let some = |timeout: Option<Duration>| timeout.filter(|t| *t > Duration::ZERO);
+    let timeout = TimeoutLayer::optional(some(forward.timeout))
+        .idle(some(forward.idle_timeout.unwrap_or(around.timeouts.stream_idle)))
+        .request(some(around.timeouts.request))
+        .max_stream_duration(some(around.timeouts.max_stream_duration))
+        .max_upstream_stream_duration(some(config.max_stream_duration))
+        .stats(Arc::clone(cluster.stats()))
+        .downstream_stats(Arc::clone(around.stats));
+    ForwardTarget::Single(route_service(&cluster, &timeout, &retry(forward, around, &cluster)))
 }
 
-fn retry(
-    forward: &Forward,
-    host: &model::VirtualHost,
-    shared: &Shared<'_>,
-    cluster: &Cluster,
-) -> RetryLayer {
+fn retry(forward: &Forward, around: &Around<'_>, cluster: &Cluster) -> RetryLayer {
+    let host = around.host;
     let counted = host.request_attempt_count || host.response_attempt_count;
-    if forward.retry.is_none() && !shared.internal_clients && !counted {
+    if forward.retry.is_none() && !around.internal_clients && !counted {
         return RetryLayer::disabled();
     }
     RetryLayer::new(forward.retry.clone().unwrap_or_default())
         .cluster(cluster)
-        .client_controls(shared.internal_clients)
+        .client_controls(around.internal_clients)
         .request_attempt_count(host.request_attempt_count)
         .response_attempt_count(host.response_attempt_count)
-        .buffer_limit(shared.buffer_limit)
+        .buffer_limit(around.buffer_limit)
 }

@@ -195,11 +195,9 @@ mod tests {
         assert!(progress.is_failed() && progress.completed_at().is_none());
     }
 
-    fn futures_stream<T: Unpin>(
-        items: Vec<T>,
-    ) -> impl futures_core::Stream<Item = T> + Send + 'static
+    fn futures_stream<T>(items: Vec<T>) -> impl futures_core::Stream<Item = T> + Send + 'static
     where
-        T: Send + 'static,
+        T: Send + Unpin + 'static,
     {
         struct Items<T>(std::vec::IntoIter<T>);
         impl<T: Unpin> futures_core::Stream for Items<T> {

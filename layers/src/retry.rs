@@ -45,6 +45,7 @@
 
 mod backoff;
 mod body;
+mod clock;
 mod future;
 mod layer;
 mod plan;

@@ -22,8 +22,10 @@ impl EndpointSet {
     }
 
     fn new(all: Vec<Arc<Endpoint>>, balancer: &dyn LoadBalancer) -> Self {
-        let candidates: Vec<_> =
-            all.iter().map(|endpoint| Candidate::new(endpoint.address(), endpoint.weight())).collect();
+        let candidates: Vec<_> = all
+            .iter()
+            .map(|endpoint| Candidate::new(endpoint.address(), endpoint.weight()))
+            .collect();
         Self { all: all.into(), picker: balancer.picker(&candidates) }
     }
 

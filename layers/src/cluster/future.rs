@@ -20,6 +20,7 @@ use crate::endpoint::{
     Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
+use crate::route::is_bodiless;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -46,6 +47,8 @@ struct Exchange {
 
 enum State {
     Failed(Option<ProxyError>),
+    /// Failed while the client may still be sending: what has arrived of the body is read first.
+    Draining(Option<ProxyError>, u8),
     Start,
     Connecting(Connecting, PendingRequest),
     Waiting(Waiter, PendingRequest),
@@ -95,7 +98,7 @@ impl Future for ResponseFuture {
                         Ok(Connected::Http2(stream)) => exchange.send_http2(stream),
                         Err(error) => {
                             exchange.cluster.inner.stats.rq_pending_failure_eject.increment(1);
-                            State::Failed(Some(connect_error(&error)))
+                            State::Draining(Some(connect_error(&error)), 0)
                         }
                     };
                 }
@@ -150,6 +153,19 @@ impl Future for ResponseFuture {
                         }
                         Err(error) => this.state = exchange.recover(error, &active),
                     }
+                }
+                State::Draining(error, turns) => {
+                    // Envoy reads the body while it connects: a request that is complete by now
+                    // leaves its connection usable. hyper reads on when the body is asked for, in
+                    // the turns of this task that follow.
+                    let unread =
+                        exchange.request.as_mut().is_some_and(|r| !drain(r.body_mut(), cx));
+                    if unread && *turns < DRAIN_TURNS {
+                        *turns += 1;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    this.state = State::Failed(error.take());
                 }
                 State::Failed(error) => {
                     let error = error.take();
@@ -263,6 +279,21 @@ impl Exchange {
     }
 }
 
+/// Turns that a failed request waits for what the client has sent already.
+const DRAIN_TURNS: u8 = 2;
+
+/// Reads what there is of the body, and no more than a socket buffer holds. True at its end.
+fn drain(body: &mut Body, cx: &mut Context<'_>) -> bool {
+    for _ in 0..64 {
+        match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(None | Some(Err(_))) => return true,
+            Poll::Pending => return body.is_end_stream(),
+        }
+    }
+    false
+}
+
 /// A connection that is being made. A request that leaves meanwhile leaves it to be finished, for
 /// the next one: what was begun is mostly done, and clients that give up come in groups.
 struct Connecting {
@@ -301,8 +332,8 @@ impl Drop for Connecting {
 }
 
 fn receive_http1(
-    connection: Box<Http1Connection>,
-    response: Response<Incoming>,
+    mut connection: Box<Http1Connection>,
+    mut response: Response<Incoming>,
     active: ActiveRequest,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let headers = response.headers();
@@ -319,8 +350,33 @@ fn receive_http1(
         return Err(ProxyError::new(ErrorKind::ProtocolError));
     }
     active.outcome(!response.status().is_server_error());
+    if says_close(&response) {
+        let headers = response.headers();
+        let framed = headers.contains_key(header::CONTENT_LENGTH)
+            || headers.contains_key(header::TRANSFER_ENCODING);
+        connection.expect_close(framed);
+    }
+    // The client is answered in its own version, and in Envoy's words.
+    *response.version_mut() = Version::HTTP_11;
+    response.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
+}
+
+/// Whether the upstream closes after this response (RFC 9112 section 9.3).
+fn says_close(response: &Response<Incoming>) -> bool {
+    let token = |wanted: &[u8]| {
+        response.headers().get_all(header::CONNECTION).iter().any(|value| {
+            value
+                .as_bytes()
+                .split(|b| *b == b',')
+                .any(|t| t.trim_ascii().eq_ignore_ascii_case(wanted))
+        })
+    };
+    match response.version() {
+        Version::HTTP_10 => !token(b"keep-alive"),
+        _ => response.headers().contains_key(header::CONNECTION) && token(b"close"),
+    }
 }
 
 fn connect_error(error: &Arc<ConnectError>) -> ProxyError {
@@ -334,6 +390,13 @@ fn connect_error(error: &Arc<ConnectError>) -> ProxyError {
 /// HTTP/1.1 in origin form, with the authority in `Host`.
 fn for_http1(request: &mut Request<Body>) {
     *request.version_mut() = Version::HTTP_11;
+    if request.body().is_end_stream()
+        && !is_bodiless(request.method())
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        // RFC 9110 section 8.6: methods that anticipate content say so when there is none.
+        request.headers_mut().insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("0"));
+    }
     if request.uri().authority().is_none() {
         return;
     }
@@ -388,6 +451,7 @@ impl fmt::Debug for ResponseFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Failed(_) => "Failed",
+            State::Draining(..) => "Draining",
             State::Start => "Start",
             State::Connecting(..) => "Connecting",
             State::Waiting(..) => "Waiting",

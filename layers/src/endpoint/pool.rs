@@ -27,8 +27,11 @@ struct State {
     watched: bool,
     http2: Vec<Arc<Http2Connection>>,
     /// Requests that wait for the HTTP/2 connection that is being made.
-    http2_waiting: Option<Vec<oneshot::Sender<Result<(), Arc<ConnectError>>>>>,
+    http2_waiting: Option<Vec<Http2Waiter>>,
 }
+
+/// Told how the making of a connection went.
+type Http2Waiter = oneshot::Sender<Result<(), Arc<ConnectError>>>;
 
 /// What a request gets from the pool.
 #[derive(Debug)]
@@ -386,7 +389,8 @@ impl Watcher {
                 let Some(endpoint) = self.endpoint.upgrade() else {
                     return Poll::Ready(());
                 };
-                if endpoint.is_closed() && lock(&endpoint.shards[self.home].state).http1.open() == 0 {
+                if endpoint.is_closed() && lock(&endpoint.shards[self.home].state).http1.open() == 0
+                {
                     return Poll::Ready(());
                 }
                 let woken = self.queue.take();

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::error::BoxError;
@@ -32,7 +31,6 @@ struct Shared {
     keep: bool,
     /// Which try reads. Bodies of earlier ones may still lie in a dying connection.
     reader: u32,
-    last_read: Instant,
     /// Called when the copy is given up.
     on_outgrown: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -74,7 +72,6 @@ impl Replay {
             limit,
             keep: true,
             reader: 0,
-            last_read: Instant::now(),
             on_outgrown: Some(Box::new(on_outgrown)),
         })))
     }
@@ -99,11 +96,6 @@ impl Replay {
         let mut shared = self.lock();
         shared.on_outgrown = None;
         shared.forget();
-    }
-
-    /// When the latest frame was read.
-    pub(super) fn last_read(&self) -> Instant {
-        self.lock().last_read
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -134,7 +126,6 @@ impl Shared {
             return Poll::Ready(Some(Ok(kept.frame())));
         }
         let frame = ready!(Pin::new(&mut self.source).poll_frame(cx));
-        self.last_read = Instant::now();
         if let Some(Ok(frame)) = &frame {
             self.remember(frame);
         }

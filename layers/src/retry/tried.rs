@@ -14,6 +14,7 @@ use tower_service::Service;
 
 use super::ResponseBody;
 use super::body::Idle;
+use super::clock::Clock;
 use super::layer::Options;
 use super::plan::Plan;
 use super::replay::Replay;
@@ -22,7 +23,6 @@ use crate::body::{Body, RequestProgress};
 use crate::cluster::Tries;
 use crate::error::{ErrorKind, ProxyError};
 use crate::response_flags::ResponseFlags;
-use crate::timeout::timer::Timer;
 
 const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
@@ -57,7 +57,7 @@ struct Call {
 #[derive(Default)]
 struct Clocks {
     running: bool,
-    timeout: Option<Timer>,
+    timeout: Option<Clock>,
     idle: Option<Pin<Box<Idle>>>,
 }
 
@@ -207,8 +207,8 @@ impl Call {
                 return Poll::Pending;
             }
             clocks.running = true;
-            let receiving = self.progress.clone().filter(|p| p.completed_at().is_none());
-            clocks.timeout = per_try.map(|duration| Timer::new(Some(duration), receiving));
+            clocks.timeout =
+                per_try.map(|duration| Clock::start(duration, self.progress.as_ref()));
             clocks.idle = per_try_idle.map(|duration| {
                 let stats = Arc::clone(&self.options.stats);
                 Box::pin(Idle::new(duration, stats, Arc::clone(&self.tries)))
@@ -225,8 +225,8 @@ impl Call {
         let Some(idle) = &mut clocks.idle else {
             return Poll::Pending;
         };
-        if let Some(body) = &self.body {
-            idle.as_mut().touch_at(body.last_read());
+        if let Some(progress) = &self.progress {
+            idle.as_mut().touch_at(progress.active_at());
         }
         idle.as_mut().poll(cx)
     }

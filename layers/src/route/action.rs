@@ -207,7 +207,7 @@ pub struct HeaderEdits {
     pub response_remove: Vec<HeaderName>,
 }
 
-/// Methods that never have a body of their own.
+/// Methods for which a request without content does not say so, as Envoy's codec has it.
 pub(crate) fn is_bodiless(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::TRACE | Method::CONNECT)
+    matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::CONNECT)
 }
