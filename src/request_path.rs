@@ -7,6 +7,7 @@ use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
 use front_proxy_layers::respond::{Respond, RespondLayer};
+use front_proxy_layers::retry::{self, Retry, RetryLayer};
 use front_proxy_layers::router::Router;
 use front_proxy_layers::sanitize::{Sanitize, SanitizeLayer};
 use front_proxy_layers::server_header::{ServerHeader, ServerHeaderLayer};
@@ -21,7 +22,7 @@ use tower::ServiceBuilder;
 use front_proxy_layers::cluster::UpstreamBody;
 
 /// What a route forwards to.
-pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Cluster>>>;
+pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
@@ -30,20 +31,28 @@ pub(crate) type ConnectionService =
 /// The body of its responses.
 pub(crate) type ConnectionBody = upgrade::ResponseBody<
     stats::ResponseBody<
-        ResponseBody<upstream_stats::ResponseBody<timeout::ResponseBody<UpstreamBody>>>,
+        ResponseBody<
+            upstream_stats::ResponseBody<timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>>,
+        >,
     >,
 >;
 
 /// From a route to its cluster. A request meets these from top to bottom, its response from
 /// bottom to top.
-pub(crate) fn route_service(cluster: &Cluster, timeout: &TimeoutLayer) -> RouteService {
+pub(crate) fn route_service(
+    cluster: &Cluster,
+    timeout: &TimeoutLayer,
+    retry: &RetryLayer,
+) -> RouteService {
     ServiceBuilder::new()
         // Outside timeouts: what counts for the cluster is what the client got in its name.
         .layer(UpstreamStatsLayer::new(Arc::clone(cluster.stats())))
         // Around all tries together.
         .layer(timeout.clone())
-        // Innermost: the upstream's own time, whatever the layers around it take.
+        // Until the answer that counts: Envoy's time includes the tries before it.
         .layer(UpstreamTimingLayer::new())
+        // Innermost: each try is a request of its own to the cluster.
+        .layer(retry.clone())
         .service(cluster.clone())
 }
 

@@ -19,6 +19,7 @@ pub mod respond;
 pub mod route;
 pub mod router;
 pub mod timeout;
+pub mod retry;
 pub mod upstream_stats;
 pub mod upstream_timing;
 pub mod cluster;

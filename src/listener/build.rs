@@ -35,13 +35,14 @@ pub(crate) fn filter_chains(
                 http: Arc::clone(&chain.http),
                 stall_timeout: routes::longest_idle_timeout(&chain.http),
                 gate: Arc::new(crate::connection::gate_config(&chain.http)),
-                filters: filters(&chain.http, clusters, root, listener_scope)?,
+                filters: filters(config, &chain.http, clusters, root, listener_scope)?,
             }))
         })
         .collect()
 }
 
 fn filters(
+    listener: &model::Listener,
     config: &model::HttpConnectionManager,
     clusters: &ClusterManager,
     root: &Scope,
@@ -49,7 +50,8 @@ fn filters(
 ) -> Result<HttpFilters, String> {
     let stats = Arc::new(DownstreamStats::new(root, &config.stat_prefix));
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
-    let table = Arc::new(routes::table(config, clusters, &stats)?);
+    let buffer_limit = listener.per_connection_buffer_limit;
+    let table = Arc::new(routes::table(config, clusters, &stats, buffer_limit)?);
     let server = HeaderValue::from_str(&config.server_name).map_err(|e| e.to_string())?;
     Ok(HttpFilters {
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
