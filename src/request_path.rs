@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogger};
 use front_proxy_layers::body::ResponseBody;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
@@ -26,13 +27,20 @@ pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluste
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
-    Upgrade<Stats<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Router<RouteService>>>>>>>>;
+    Upgrade<Stats<AccessLog<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Routed>>>>>>>>;
+
+/// The last of the HTTP filters.
+type Routed = Router<RouteService>;
 
 /// The body of its responses.
 pub(crate) type ConnectionBody = upgrade::ResponseBody<
     stats::ResponseBody<
-        ResponseBody<
-            upstream_stats::ResponseBody<timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>>,
+        access_log::ResponseBody<
+            ResponseBody<
+                upstream_stats::ResponseBody<
+                    timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>,
+                >,
+            >,
         >,
     >,
 >;
@@ -62,6 +70,7 @@ pub(crate) struct HttpFilters {
     pub(crate) upgrade: UpgradeLayer,
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
+    pub(crate) access_logs: Arc<[AccessLogger]>,
     pub(crate) server_header: ServerHeaderLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
     pub(crate) request_id: RequestIdLayer,
@@ -70,7 +79,11 @@ pub(crate) struct HttpFilters {
 
 impl HttpFilters {
     /// From a connection to the router.
-    pub(crate) fn for_connection(&self, peer: Peer) -> ConnectionService {
+    pub(crate) fn for_connection(
+        &self,
+        peer: Peer,
+        access_log: AccessLogLayer,
+    ) -> ConnectionService {
         ServiceBuilder::new()
             // Outermost: inside a tunnel is a request and a response like any other.
             .layer(self.upgrade.clone())
@@ -78,6 +91,8 @@ impl HttpFilters {
             .layer(
                 StatsLayer::new(Arc::clone(&self.stats)).listener(Arc::clone(&self.listener_codes)),
             )
+            // Sees answers as they go out; requests that nobody logs pass through.
+            .layer(access_log)
             // On every answer, also those that the proxy makes itself.
             .layer(self.server_header.clone())
             // Errors end here: further out there are only responses.

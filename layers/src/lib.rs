@@ -7,6 +7,7 @@ mod uri_path;
 pub mod worker;
 pub mod upgrade;
 pub mod stats;
+pub mod access_log;
 pub mod response_flags;
 pub mod format;
 pub mod header_edit;
