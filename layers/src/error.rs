@@ -18,7 +18,7 @@ pub mod respond;
 use std::error::Error as StdError;
 use std::fmt;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -30,6 +30,7 @@ pub struct ProxyError {
     retry: Retry,
     after_retries: bool,
     source: Option<BoxError>,
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// What failed.
@@ -232,7 +233,7 @@ impl ProxyError {
             ErrorKind::RefusedStream => Retry::Always,
             _ => Retry::Never,
         };
-        Self { kind, retry, after_retries: false, source: None }
+        Self { kind, retry, after_retries: false, source: None, headers: None }
     }
 
     /// With its cause.
@@ -249,11 +250,23 @@ impl ProxyError {
         self
     }
 
+    /// With headers for its response.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = Some(Box::new(headers));
+        self
+    }
+
     /// Marked as the outcome of the last of several tries, which the body then says.
     #[must_use]
     pub fn after_retries(mut self) -> Self {
         self.after_retries = true;
         self
+    }
+
+    /// Headers for its response.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.headers.as_deref()
     }
 
     /// What failed.

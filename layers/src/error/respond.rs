@@ -18,6 +18,14 @@ pub fn response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
     if kind == ErrorKind::Overflow {
         response.headers_mut().insert("x-envoy-overloaded", HeaderValue::from_static("true"));
     }
+    if let Some(headers) = error.headers() {
+        // Type and length are those of the body that goes with it.
+        for (name, value) in headers {
+            if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
+                response.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+    }
     response
 }
 
