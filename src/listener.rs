@@ -6,8 +6,7 @@ mod build;
 mod stats;
 
 pub(crate) use accept::accept;
-pub use bind::BindError;
-pub(crate) use bind::bind;
+pub(crate) use bind::{BindError, bind};
 pub(crate) use build::filter_chains;
 pub(crate) use stats::ListenerStats;
 

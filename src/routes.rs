@@ -11,7 +11,9 @@ use front_proxy_layers::stats::DownstreamStats;
 use front_proxy_layers::timeout::TimeoutLayer;
 
 use crate::cluster_manager::ClusterManager;
-use crate::config::model::{self, ConnectionTimeouts, Forward, HttpConnectionManager, RouteAction, Target};
+use crate::config::model::{
+    self, ConnectionTimeouts, Forward, HttpConnectionManager, RouteAction, Target,
+};
 use crate::request_path::{RouteService, route_service};
 
 /// Builds the table. What can fail has been checked by the configuration reader: an error here is
@@ -44,12 +46,13 @@ pub(crate) fn table(
 
 /// The longest time that any route lets pass without anything moving; `None` is for ever.
 pub(crate) fn longest_idle_timeout(config: &HttpConnectionManager) -> Option<Duration> {
-    let own = config.routes.virtual_hosts.iter().flat_map(|host| &host.routes).filter_map(|route| {
-        match &route.action {
-            RouteAction::Forward(forward) => forward.idle_timeout,
-            _ => None,
-        }
-    });
+    let own =
+        config.routes.virtual_hosts.iter().flat_map(|host| &host.routes).filter_map(|route| {
+            match &route.action {
+                RouteAction::Forward(forward) => forward.idle_timeout,
+                _ => None,
+            }
+        });
     own.chain([config.timeouts.stream_idle]).try_fold(Duration::ZERO, |longest, idle| {
         idle.filter(|idle| !idle.is_zero()).map(|idle| longest.max(idle))
     })
@@ -62,14 +65,11 @@ struct Around<'a> {
     stats: &'a Arc<DownstreamStats>,
 }
 
-fn entry(
-    route: &model::Route,
-    around: &Around<'_>,
-) -> Result<RouteEntry<RouteService>, String> {
+fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
     Ok(match &route.action {
         RouteAction::Forward(forward) => {
-            let entry = RouteEntry::forward_to(target(forward, around)?)
-                .upgrades(forward.upgrades.clone());
+            let entry =
+                RouteEntry::forward_to(target(forward, around)?).upgrades(forward.upgrades.clone());
             if forward.path_rewrite.is_none() && forward.host_rewrite.is_none() {
                 return Ok(entry);
             }
@@ -85,10 +85,7 @@ fn entry(
     })
 }
 
-fn target(
-    forward: &Forward,
-    around: &Around<'_>,
-) -> Result<ForwardTarget<RouteService>, String> {
+fn target(forward: &Forward, around: &Around<'_>) -> Result<ForwardTarget<RouteService>, String> {
     match &forward.target {
         Target::Cluster(name) => Ok(single(name, forward, around)),
         Target::Weighted(choices) => {

@@ -149,9 +149,9 @@ impl http_body::Body for Body {
                 Pin::new(body).poll_frame(cx).map(|f| f.map(|r| r.map_err(Into::into)))
             }
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
-            Kind::Switch(source, _) => source
-                .poll_piece(cx)
-                .map(|piece| Some(piece.map(Frame::data).map_err(Into::into))),
+            Kind::Switch(source, _) => {
+                source.poll_piece(cx).map(|piece| Some(piece.map(Frame::data).map_err(Into::into)))
+            }
         };
         if let (Some(progress), Poll::Ready(frame)) = (&self.progress, &polled) {
             match frame {
@@ -238,11 +238,9 @@ mod tests {
         assert!(progress.is_failed() && progress.completed_at().is_none());
     }
 
-    fn futures_stream<T: Unpin>(
-        items: Vec<T>,
-    ) -> impl futures_core::Stream<Item = T> + Send + 'static
+    fn futures_stream<T>(items: Vec<T>) -> impl futures_core::Stream<Item = T> + Send + 'static
     where
-        T: Send + 'static,
+        T: Send + Unpin + 'static,
     {
         struct Items<T>(std::vec::IntoIter<T>);
         impl<T: Unpin> futures_core::Stream for Items<T> {

@@ -32,15 +32,17 @@ mod resources;
 mod service;
 mod stats;
 mod switch;
+mod tries;
 mod tunnel;
 pub(crate) mod upstream_body;
 
 pub use builder::ClusterBuilder;
 pub use future::ResponseFuture;
 pub use resources::{Limits, Resource, Resources};
-pub use service::Priority;
+pub use service::{BalanceHash, Priority};
 pub use stats::ClusterStats;
 pub use switch::ConnectTcp;
+pub use tries::Tries;
 pub use upstream_body::UpstreamBody;
 
 use std::fmt;
@@ -98,6 +100,10 @@ impl Cluster {
     /// The limits of a priority and what is taken of them.
     pub fn resources(&self, priority: Priority) -> &Resources {
         self.inner.resources(priority)
+    }
+
+    pub(crate) fn shared_resources(&self) -> &Arc<Resources> {
+        self.inner.resources(self.priority)
     }
 
     /// The same cluster, used with another priority's limits.

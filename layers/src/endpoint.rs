@@ -10,6 +10,7 @@
 //! the others when their request has ended.
 
 mod connect;
+mod free_list;
 mod http1;
 mod http2;
 mod io;
@@ -21,7 +22,7 @@ pub use connect::{ConnectError, Connector};
 pub(crate) use http1::{Http1Connection, SendError};
 pub(crate) use http2::Http2Streams;
 pub(crate) use io::UpstreamIo;
-pub(crate) use pool::{Checkout, Connected};
+pub(crate) use pool::{Checkout, Connected, Place, Waiter};
 pub(crate) use tunnel::TunnelConnection;
 
 use std::fmt;

@@ -67,10 +67,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if self.generate {
-            if let http::header::Entry::Vacant(entry) = request.headers_mut().entry(REQUEST_ID) {
-                entry.insert(new_id());
-            }
+        if self.generate
+            && let http::header::Entry::Vacant(entry) = request.headers_mut().entry(REQUEST_ID)
+        {
+            entry.insert(new_id());
         }
         self.inner.call(request)
     }

@@ -1,6 +1,6 @@
 //! The validated configuration: plain values, every reference resolved, every default filled in.
 //!
-//! The reader ([`super::load`]) turns a bootstrap file into this and nothing else reads the file;
+//! The reader ([`super::load_file`]) turns a bootstrap file into this and nothing else reads the file;
 //! what builds listeners and clusters from it can't fail for reasons that lie in the file.
 
 use std::net::{IpAddr, SocketAddr};

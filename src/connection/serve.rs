@@ -47,7 +47,7 @@ pub(crate) async fn serve<IO>(
 {
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
     let service = || PathService::new(chain.filters.for_connection(peer));
-    let io = Counted::new(io, Arc::clone(&chain.filters.stats));
+    let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
         Codec::Http1 => false,

@@ -100,20 +100,20 @@ impl AcceptedConnection {
         }
         let chains = &self.listener.chains;
         // One chain without conditions is the rule: no need to look into the handshake for it.
-        if let [chain] = &chains[..] {
-            if chain.server_names.is_empty() {
-                match &chain.tls {
-                    None => self.serve_plain(chain, stream, peer, signal).await,
-                    Some(tls) => {
-                        let open = OpenConnection::new(&chain.filters.stats, true);
-                        if !self.speaks_tls(&stream).await {
-                            return;
-                        }
-                        self.serve_tls(chain, tls.accept(stream), peer, open, signal).await;
+        if let [chain] = &chains[..]
+            && chain.server_names.is_empty()
+        {
+            match &chain.tls {
+                None => self.serve_plain(chain, stream, peer, signal).await,
+                Some(tls) => {
+                    let open = OpenConnection::new(&chain.filters.stats, true);
+                    if !self.speaks_tls(&stream).await {
+                        return;
                     }
+                    self.serve_tls(chain, tls.accept(stream), peer, open, signal).await;
                 }
-                return;
             }
+            return;
         }
         if chains.iter().all(|chain| chain.tls.is_none()) {
             match chains.iter().find(|chain| chain.server_names.is_empty()) {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use http::{Method, Request, Response, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
 
 use super::Cluster;
 use super::service::{ActiveRequest, PendingRequest};
@@ -18,7 +17,8 @@ use super::switch::{self, ConnectTcp};
 use super::upstream_body::UpstreamBody;
 use crate::body::Body;
 use crate::endpoint::{
-    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Streams, SendError,
+    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Streams, Place, SendError,
+    Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::route::is_bodiless;
@@ -53,8 +53,8 @@ enum State {
     /// Failed while the client may still be sending: what has arrived of the body is read first.
     Draining(Option<ProxyError>, u8),
     Start,
-    Connecting(BoxFuture<Result<Connected, Arc<ConnectError>>>, PendingRequest),
-    Waiting(oneshot::Receiver<Option<Box<Http1Connection>>>, PendingRequest),
+    Connecting(Connecting, PendingRequest),
+    Waiting(Waiter, PendingRequest),
     Http1(Box<Http1Connection>, ActiveRequest),
     Tcp(BoxFuture<switch::TcpResult>, ActiveRequest),
     Http2(BoxFuture<Result<Response<Incoming>, SendError>>, Http2Streams, ActiveRequest),
@@ -63,7 +63,8 @@ enum State {
 
 impl ResponseFuture {
     pub(super) fn new(cluster: Cluster, endpoint: Arc<Endpoint>, request: Request<Body>) -> Self {
-        let exchange = Exchange { cluster, endpoint, request: Some(request), repeat: None, tunnel: None };
+        let exchange =
+            Exchange { cluster, endpoint, request: Some(request), repeat: None, tunnel: None };
         Self { state: State::Start, exchange: Some(exchange) }
     }
 
@@ -90,7 +91,7 @@ impl Future for ResponseFuture {
             match &mut this.state {
                 State::Start => this.state = exchange.start(),
                 State::Connecting(connect, _) => {
-                    let connected = ready!(connect.as_mut().poll(cx));
+                    let connected = ready!(connect.poll(cx));
                     let State::Connecting(_, pending) =
                         std::mem::replace(&mut this.state, State::Done)
                     else {
@@ -106,20 +107,20 @@ impl Future for ResponseFuture {
                         }
                     };
                 }
-                State::Waiting(connection, _) => {
-                    let handed = ready!(Pin::new(connection).poll(cx));
+                State::Waiting(waiter, _) => {
+                    let handed = ready!(Pin::new(waiter).poll(cx));
                     let State::Waiting(_, pending) =
                         std::mem::replace(&mut this.state, State::Done)
                     else {
                         continue;
                     };
                     this.state = match handed {
-                        Ok(Some(connection)) => {
+                        Some(connection) => {
                             pending.end();
                             exchange.send_http1(connection)
                         }
                         // A place is free now: look again, as the same pending request.
-                        Ok(None) | Err(_) => exchange.obtain(Some(pending)),
+                        None => exchange.obtain(Some(pending)),
                     };
                 }
                 State::Http1(connection, _) => {
@@ -217,8 +218,11 @@ impl Exchange {
 
     /// A `CONNECT` that ends here: its bytes go on over TCP.
     fn connect_tcp(&mut self) -> State {
-        self.tunnel = self.request.as_mut().and_then(|request| request.body_mut().take_switch());
-        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
+        let Some(request) = &mut self.request else {
+            return State::Failed(None);
+        };
+        self.tunnel = request.body_mut().take_switch();
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
         State::Tcp(Box::pin(Arc::clone(&self.endpoint).connect_tcp()), active)
@@ -226,8 +230,8 @@ impl Exchange {
 
     /// A connection, kept or new. `pending` is given where the request waited before.
     fn obtain(&mut self, pending: Option<PendingRequest>) -> State {
-        let checkout = self.endpoint.checkout();
-        let checkout = match checkout {
+        let again = pending.is_some();
+        let (checkout, over) = match self.endpoint.checkout(again) {
             Checkout::Http1(connection) => {
                 if let Some(pending) = pending {
                     pending.end();
@@ -240,31 +244,34 @@ impl Exchange {
                 }
                 return self.send_http2(stream);
             }
-            other => other,
+            Checkout::Connect(place) => {
+                let over = place.is_over();
+                (Ok(place), over)
+            }
+            Checkout::Wait(waiter) => (Err(waiter), true),
         };
         let Some(pending) = pending.or_else(|| PendingRequest::begin(&self.cluster)) else {
-            if let Checkout::Connect(home) = checkout {
-                self.endpoint.vacate(home);
-            }
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
-        match checkout {
-            Checkout::Wait(connection) => State::Waiting(connection, pending),
-            Checkout::Connect(home) => self.connect(home, pending),
-            Checkout::Http1(_) | Checkout::Http2(_) => State::Failed(None),
+        // After the pending request was let in, as Envoy looks at its breakers, and once for each.
+        if over && !again {
+            self.cluster.inner.stats.cx_overflow.increment(1);
         }
-    }
-
-    fn connect(&self, home: usize, pending: PendingRequest) -> State {
-        State::Connecting(Box::pin(Arc::clone(&self.endpoint).connect(home)), pending)
+        match checkout {
+            Ok(place) => {
+                let connect = Connecting::new(Arc::clone(&self.endpoint), place);
+                State::Connecting(connect, pending)
+            }
+            Err(waiter) => State::Waiting(waiter, pending),
+        }
     }
 
     fn send_http1(&mut self, mut connection: Box<Http1Connection>) -> State {
         let Some(mut request) = self.request.take() else {
             return State::Failed(None);
         };
-        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
-            self.endpoint.put_back(connection);
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
+            self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
         if let Some(tunnel) = request.body_mut().take_switch() {
@@ -287,7 +294,7 @@ impl Exchange {
             // RFC 8441 towards upstreams is not spoken.
             return State::Failed(Some(ProxyError::new(ErrorKind::UpgradeRefused)));
         }
-        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
@@ -333,6 +340,43 @@ fn drain(body: &mut Body, cx: &mut Context<'_>) -> bool {
         }
     }
     false
+}
+
+/// A connection that is being made. A request that leaves meanwhile leaves it to be finished, for
+/// the next one: what was begun is mostly done, and clients that give up come in groups.
+struct Connecting {
+    connect: Option<BoxFuture<Result<Connected, Arc<ConnectError>>>>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Connecting {
+    fn new(endpoint: Arc<Endpoint>, place: Place) -> Self {
+        let connect = Arc::clone(&endpoint).connect(place);
+        Self { connect: Some(Box::pin(connect)), endpoint }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connected, Arc<ConnectError>>> {
+        let Some(connect) = &mut self.connect else {
+            return Poll::Pending;
+        };
+        let connected = ready!(connect.as_mut().poll(cx));
+        self.connect = None;
+        Poll::Ready(connected)
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        let Some(connect) = self.connect.take() else { return };
+        // A runtime that is shutting down takes its connections along.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let endpoint = Arc::clone(&self.endpoint);
+        runtime.spawn(async move {
+            if let Ok(Connected::Http1(connection)) = connect.await {
+                endpoint.give_back(connection);
+            }
+        });
+    }
 }
 
 fn receive_http1(

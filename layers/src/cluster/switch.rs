@@ -39,8 +39,7 @@ pub(super) fn receive(
         let stream = connection.take_stream();
         let connection = TunnelConnection::http1(connection);
         // Without a stream the upstream closed right behind its answer.
-        let stream =
-            stream.ok_or_else(|| ProxyError::new(ErrorKind::ConnectionTerminated))?;
+        let stream = stream.ok_or_else(|| ProxyError::new(ErrorKind::ConnectionTerminated))?;
         let tunnel = Tunnel::start(stream, client, connection, active);
         return Ok(Response::from_parts(parts, UpstreamBody::tunnel(tunnel)));
     }

@@ -145,7 +145,7 @@ impl Http1Connection {
     /// Drives the connection until the response head is there.
     pub(crate) fn poll_response(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
     ) -> Poll<Result<Response<Incoming>, SendError>> {
         let polled = self.drive(cx, |this, cx| this.response.poll(cx));
         let result = match polled {
@@ -180,7 +180,7 @@ impl Http1Connection {
     /// Drives the connection until the next frame of the response body is there.
     pub(crate) fn poll_body<T>(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<Option<T>> {
         match self.drive(cx, |_, cx| poll(cx)) {
@@ -194,7 +194,7 @@ impl Http1Connection {
     /// connection, so it is polled with a waker that does nothing.
     fn drive<T>(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         mut step: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<Driven<T>> {
         let mut noop = Context::from_waker(Waker::noop());

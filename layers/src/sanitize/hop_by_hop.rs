@@ -138,8 +138,8 @@ fn connection(
             return Err(ProxyError::new(ErrorKind::UpgradeRefused));
         }
         // In the client's own spelling, as Envoy forwards it.
-        let token = HeaderValue::from_bytes(token)
-            .unwrap_or_else(|_| HeaderValue::from_static("upgrade"));
+        let token =
+            HeaderValue::from_bytes(token).unwrap_or_else(|_| HeaderValue::from_static("upgrade"));
         for name in nominated.iter().filter(|name| !is_kept(name)) {
             headers.remove(name);
         }

@@ -29,8 +29,7 @@ impl UpgradeLayer {
     /// Allows a switch to this protocol.
     #[must_use]
     pub fn allow(self, protocol: impl Into<String>) -> Self {
-        let rule =
-            UpgradeRule { upgrade_type: protocol.into(), enabled: true, connect_tcp: false };
+        let rule = UpgradeRule { upgrade_type: protocol.into(), enabled: true, connect_tcp: false };
         let rules: Vec<_> = self.rules.iter().cloned().chain([rule]).collect();
         self.rules(rules)
     }
@@ -120,9 +119,10 @@ impl<S> Upgrade<S> {
 
 impl UpgradeLayer {
     fn allows(&self, protocol: &HeaderValue) -> bool {
-        let rule = self.rules.iter().find(|rule| {
-            protocol.as_bytes().eq_ignore_ascii_case(rule.upgrade_type.as_bytes())
-        });
+        let rule = self
+            .rules
+            .iter()
+            .find(|rule| protocol.as_bytes().eq_ignore_ascii_case(rule.upgrade_type.as_bytes()));
         rule.is_some_and(|rule| rule.enabled)
     }
 }
