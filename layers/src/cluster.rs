@@ -32,8 +32,8 @@ mod resources;
 mod service;
 mod stats;
 mod switch;
-mod tunnel;
 mod tries;
+mod tunnel;
 pub(crate) mod upstream_body;
 
 pub use builder::ClusterBuilder;
