@@ -4,6 +4,7 @@
 mod headers;
 mod uri_path;
 pub mod worker;
+pub mod proxy;
 pub mod stats;
 pub mod response_flags;
 pub mod format;
