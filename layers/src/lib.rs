@@ -1,4 +1,4 @@
-//! Tower layers that proxy.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod headers;
