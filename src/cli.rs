@@ -140,6 +140,7 @@ pub fn load(options: &Options) -> Result<Bootstrap, Diagnostics> {
     Ok(bootstrap)
 }
 
+/// Loads the configuration, starts logging, and serves.
 fn validate(options: &Options) -> ExitCode {
     match load(options) {
         Ok(_) => {

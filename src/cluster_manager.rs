@@ -61,6 +61,12 @@ impl ClusterManager {
         self.by_name.get(name).and_then(|index| self.clusters.get(*index)).map(|(_, c)| c)
     }
 
+    /// The same with its configuration.
+    pub(crate) fn with_config(&self, name: &str) -> Option<(&Arc<model::Cluster>, &Cluster)> {
+        let (config, cluster) = self.clusters.get(*self.by_name.get(name)?)?;
+        Some((config, cluster))
+    }
+
     /// All clusters with their configuration, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<model::Cluster>, &Cluster)> {
         self.clusters.iter().map(|(config, cluster)| (config, cluster))

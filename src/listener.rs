@@ -13,6 +13,7 @@ pub(crate) use stats::ListenerStats;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 
@@ -40,6 +41,8 @@ pub(crate) struct FilterChain {
     pub(crate) filters: HttpFilters,
     /// The limits of HTTP/1, as its gate wants them.
     pub(crate) gate: Arc<GateConfig>,
+    /// How long a client may take nothing of an answer: the longest idle timeout of any route.
+    pub(crate) stall_timeout: Option<Duration>,
 }
 
 impl FilterChain {

@@ -1,15 +1,19 @@
 //! From a route configuration to the table that the router looks requests up in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use front_proxy_layers::route::{
     Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
 };
 use front_proxy_layers::router::{ForwardTarget, RouteEntry};
+use front_proxy_layers::stats::DownstreamStats;
 use front_proxy_layers::timeout::TimeoutLayer;
 
 use crate::cluster_manager::ClusterManager;
-use crate::config::model::{self, Forward, HttpConnectionManager, RouteAction, Target};
+use crate::config::model::{
+    self, ConnectionTimeouts, Forward, HttpConnectionManager, RouteAction, Target,
+};
 use crate::request_path::{RouteService, route_service};
 
 /// Builds the table. What can fail has been checked by the configuration reader: an error here is
@@ -17,7 +21,9 @@ use crate::request_path::{RouteService, route_service};
 pub(crate) fn table(
     config: &HttpConnectionManager,
     clusters: &ClusterManager,
+    stats: &Arc<DownstreamStats>,
 ) -> Result<RouteTable<RouteEntry<RouteService>>, String> {
+    let around = Around { timeouts: &config.timeouts, clusters, stats };
     let mut builder = RouteTable::builder();
     // Without a router among the filters no request finds a route: Envoy answers 404.
     let hosts = if config.has_router { &config.routes.virtual_hosts[..] } else { &[] };
@@ -25,7 +31,7 @@ pub(crate) fn table(
         let routes = host
             .routes
             .iter()
-            .map(|route| Ok((route.matching.clone(), entry(route, clusters)?)))
+            .map(|route| Ok((route.matching.clone(), entry(route, &around)?)))
             .collect::<Result<Vec<_>, String>>()?;
         builder = builder
             .virtual_host(host.name.clone(), host.domains.clone(), routes)
@@ -38,13 +44,31 @@ pub(crate) fn table(
     builder.build().map_err(|e| e.to_string())
 }
 
-fn entry(
-    route: &model::Route,
-    clusters: &ClusterManager,
-) -> Result<RouteEntry<RouteService>, String> {
+/// The longest time that any route lets pass without anything moving; `None` is for ever.
+pub(crate) fn longest_idle_timeout(config: &HttpConnectionManager) -> Option<Duration> {
+    let own =
+        config.routes.virtual_hosts.iter().flat_map(|host| &host.routes).filter_map(|route| {
+            match &route.action {
+                RouteAction::Forward(forward) => forward.idle_timeout,
+                _ => None,
+            }
+        });
+    own.chain([config.timeouts.stream_idle]).try_fold(Duration::ZERO, |longest, idle| {
+        idle.filter(|idle| !idle.is_zero()).map(|idle| longest.max(idle))
+    })
+}
+
+/// What the routes of a table have around them.
+struct Around<'a> {
+    timeouts: &'a ConnectionTimeouts,
+    clusters: &'a ClusterManager,
+    stats: &'a Arc<DownstreamStats>,
+}
+
+fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
     Ok(match &route.action {
         RouteAction::Forward(forward) => {
-            let entry = RouteEntry::forward_to(target(forward, clusters)?);
+            let entry = RouteEntry::forward_to(target(forward, around)?);
             if forward.path_rewrite.is_none() && forward.host_rewrite.is_none() {
                 return Ok(entry);
             }
@@ -60,27 +84,28 @@ fn entry(
     })
 }
 
-fn target(
-    forward: &Forward,
-    clusters: &ClusterManager,
-) -> Result<ForwardTarget<RouteService>, String> {
+fn target(forward: &Forward, around: &Around<'_>) -> Result<ForwardTarget<RouteService>, String> {
     match &forward.target {
-        Target::Cluster(name) => Ok(single(name, forward, clusters)),
+        Target::Cluster(name) => Ok(single(name, forward, around)),
         Target::Weighted(choices) => {
-            let choices = choices.iter().map(|c| (c.weight, single(&c.name, forward, clusters)));
+            let choices = choices.iter().map(|c| (c.weight, single(&c.name, forward, around)));
             let choice = WeightedChoice::new(choices).map_err(|e| e.to_string())?;
             Ok(ForwardTarget::Weighted(choice))
         }
     }
 }
 
-fn single(name: &str, forward: &Forward, clusters: &ClusterManager) -> ForwardTarget<RouteService> {
-    match clusters.get(name) {
-        None => ForwardTarget::Missing(forward.cluster_not_found),
-        Some(cluster) => {
-            let timeout = TimeoutLayer::optional(forward.timeout.filter(|t| *t > Duration::ZERO))
-                .stats(cluster.stats().clone());
-            ForwardTarget::Single(route_service(cluster, &timeout))
-        }
-    }
+fn single(name: &str, forward: &Forward, around: &Around<'_>) -> ForwardTarget<RouteService> {
+    let Some((config, cluster)) = around.clusters.with_config(name) else {
+        return ForwardTarget::Missing(forward.cluster_not_found);
+    };
+    let some = |timeout: Option<Duration>| timeout.filter(|t| *t > Duration::ZERO);
+    let timeout = TimeoutLayer::optional(some(forward.timeout))
+        .idle(some(forward.idle_timeout.unwrap_or(around.timeouts.stream_idle)))
+        .request(some(around.timeouts.request))
+        .max_stream_duration(some(around.timeouts.max_stream_duration))
+        .max_upstream_stream_duration(some(config.max_stream_duration))
+        .stats(Arc::clone(cluster.stats()))
+        .downstream_stats(Arc::clone(around.stats));
+    ForwardTarget::Single(route_service(cluster, &timeout))
 }

@@ -7,7 +7,7 @@
 use tokio::sync::watch;
 
 /// What connections and listeners are to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Go on.
     #[default]

@@ -9,6 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 use crate::config::model::{
@@ -34,8 +35,7 @@ pub(crate) fn downstream(config: &DownstreamTls) -> Result<Arc<ServerConfig>, St
             builder.with_client_cert_verifier(verifier.build().map_err(|e| e.to_string())?)
         }
     };
-    let (chain, key) = certificate_and_key(certificate)?;
-    let mut server = builder.with_single_cert(chain, key).map_err(|e| e.to_string())?;
+    let mut server = builder.with_cert_resolver(Arc::new(certified(certificate)?));
     server.alpn_protocols = config.alpn.iter().map(|p| p.clone().into_bytes()).collect();
     Ok(Arc::new(server))
 }
@@ -57,10 +57,7 @@ pub(crate) fn upstream(
     };
     let mut client = match &config.certificate {
         None => builder.with_no_client_auth(),
-        Some(certificate) => {
-            let (chain, key) = certificate_and_key(certificate)?;
-            builder.with_client_auth_cert(chain, key).map_err(|e| e.to_string())?
-        }
+        Some(certificate) => builder.with_client_cert_resolver(Arc::new(certified(certificate)?)),
     };
     client.alpn_protocols = match (config.alpn.is_empty(), protocol) {
         (false, _) => config.alpn.iter().map(|p| p.clone().into_bytes()).collect(),
@@ -94,25 +91,27 @@ fn versions(versions: TlsVersions) -> &'static [&'static rustls::SupportedProtoc
 
 fn roots(ca: &DataSource) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&ca.bytes) {
-        let certificate = certificate.map_err(|e| format!("trusted CA: {e}"))?;
-        roots.add(certificate).map_err(|e| format!("trusted CA: {e}"))?;
-    }
+    // System bundles hold certificates that rustls can't read; the others count.
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(&ca.bytes).filter_map(Result::ok).collect();
+    roots.add_parsable_certificates(certificates);
     if roots.is_empty() {
         return Err("trusted CA: no certificate in it".to_owned());
     }
     Ok(roots)
 }
 
-fn certificate_and_key(
-    certificate: &TlsCertificate,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+/// A certificate with its key. The reader has checked that they belong together; rustls would
+/// refuse certificates of X.509 version 1, such as the public sandbox's, if it checked again.
+fn certified(certificate: &TlsCertificate) -> Result<SingleCertAndKey, String> {
     let chain = CertificateDer::pem_slice_iter(&certificate.chain.bytes)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| format!("certificate chain: {e}"))?;
     let key = PrivateKeyDer::from_pem_slice(&certificate.key.bytes)
         .map_err(|e| format!("private key: {e}"))?;
-    Ok((chain, key))
+    let key = rustls::crypto::ring::sign::any_supported_type(&key)
+        .map_err(|e| format!("private key: {e}"))?;
+    Ok(SingleCertAndKey::from(CertifiedKey::new(chain, key)))
 }
 
 /// Accepts any certificate, but only with a signature that belongs to it.

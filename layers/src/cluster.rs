@@ -30,6 +30,7 @@ mod resources;
 mod service;
 mod source;
 mod stats;
+mod tries;
 pub(crate) mod upstream_body;
 
 pub use builder::ClusterBuilder;
@@ -37,6 +38,7 @@ pub use future::ResponseFuture;
 pub use resources::{Limits, Resource, Resources};
 pub use service::{BalanceHash, Priority};
 pub use stats::ClusterStats;
+pub use tries::Tries;
 pub use upstream_body::UpstreamBody;
 
 use std::fmt;
@@ -105,6 +107,10 @@ impl Cluster {
     /// The limits of a priority and what is taken of them.
     pub fn resources(&self, priority: Priority) -> &Resources {
         self.inner.resources(priority)
+    }
+
+    pub(crate) fn shared_resources(&self) -> &Arc<Resources> {
+        self.inner.resources(self.priority)
     }
 
     /// The same cluster, used with another priority's limits.

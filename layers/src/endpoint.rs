@@ -10,6 +10,7 @@
 //! the others when their request has ended.
 
 mod connect;
+mod free_list;
 mod http1;
 mod http2;
 mod io;
@@ -19,7 +20,7 @@ mod waker;
 pub use connect::{ConnectError, Connector};
 pub(crate) use http1::{Http1Connection, SendError};
 pub(crate) use http2::Http2Streams;
-pub(crate) use pool::{Checkout, Connected};
+pub(crate) use pool::{Checkout, Connected, Place, Waiter};
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -13,12 +13,15 @@
 //! assert!(error.retry().is_safe_if_unsent());
 //! ```
 
+mod details;
 pub mod respond;
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use http::StatusCode;
+
+use crate::response_flags::ResponseFlag;
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -29,6 +32,7 @@ pub struct ProxyError {
     kind: ErrorKind,
     retry: Retry,
     after_retries: bool,
+    details: Option<&'static str>,
     source: Option<BoxError>,
 }
 
@@ -170,25 +174,30 @@ impl ErrorKind {
 
     /// Envoy's short response flag, as access logs show it; `-` is none.
     pub fn response_flag(self) -> &'static str {
-        match self {
-            Self::ConnectFailed | Self::ConnectTimeout => "UF",
-            Self::ConnectionTerminated => "UC",
-            Self::NoHealthyUpstream => "UH",
-            Self::Overflow => "UO",
-            Self::ProtocolError => "UPE",
-            Self::UpstreamTimeout | Self::PerTryTimeout => "UT",
-            Self::NoRoute => "NR",
-            Self::ClusterNotFound(_) => "NC",
-            Self::IdleTimeout | Self::RequestIdleTimeout => "SI",
-            Self::MaxDuration => "DT",
-            Self::MaxUpstreamDuration => "UMSDR",
-            Self::RemoteReset | Self::RefusedStream => "UR",
-            Self::DownstreamClosed => "DC",
+        self.flag().map_or("-", ResponseFlag::short)
+    }
+
+    /// Envoy's response flag, where it has one for this.
+    pub fn flag(self) -> Option<ResponseFlag> {
+        Some(match self {
+            Self::ConnectFailed | Self::ConnectTimeout => ResponseFlag::UpstreamConnectionFailure,
+            Self::ConnectionTerminated => ResponseFlag::UpstreamConnectionTermination,
+            Self::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,
+            Self::Overflow => ResponseFlag::UpstreamOverflow,
+            Self::ProtocolError => ResponseFlag::UpstreamProtocolError,
+            Self::UpstreamTimeout | Self::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
+            Self::NoRoute => ResponseFlag::NoRouteFound,
+            Self::ClusterNotFound(_) => ResponseFlag::NoClusterFound,
+            Self::IdleTimeout | Self::RequestIdleTimeout => ResponseFlag::StreamIdleTimeout,
+            Self::MaxDuration => ResponseFlag::DurationTimeout,
+            Self::MaxUpstreamDuration => ResponseFlag::UpstreamMaxStreamDurationReached,
+            Self::RemoteReset | Self::RefusedStream => ResponseFlag::UpstreamRemoteReset,
+            Self::DownstreamClosed => ResponseFlag::DownstreamConnectionTermination,
             Self::BadRequest
             | Self::RequestTimeout
             | Self::RequestTooLarge
-            | Self::UpgradeRefused => "-",
-        }
+            | Self::UpgradeRefused => return None,
+        })
     }
 
     /// Whose fault it is.
@@ -227,7 +236,7 @@ impl ProxyError {
             ErrorKind::RefusedStream => Retry::Always,
             _ => Retry::Never,
         };
-        Self { kind, retry, after_retries: false, source: None }
+        Self { kind, retry, after_retries: false, details: None, source: None }
     }
 
     /// With its cause.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod headers;
+mod timer;
 mod uri_path;
 pub mod worker;
 pub mod proxy;
@@ -9,6 +10,7 @@ pub mod stats;
 pub mod response_flags;
 pub mod format;
 pub mod header_edit;
+pub mod stream_info;
 pub mod sanitize;
 pub mod forwarded;
 pub mod request_id;
@@ -25,3 +27,4 @@ pub mod discover;
 pub mod endpoint;
 pub mod body;
 pub mod error;
+pub mod gather;

@@ -12,7 +12,7 @@ pub use future::ResponseFuture;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -66,8 +66,19 @@ where
         if let Some(progress) = &progress {
             request.extensions_mut().insert(std::sync::Arc::clone(progress));
         }
-        let http1 = request.version() < Version::HTTP_2;
-        let grpc = is_grpc(request.headers());
-        ResponseFuture::new(self.inner.call(request), progress, http1, grpc)
+        let kind = RequestKind {
+            http1: request.version() < Version::HTTP_2,
+            grpc: is_grpc(request.headers()),
+            head: request.method() == Method::HEAD,
+        };
+        ResponseFuture::new(self.inner.call(request), progress, kind)
     }
+}
+
+/// What of a request decides the form of an answer that the proxy makes itself.
+#[derive(Clone, Copy, Debug)]
+struct RequestKind {
+    http1: bool,
+    grpc: bool,
+    head: bool,
 }

@@ -121,6 +121,14 @@ impl ResponseFlags {
         self.0 == 0
     }
 
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// The flags in the order in which they are printed.
     pub fn iter(self) -> impl Iterator<Item = ResponseFlag> {
         let all = ResponseFlag::ALL.iter().copied();

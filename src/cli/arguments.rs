@@ -103,8 +103,11 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "TAG:VALUE")]
     pub(super) stats_tag: Vec<String>,
     /// Leave out fields of the configuration that Envoy doesn't know
-    #[arg(long, alias = "allow-unknown-fields")]
+    #[arg(long)]
     pub(super) allow_unknown_static_fields: bool,
+    /// The old name of --allow-unknown-static-fields
+    #[arg(long, hide = true)]
+    pub(super) allow_unknown_fields: bool,
     /// Print the hot restart version and exit
     #[arg(long)]
     pub(super) hot_restart_version: bool,

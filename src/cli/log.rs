@@ -1,8 +1,8 @@
 //! The proxy's own log: levels by component, lines in spdlog's format.
 //!
-//! A component is what follows the crate in a log target: `front_proxy::admin::…` and
-//! `front_proxy_layers::admin` are `admin`, and so is the bare target `admin`. Envoy's names are
-//! taken as well, so that a `--component-log-level` of Envoy's works unchanged.
+//! Components are Envoy's, so that its `--component-log-level` works unchanged. One is the module
+//! that follows the crate in a log target, by its own name (`front_proxy::admin::…` is `admin`) or
+//! by that of its counterpart in Envoy; the bare target `admin` is it too.
 
 mod pattern;
 
@@ -21,9 +21,11 @@ use tracing_subscriber::{Layer, Registry, reload};
 use self::pattern::Pattern;
 use super::Options;
 
-/// The components whose levels can be set: Envoy's that have a counterpart here, and our own.
+/// The components whose levels can be set: all of Envoy's.
 pub const COMPONENTS: &[&str] = &[
+    "a2a",
     "admin",
+    "ai_protocol_manager",
     "alternate_protocols_cache",
     "assert",
     "aws",
@@ -57,10 +59,11 @@ pub const COMPONENTS: &[&str] = &[
     "hystrix",
     "init",
     "io",
+    "ip_tagging",
+    "json_rpc",
     "jwt",
     "kafka",
     "key_value_store",
-    "listener",
     "local_rate_limit",
     "lua",
     "main",
@@ -94,6 +97,30 @@ pub const COMPONENTS: &[&str] = &[
     "wasm",
     "websocket",
 ];
+
+/// The modules of the two crates that go by the name of another component: by what their
+/// counterpart is called in Envoy.
+const MODULES: &[(&str, &str)] = &[
+    ("access_log", "file"),
+    ("balance", "upstream"),
+    ("cli", "main"),
+    ("cluster", "upstream"),
+    ("cluster_manager", "upstream"),
+    ("discover", "dns"),
+    ("endpoint", "pool"),
+    ("forwarded", "http"),
+    ("health", "hc"),
+    ("listener", "conn_handler"),
+    ("request_id", "http"),
+    ("request_path", "router"),
+    ("retry", "router"),
+    ("route", "router"),
+    ("sanitize", "http"),
+    ("timeout", "router"),
+    ("upstream_timing", "router"),
+];
+
+const CRATES: [&str; 2] = ["front_proxy_layers", "front_proxy"];
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,12 +266,12 @@ fn targets(levels: &BTreeMap<&'static str, Level>) -> Targets {
     let rest = levels.get("main").copied().unwrap_or(Level::Info);
     let mut targets = Targets::new().with_default(rest.filter());
     for (component, level) in levels {
-        for target in [
-            (*component).to_owned(),
-            format!("front_proxy::{component}"),
-            format!("front_proxy_layers::{component}"),
-        ] {
-            targets = targets.with_target(target, level.filter());
+        targets = targets.with_target(*component, level.filter());
+        let modules = MODULES.iter().filter(|(_, c)| c == component);
+        for module in modules.map(|(module, _)| module).chain([component]) {
+            for krate in CRATES {
+                targets = targets.with_target(format!("{krate}::{module}"), level.filter());
+            }
         }
     }
     targets
@@ -252,10 +279,44 @@ fn targets(levels: &BTreeMap<&'static str, Level>) -> Targets {
 
 /// The component of a log target.
 fn component(target: &str) -> &str {
-    let mut parts = target.split("::");
-    match (parts.next(), parts.next()) {
-        (Some("front_proxy" | "front_proxy_layers"), Some(part)) => part,
-        (Some("front_proxy" | "front_proxy_layers"), None) => "main",
-        _ => target,
+    let Some(module) = CRATES.iter().find_map(|krate| target.strip_prefix(krate)) else {
+        return target;
+    };
+    let Some(module) = module.strip_prefix("::") else {
+        return "main";
+    };
+    let module = module.split("::").next().unwrap_or(module);
+    let other = MODULES.iter().find(|(m, _)| *m == module);
+    other.map_or(module, |(_, component)| component)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_are_envoys() {
+        assert!(COMPONENTS.is_sorted());
+        assert_eq!(component("front_proxy::admin::stats"), "admin");
+        assert_eq!(component("front_proxy_layers::route::table"), "router");
+        assert_eq!(component("front_proxy"), "main");
+        assert_eq!(component("hyper::proto"), "hyper::proto");
+        for (_, component) in MODULES {
+            assert!(COMPONENTS.contains(component), "{component}");
+        }
+    }
+
+    #[test]
+    fn levels_go_by_component() {
+        let mut levels = BTreeMap::from([("main", Level::Warning), ("router", Level::Info)]);
+        levels.extend(parse_components("upstream:debug,admin:off").unwrap());
+        let targets = targets(&levels);
+        let enabled = |target, level| targets.would_enable(target, &level);
+        assert!(enabled("front_proxy_layers::cluster::pick", tracing::Level::DEBUG));
+        assert!(enabled("upstream", tracing::Level::DEBUG));
+        assert!(!enabled("front_proxy_layers::route", tracing::Level::DEBUG));
+        assert!(enabled("front_proxy_layers::retry", tracing::Level::INFO));
+        assert!(!enabled("front_proxy::admin", tracing::Level::ERROR));
+        assert!(!enabled("hyper", tracing::Level::INFO));
     }
 }

@@ -1,6 +1,5 @@
 //! What the command line says, with every default filled in.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -8,7 +7,13 @@ use serde::{Serialize, Serializer};
 use super::arguments::ServeArgs;
 use super::log::{self, Level};
 
+mod values;
+
 pub use super::arguments::version;
+
+use self::values::{
+    concurrency, drain_strategy, ip_version, mode, socket_mode, stats_tags, without_effect,
+};
 
 /// Envoy's log format.
 pub const DEFAULT_LOG_FORMAT: &str = "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v";
@@ -125,7 +130,8 @@ impl TryFrom<ServeArgs> for Options {
             concurrency: concurrency(args.concurrency),
             config_path: args.config_path.unwrap_or_default(),
             config_yaml: args.config_yaml.unwrap_or_default(),
-            allow_unknown_static_fields: args.allow_unknown_static_fields,
+            allow_unknown_static_fields: args.allow_unknown_static_fields
+                || args.allow_unknown_fields,
             admin_address_path: args.admin_address_path.unwrap_or_default(),
             local_address_ip_version: ip_version(unused.local_address_ip_version)?,
             log_level: Level::parse(&args.log_level)?,
@@ -173,94 +179,6 @@ impl TryFrom<ServeArgs> for Options {
     }
 }
 
-fn mode(text: &str) -> Result<Mode, String> {
-    match text {
-        "serve" => Ok(Mode::Serve),
-        "validate" => Ok(Mode::Validate),
-        other => Err(format!("unknown mode '{other}': it is 'serve' or 'validate'")),
-    }
-}
-
-fn drain_strategy(text: &str) -> Result<DrainStrategy, String> {
-    match text {
-        "gradual" => Ok(DrainStrategy::Gradual),
-        "immediate" => Ok(DrainStrategy::Immediate),
-        other => Err(format!("unknown drain-strategy '{other}': it is 'gradual' or 'immediate'")),
-    }
-}
-
-fn ip_version(text: Option<String>) -> Result<String, String> {
-    match text {
-        None => Ok("v4".to_owned()),
-        Some(text) if matches!(text.as_str(), "v4" | "v6") => Ok(text),
-        Some(other) => Err(format!("unknown IP address version '{other}'")),
-    }
-}
-
-/// Permissions are octal.
-fn socket_mode(text: Option<&str>) -> Result<u32, String> {
-    let text = text.unwrap_or("0");
-    u32::from_str_radix(text, 8).map_err(|_| format!("invalid socket-mode '{text}'"))
-}
-
-fn stats_tags(tags: Vec<String>) -> Result<Vec<String>, String> {
-    let mut names = Vec::new();
-    for tag in &tags {
-        let Some((name, value)) = tag.split_once(':') else {
-            return Err(format!("misformatted stats-tag '{tag}': it is tag:value"));
-        };
-        let alphanumeric = |c: char| c.is_ascii_alphanumeric();
-        if name.is_empty() || !name.chars().all(alphanumeric) {
-            return Err(format!("misformatted stats-tag '{tag}': a tag name is alphanumeric"));
-        }
-        if value.is_empty() || value.contains('.') {
-            return Err(format!("misformatted stats-tag '{tag}': a value holds no '.'"));
-        }
-        if names.contains(&name) {
-            return Err(format!("stats-tag '{name}' is given twice"));
-        }
-        names.push(name);
-    }
-    Ok(tags)
-}
-
-/// The number of workers; without one, as many as there are hardware threads to use.
-fn concurrency(given: Option<u32>) -> u32 {
-    match given {
-        // As in Envoy, none is one.
-        Some(n) => n.max(1),
-        None => std::thread::available_parallelism()
-            .map_or(1, NonZeroUsize::get)
-            .try_into()
-            .unwrap_or(1),
-    }
-}
-
-fn without_effect(args: &super::arguments::WithoutEffect) -> Vec<&'static str> {
-    let given = [
-        ("--base-id", args.base_id.is_some()),
-        ("--use-dynamic-base-id", args.use_dynamic_base_id),
-        ("--base-id-path", args.base_id_path.is_some()),
-        ("--restart-epoch", args.restart_epoch.is_some()),
-        ("--parent-shutdown-time-s", args.parent_shutdown_time_s.is_some()),
-        ("--socket-path", args.socket_path.is_some()),
-        ("--socket-mode", args.socket_mode.is_some()),
-        ("--skip-hot-restart-on-no-parent", args.skip_hot_restart_on_no_parent),
-        ("--skip-hot-restart-parent-stats", args.skip_hot_restart_parent_stats),
-        ("--local-address-ip-version", args.local_address_ip_version.is_some()),
-        ("--cpuset-threads", args.cpuset_threads),
-        ("--enable-mutex-tracing", args.enable_mutex_tracing),
-        ("--enable-core-dump", args.enable_core_dump),
-        ("--enable-fine-grain-logging", args.enable_fine_grain_logging),
-        ("--reject-unknown-dynamic-fields", args.reject_unknown_dynamic_fields),
-        ("--ignore-unknown-dynamic-fields", args.ignore_unknown_dynamic_fields),
-        ("--disable-extensions", args.disable_extensions.is_some()),
-        ("--skip-deprecated-logs", args.skip_deprecated_logs),
-        ("--log-stacktrace-single-entry", args.log_stacktrace_single_entry),
-    ];
-    given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
-}
-
 fn as_text<S: Serializer>(number: &u32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(number)
 }
@@ -272,5 +190,88 @@ fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok
         serializer.collect_str(&format_args!("{}s", duration.as_secs()))
     } else {
         serializer.collect_str(&format_args!("{}.{millis:03}s", duration.as_secs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Command, parse};
+
+    fn options(args: &[&str]) -> Options {
+        let args = ["front-proxy", "-c", "f.yaml"].iter().chain(args);
+        match parse(args) {
+            Ok(Command::Serve(options) | Command::Validate(options)) => options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn as_json_they_are_envoys_command_line_options() {
+        let json = serde_json::to_value(options(&["-l", "warn", "--drain-time-s", "3"])).unwrap();
+        for (key, value) in [
+            ("base_id", "0".into()),
+            ("config_path", "f.yaml".into()),
+            ("log_level", "warning".into()),
+            ("log_format", DEFAULT_LOG_FORMAT.into()),
+            ("drain_time", "3s".into()),
+            ("parent_shutdown_time", "900s".into()),
+            ("file_flush_interval", "10s".into()),
+            ("mode", "Serve".into()),
+            ("drain_strategy", "Gradual".into()),
+            ("socket_mode", 0.into()),
+            ("stats_tag", serde_json::json!([])),
+        ] {
+            assert_eq!(json[key], value, "{key}");
+        }
+        assert_eq!(json.as_object().unwrap().len(), 39);
+        let options = options(&["--file-flush-interval-msec", "250"]);
+        assert_eq!(serde_json::to_value(options).unwrap()["file_flush_interval"], "0.250s");
+    }
+
+    #[test]
+    fn flags_without_effect_are_noted() {
+        assert_eq!(options(&["--disable-hot-restart"]).without_effect_note(), None);
+        let note = options(&["--base-id", "0", "--cpuset-threads"]).without_effect_note();
+        assert_eq!(note.as_deref(), Some("accepted without effect: --base-id, --cpuset-threads"));
+    }
+
+    #[test]
+    fn there_is_at_least_one_worker() {
+        assert_eq!(options(&["--concurrency", "0"]).concurrency, 1);
+        assert!(options(&[]).concurrency >= 1);
+    }
+
+    #[test]
+    fn the_sandbox_has_commands_of_its_own() {
+        let args = "front-proxy sandbox --scale service1=3 --scale service2=0 --http-port 80";
+        let Ok(Command::Sandbox(sandbox)) = parse(args.split(' ')) else {
+            panic!("not the sandbox");
+        };
+        assert!(sandbox.command.is_none());
+        assert_eq!(
+            (sandbox.options.http_port, sandbox.options.https_port, sandbox.options.admin_port),
+            (80, 8443, 8001)
+        );
+        assert_eq!(
+            (sandbox.options.scale[0].service.as_str(), sandbox.options.scale[0].instances),
+            ("service1", 3)
+        );
+        let args = "front-proxy sandbox scale service1=3 --control-port 9001";
+        let Ok(Command::Sandbox(sandbox)) = parse(args.split(' ')) else {
+            panic!("not the sandbox");
+        };
+        let Some(crate::cli::SandboxCommand::Scale { scale, control_port }) = sandbox.command
+        else {
+            panic!("not scale");
+        };
+        assert_eq!(scale[0].instances, 3);
+        for bad in ["service1", "=3", "service1=x", "service1=-1"] {
+            assert!(parse(["front-proxy", "sandbox", "--scale", bad]).is_err(), "{bad}");
+        }
+        assert!(matches!(
+            parse(["front-proxy", "service", "--service", "2"]),
+            Ok(Command::Service(s)) if s.service.as_deref() == Some("2") && s.address.port() == 8080
+        ));
     }
 }

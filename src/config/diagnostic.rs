@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, where, and what to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::source::Span;
@@ -47,7 +48,8 @@ impl Diagnostic {
 
     fn write(&self, out: &mut dyn fmt::Write, paint: Paint) -> fmt::Result {
         let (bold, red, blue, end) = paint.codes();
-        writeln!(out, "{bold}{red}error{end}{bold}: {}{end}", self.message)?;
+        let message = printable(&self.message);
+        writeln!(out, "{bold}{red}error{end}{bold}: {message}{end}")?;
         let gutter = self.span.as_ref().map_or(1, |s| s.line.to_string().len());
         if let Some(span) = &self.span {
             let (name, line, column) = (&span.source.name, span.line, span.column);
@@ -60,10 +62,23 @@ impl Diagnostic {
             }
         }
         if let Some(help) = &self.help {
+            let help = printable(help);
             writeln!(out, "{blue}{:gutter$} ={end} help: {help}", "")?;
         }
         Ok(())
     }
+}
+
+/// A message may quote the text: its control characters must not act on the terminal.
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect::<String>().into()
 }
 
 /// The line of a place, cut to what can be read, and the carets under it.

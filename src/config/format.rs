@@ -10,6 +10,9 @@ use super::suggest::nearest;
 pub(super) struct FormatError {
     pub(super) message: String,
     pub(super) help: Option<String>,
+    /// Where in the format, and how much of it, in characters.
+    pub(super) position: usize,
+    pub(super) width: usize,
 }
 
 /// Checks a format: `%%` is a percent sign, `%NAME%`, `%NAME(parameters)%` and
@@ -22,14 +25,21 @@ pub(super) fn check(format: &str) -> Result<(), FormatError> {
             rest = after;
             continue;
         }
-        let position = format.len() - from.len();
+        let position = format[..format.len() - from.len()].chars().count();
         let command = parse(from).ok_or_else(|| FormatError {
+            position,
+            width: 1,
             message: format!("no valid `%COMMAND%` begins at character {position} of this format"),
             help: Some(
                 "write `%%` for a percent sign; commands look like `%REQ(x-name):20%`".into(),
             ),
         })?;
-        known(&command)?;
+        known(&command).map_err(|(message, help)| FormatError {
+            message,
+            help,
+            position,
+            width: from[..command.length].chars().count(),
+        })?;
         rest = &from[command.length..];
     }
     Ok(())
@@ -72,9 +82,12 @@ fn ending(text: &str) -> Option<(bool, &str)> {
     digits[end..].strip_prefix('%').map(|after| (true, after))
 }
 
-fn known(command: &Command<'_>) -> Result<(), FormatError> {
+/// What is wrong with a command, and what to do about it.
+type Complaint = (String, Option<String>);
+
+fn known(command: &Command<'_>) -> Result<(), Complaint> {
     let Command { name, parameters, limit, .. } = command;
-    let error = |message: String| Err(FormatError { message, help: None });
+    let error = |message: String| Err((message, None));
     let in_list = |list: &[&str]| list.binary_search(name).is_ok();
     if in_list(PLAIN) {
         if parameters.is_some() || *limit {
@@ -88,7 +101,7 @@ fn known(command: &Command<'_>) -> Result<(), FormatError> {
         let all = [PLAIN, WITH_PARAMETERS, MAYBE_PARAMETERS].concat();
         let help = nearest(name, all).map(|near| format!("did you mean `%{near}%`?"));
         let message = format!("unknown format command `{name}`");
-        return Err(FormatError { message, help });
+        return Err((message, help));
     }
     Ok(())
 }

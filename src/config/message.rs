@@ -85,6 +85,10 @@ pub(super) struct Message<'a> {
     fields: Vec<Option<&'a Entry>>,
     /// Bit by bit: which of them were asked for. No message has more than 64 supported fields.
     asked: Cell<u64>,
+    /// Fields that are probably there under a wrong name: they need no second complaint.
+    misspelt: Vec<&'static str>,
+    /// Whether a field was refused: it may well be the one that seems to be missing.
+    refused: bool,
 }
 
 impl<'a> Message<'a> {
@@ -104,6 +108,8 @@ impl<'a> Message<'a> {
             node,
             fields: vec![None; schema.supported.len()],
             asked: Cell::new(0),
+            misspelt: Vec::new(),
+            refused: false,
         };
         for entry in entries {
             message.sort(entry);
@@ -131,6 +137,7 @@ impl<'a> Message<'a> {
             }
         } else if named(self.schema.refused).is_some() {
             if !entry.node.is_null() {
+                self.refused = true;
                 self.cx.error(&entry.place, format!("`{key}` is not supported yet"));
             }
         } else if !self.cx.allow_unknown_fields {
@@ -138,13 +145,14 @@ impl<'a> Message<'a> {
         }
     }
 
-    fn unknown(&self, entry: &Entry) {
+    fn unknown(&mut self, entry: &Entry) {
         let (key, name) = (entry.key.as_str(), self.schema.short_name());
         let message = format!("unknown field `{key}` in `{name}`");
         let mut diagnostic = Diagnostic::new(&entry.place, message);
         let known = self.schema.supported.iter().chain(self.schema.refused);
         if let Some(near) = nearest(key, known.copied()) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+            self.misspelt.push(near);
         }
         self.cx.report(diagnostic);
     }
@@ -194,7 +202,16 @@ impl<'a> Message<'a> {
         node
     }
 
+    /// Whether a field of this message was refused.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Reports that a field is missing, unless what was reported before explains it.
     pub(super) fn missing(&self, name: &str) {
+        if self.refused || self.misspelt.contains(&name) {
+            return;
+        }
         self.error(format!("`{name}` is required in `{}`", self.short_name()));
     }
 
@@ -206,7 +223,8 @@ impl<'a> Message<'a> {
     ) -> Option<(&'static str, &'a Node)> {
         let mut given = names.iter().filter_map(|n| self.entry(n).map(|e| (*n, e)));
         let Some((name, first)) = given.next() else {
-            if required {
+            let excused = self.refused || names.iter().any(|n| self.misspelt.contains(n));
+            if required && !excused {
                 self.error(format!("`{}` needs one of {}", self.short_name(), list(names)));
             }
             return None;
@@ -243,6 +261,13 @@ impl<'a> Message<'a> {
 
     /// Ends the reading. A given field that no decoder asked for would be ignored, so it is refused.
     pub(super) fn finish(self) {
+        // A field that the schema promises and the decoder forgot.
+        debug_assert_eq!(
+            self.asked.get().count_ones() as usize,
+            self.schema.supported.len(),
+            "{} reads not all of its fields",
+            self.schema.message,
+        );
         for (i, entry) in self.fields.iter().enumerate() {
             if let Some(entry) = entry
                 && self.asked.get() & 1 << i == 0

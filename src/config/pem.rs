@@ -30,16 +30,22 @@ pub(super) fn signing_key(text: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
     rustls::crypto::ring::sign::any_supported_type(&key).map_err(|e| e.to_string())
 }
 
-/// Certificates of authorities, at least one.
+/// Certificates of authorities, at least one that can be used.
+///
+/// The bundles of operating systems may hold a few that rustls doesn't read; these authorities are
+/// not trusted, and that is no reason to refuse the others.
 pub(super) fn trust_anchors(text: &[u8]) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(text) {
-        store.add(certificate.map_err(|e| describe(&e))?).map_err(|e| e.to_string())?;
-    }
-    if store.is_empty() {
+    let certificates = CertificateDer::pem_slice_iter(text)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| describe(&e))?;
+    if certificates.is_empty() {
         return Err("it holds no PEM certificate".to_owned());
     }
-    Ok(store)
+    let mut store = RootCertStore::empty();
+    match store.add_parsable_certificates(certificates) {
+        (0, _) => Err("none of its certificates can be read".to_owned()),
+        _ => Ok(store),
+    }
 }
 
 fn describe(error: &pem::Error) -> String {
@@ -123,6 +129,35 @@ mod tests {
         let other = certificates(other.as_bytes()).unwrap();
         assert!(belong_together(&cert[0], &*key));
         assert!(!belong_together(&other[0], &*key));
+    }
+
+    /// X.509 version 1, and expired in 2021.
+    const OLD: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBEjCBugIBATAKBggqhkjOPQQDAjAWMRQwEgYDVQQDDAtvbGQuZXhhbXBsZTAe
+Fw0yMDAxMDEwMDAwMDBaFw0yMTAxMDEwMDAwMDBaMBYxFDASBgNVBAMMC29sZC5l
+eGFtcGxlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE+zbH/fgzYP6rj4wAh1UU
+TnnfPx38tNm3TKCymxkLzTt8m/LH7651v0rgYD/sa6/faZ6Xlam4gH8fGSLaEcoK
+CjAKBggqhkjOPQQDAgNHADBEAiA9o73pO6Dhx/Ie/5YCIieiNT67S4rVOQL8yzce
+ajCTCQIgIc0dvd//RKY7blX7J4VTftc5or7mk9kWjtBtOzGRaAU=
+-----END CERTIFICATE-----
+";
+
+    const OLD_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgAp43nGCrkT9uxdLj
+KcLu9+oOvEpwbtGkyKtKAJkHA9OhRANCAAT7Nsf9+DNg/quPjACHVRROed8/Hfy0
+2bdMoLKbGQvNO3yb8sfvrnW/SuBgP+xrr99pnpeVqbiAfx8ZItoRygoK
+-----END PRIVATE KEY-----
+";
+
+    #[test]
+    fn an_old_certificate_is_served_as_it_is() {
+        let key = signing_key(OLD_KEY.as_bytes()).unwrap();
+        let cert = certificates(OLD.as_bytes()).unwrap();
+        assert!(belong_together(&cert[0], &*key));
+        let (_, other) = pair();
+        assert!(!belong_together(&cert[0], &*signing_key(other.as_bytes()).unwrap()));
     }
 
     #[test]

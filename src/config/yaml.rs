@@ -2,21 +2,18 @@
 //!
 //! JSON is read by the same rules, being YAML.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use saphyr_parser::Parser;
 
 use super::diagnostic::Diagnostic;
 use super::scalar::Scalar;
 use super::source::{Source, Span};
 
-/// How deep a text may nest. Protocol buffers stop at 100 too.
-const MAX_DEPTH: usize = 100;
+mod builder;
 
-/// How many nodes aliases may add to a tree: plenty for shared retry policies, and an end to
-/// aliases of aliases ("billion laughs").
-const MAX_ALIASED: usize = 200_000;
+use self::builder::Builder;
 
 /// A piece of the text.
 #[derive(Clone, Debug)]
@@ -56,6 +53,20 @@ impl Node {
         }
     }
 
+    /// The place of a part of the text that the node holds, in characters from its start.
+    ///
+    /// Escapes and line breaks make text and file differ; then it is the place of the whole.
+    pub(super) fn within(&self, offset: usize, width: usize) -> Span {
+        let Value::Scalar(scalar) = &self.value else {
+            return self.span.clone();
+        };
+        let quotes = usize::from(!scalar.is_plain());
+        if scalar.text().chars().count() + 2 * quotes != self.span.width {
+            return self.span.clone();
+        }
+        self.span.within(offset + quotes, width)
+    }
+
     fn size(&self) -> usize {
         1 + match &self.value {
             Value::Scalar(_) => 0,
@@ -76,16 +87,8 @@ pub(super) fn parse(
     // A byte order mark is allowed at the start of a stream (YAML 1.2, 5.2) and isn't content.
     let text = source.text();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder {
-        source,
-        errors,
-        stack: Vec::new(),
-        anchors: HashMap::new(),
-        open_anchors: HashSet::new(),
-        aliased: 0,
-        root: None,
-        documents: 0,
-    };
+    let text = &json_escapes(text);
+    let mut builder = Builder::new(source, errors);
     for event in Parser::new_from_str(text) {
         let (event, place) = event.map_err(|e| {
             let span = builder.span_at(e.marker().line(), e.marker().col());
@@ -102,177 +105,40 @@ pub(super) fn parse(
         span.width = width.max(1);
         builder.event(event, span)?;
     }
-    Ok(builder.root)
+    Ok(builder.into_root())
 }
 
-struct Builder<'a> {
-    source: &'a Arc<Source>,
-    errors: &'a mut Vec<Diagnostic>,
-    stack: Vec<Open>,
-    anchors: HashMap<usize, (Node, usize)>,
-    open_anchors: HashSet<usize>,
-    aliased: usize,
-    root: Option<Node>,
-    documents: usize,
+/// JSON writes characters beyond U+FFFF as two escapes, which YAML does not know: `\ud83d\ude00`
+/// becomes `\U0001f600`. Columns after one are off by two; lines stay right.
+fn json_escapes(text: &str) -> Cow<'_, str> {
+    if !text.trim_start().starts_with(['{', '[']) || !text.contains("\\u") {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let pair = surrogate(rest).and_then(|high| Some((high, surrogate(rest.get(6..)?)?)));
+        let character = pair.and_then(|(high, low)| char::decode_utf16([high, low]).next()?.ok());
+        if let Some(c) = character.filter(|c| u32::from(*c) > 0xffff) {
+            out.push_str(&format!("\\U{:08x}", u32::from(c)));
+            rest = &rest[12..];
+        } else {
+            // The escaped character may be a backslash: step over both.
+            let next = rest[1..].chars().next().map_or(0, char::len_utf8);
+            out.push_str(&rest[..1 + next]);
+            rest = &rest[1 + next..];
+        }
+    }
+    out.push_str(rest);
+    out.into()
 }
 
-/// A list or mapping whose end is still to come.
-struct Open {
-    anchor: usize,
-    span: Span,
-    kind: OpenKind,
-}
-
-enum OpenKind {
-    List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<Key> },
-}
-
-struct Key {
-    text: String,
-    place: Span,
-    /// Tagged `!ignore`: Envoy leaves the whole entry out, which makes it a home for anchors.
-    ignored: bool,
-}
-
-impl Builder<'_> {
-    fn span_at(&self, line: usize, column0: usize) -> Span {
-        Span { source: Arc::clone(self.source), line: line.max(1), column: column0 + 1, width: 1 }
-    }
-
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
-        match event {
-            Event::DocumentStart(_) => {
-                self.documents += 1;
-                if self.documents > 1 {
-                    return Err(Diagnostic::new(
-                        &span,
-                        "a second YAML document begins here; a configuration is one document",
-                    )
-                    .help("remove the `---`"));
-                }
-            }
-            Event::Scalar(text, style, anchor, tag) => {
-                let tag = tag.as_ref().map(|t| (t.handle.as_str(), t.suffix.as_str()));
-                if self.wants_key() {
-                    let ignored = matches!(tag, Some(("!", "ignore")));
-                    return self.key(text.into_owned(), span, ignored);
-                }
-                let is_text = matches!(tag, Some(("tag:yaml.org,2002:", "str") | ("", "!")));
-                let plain = style == ScalarStyle::Plain && !is_text;
-                let value = Value::Scalar(Scalar::new(text.into_owned(), plain));
-                self.add(Node { value, span }, anchor)?;
-            }
-            Event::SequenceStart(anchor, _) => {
-                self.open(anchor, span, OpenKind::List(Vec::new()))?;
-            }
-            Event::MappingStart(anchor, _) => {
-                let kind = OpenKind::Map { entries: Vec::new(), seen: HashSet::new(), key: None };
-                self.open(anchor, span, kind)?;
-            }
-            Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(open) = self.stack.pop() {
-                    self.open_anchors.remove(&open.anchor);
-                    let value = match open.kind {
-                        OpenKind::List(items) => Value::List(items),
-                        OpenKind::Map { entries, .. } => Value::Map(entries),
-                    };
-                    let span = open.span;
-                    self.add(Node { value, span }, open.anchor)?;
-                }
-            }
-            Event::Alias(id) => self.alias(id, span)?,
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
-        }
-        Ok(())
-    }
-
-    fn wants_key(&self) -> bool {
-        matches!(self.stack.last(), Some(Open { kind: OpenKind::Map { key: None, .. }, .. }))
-    }
-
-    fn open(&mut self, anchor: usize, span: Span, kind: OpenKind) -> Result<(), Diagnostic> {
-        if self.wants_key() {
-            return Err(Diagnostic::new(&span, "a key must be text, not a list or a mapping"));
-        }
-        if self.stack.len() >= MAX_DEPTH {
-            let message = format!("the text nests deeper than {MAX_DEPTH} levels");
-            return Err(Diagnostic::new(&span, message));
-        }
-        if anchor != 0 {
-            self.open_anchors.insert(anchor);
-        }
-        self.stack.push(Open { anchor, span, kind });
-        Ok(())
-    }
-
-    fn key(&mut self, text: String, place: Span, ignored: bool) -> Result<(), Diagnostic> {
-        if text == "<<" {
-            // Envoy doesn't merge them either: there `<<` is an unknown field.
-            return Err(Diagnostic::new(&place, "merge keys (`<<`) are not supported")
-                .help("write the fields out, or use an alias for the whole value"));
-        }
-        let Some(Open { kind: OpenKind::Map { seen, key, .. }, .. }) = self.stack.last_mut() else {
-            return Ok(());
-        };
-        if !ignored && !seen.insert(text.clone()) {
-            self.errors.push(
-                Diagnostic::new(&place, format!("`{text}` is given twice in one mapping"))
-                    .help("keep one of them"),
-            );
-        }
-        *key = Some(Key { text, place, ignored });
-        Ok(())
-    }
-
-    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
-        if anchor != 0 {
-            let size = node.size();
-            self.spend(size, &node.span)?;
-            self.anchors.insert(anchor, (node.clone(), size));
-        }
-        match self.stack.last_mut().map(|open| &mut open.kind) {
-            None => self.root = Some(node).filter(|n| !is_blank(n)),
-            Some(OpenKind::List(items)) => items.push(node),
-            Some(OpenKind::Map { entries, key, .. }) => match key.take() {
-                Some(Key { ignored: true, .. }) => {}
-                Some(Key { text: key, place, .. }) => entries.push(Entry { key, place, node }),
-                None => {}
-            },
-        }
-        Ok(())
-    }
-
-    fn alias(&mut self, id: usize, span: Span) -> Result<(), Diagnostic> {
-        if self.open_anchors.contains(&id) {
-            return Err(Diagnostic::new(&span, "this alias stands inside of what it names"));
-        }
-        let Some((node, size)) = self.anchors.get(&id).cloned() else {
-            return Err(Diagnostic::new(&span, "this alias names nothing"));
-        };
-        if self.wants_key() {
-            return match node.value {
-                Value::Scalar(scalar) => self.key(scalar.into_text(), span, false),
-                _ => Err(Diagnostic::new(&span, "a key must be text, not a list or a mapping")),
-            };
-        }
-        self.spend(size, &span)?;
-        self.add(node, 0)
-    }
-
-    fn spend(&mut self, size: usize, span: &Span) -> Result<(), Diagnostic> {
-        self.aliased += size;
-        if self.aliased > MAX_ALIASED {
-            let message = format!("the aliases of this text add more than {MAX_ALIASED} values");
-            return Err(Diagnostic::new(span, message));
-        }
-        Ok(())
-    }
-}
-
-/// A document without content comes as one empty plain scalar.
-fn is_blank(node: &Node) -> bool {
-    matches!(&node.value, Value::Scalar(s) if s.is_plain() && s.text().is_empty())
+/// The code of a `\uXXXX` at the start of a text.
+fn surrogate(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]
@@ -312,6 +178,14 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_text_have_places() {
+        for (text, column) in [("a: one,two", 8), ("a: 'one,two'", 9), (r#"a: "on\x65,two""#, 4)] {
+            let node = read(text).unwrap().unwrap();
+            assert_eq!(entries(&node)[0].node.within(4, 3).column, column, "{text}");
+        }
+    }
+
+    #[test]
     fn places_count_characters_not_bytes() {
         let node = read("{ä: 'ö', b: c}").unwrap().unwrap();
         assert_eq!(entries(&node)[1].place.column, 10);
@@ -329,6 +203,16 @@ mod tests {
     fn json_is_yaml() {
         let node = read("{\n\t\"a\": [1, 2],\n\t\"b\": {\"c\": \"d\\n\"}\n}").unwrap().unwrap();
         assert_eq!(entries(&node).len(), 2);
+    }
+
+    #[test]
+    fn json_escapes_come_in_pairs() {
+        let node = read(r#"{"a": "\ud83d\ude00\u00e9 \/ \\ud83d"}"#).unwrap().unwrap();
+        let Value::Scalar(text) = &entries(&node)[0].node.value else {
+            panic!("not text");
+        };
+        assert_eq!(text.text(), "\u{1f600}\u{e9} / \\ud83d");
+        assert!(read(r#"{"a": "\ud83d"}"#).is_err());
     }
 
     #[test]

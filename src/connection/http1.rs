@@ -19,6 +19,47 @@
 //! reaches hyper. The service tells the end of an answer by dropping an [`Exchange`];
 //! [`TrackedService`] does that for any hyper service.
 //!
+//! # Serving a connection
+//! ```no_run
+//! # use std::{convert::Infallible, sync::Arc, time::Duration};
+//! # use front_proxy::connection::http1::{
+//! #     Exchange, ExchangeBody, GateConfig, Http1Gate, Protocol, delayed_close,
+//! # };
+//! # use http::{Request, Response};
+//! # use hyper::{body::Incoming, server::conn::http1::Builder, service::service_fn};
+//! # use hyper_util::rt::TokioIo;
+//! # async fn answer(_: Request<Incoming>) -> Response<String> { Response::default() }
+//! async fn serve(io: tokio::net::TcpStream, builder: &Builder, config: Arc<GateConfig>) {
+//!     let (gate, handle) = Http1Gate::new(io, config);
+//!     let state = Arc::clone(handle.state());
+//!     let service = service_fn(|request| {
+//!         let exchange = Exchange::begin(&state);
+//!         async move {
+//!             let answer = answer(request).await;
+//!             Ok::<_, Infallible>(answer.map(|body| ExchangeBody::new(body, exchange)))
+//!         }
+//!     });
+//!     // The connection is dropped at the end of the statement, which gives the transport back. An
+//!     // error says no more than that the client left or that a body was refused.
+//!     let _ = builder.serve_connection(TokioIo::new(gate), service).with_upgrades().await;
+//!     if let Some(refusal) = state.refusal() {
+//!         // Count it; log it unless `refusal.head_seen`.
+//! #       let _ = refusal;
+//!     }
+//!     // Nothing comes back from a tunnel.
+//!     let delay = state.delay_close();
+//!     let Some(back) = handle.reclaim() else { return };
+//!     if back.protocol == Protocol::Http2 {
+//!         // Serve `Replay::new(back.io, back.read)` as HTTP/2.
+//!     } else if !state.client_closed() {
+//!         let timeout = if delay { Duration::from_secs(1) } else { Duration::ZERO };
+//!         let _ = delayed_close(back.io, timeout).await;
+//!     }
+//! }
+//! ```
+//! `config.configure(&mut builder)` once per listener. A timer for [`GateState::head_since`] calls
+//! [`GateState::time_out_head`] and polls the connection again.
+//!
 //! # Who refuses what
 //! The gate: whatever Envoy's codec refuses (see [`RefusalKind`]) and a fragment in the target,
 //! which a [`http::Uri`] cannot carry. Layers above: a missing Host, `CONNECT`, `OPTIONS *`, upgrades
@@ -31,6 +72,7 @@
 //!   `accept_http_10`.
 //! * A target with bytes that [`http::Uri`] cannot carry (`<`, `>`, a backtick in the path, a double
 //!   quote in the query) is served with those bytes percent-encoded.
+//! * `Expect: 100-continue` of a request refused for a fragment gets no 100 first.
 //! * `content-length` above 2^64 - 3 is refused, for hyper reserves the numbers above.
 
 mod bytes;
@@ -99,7 +141,12 @@ impl Default for GateConfig {
 
 impl GateConfig {
     /// Widens hyper's own limits so that the gate's are the ones that count.
+    ///
+    /// Leave `half_close` and `pipeline_flush` off: the gate relies on an end of stream to end the
+    /// connection, and on a flush to mean that all is written.
     pub fn configure(&self, builder: &mut Builder) {
+        // With a timer hyper gives a head 30 seconds, counted from the end of the last answer.
+        builder.header_read_timeout(None);
         // hyper keeps its header table on the stack for its default of 100 only.
         if self.max_headers > 100 {
             builder.max_headers(self.max_headers);

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use front_proxy_layers::forwarded::Peer;
-use hyper::server::conn::http1::Builder;
+use http::StatusCode;
+use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -46,7 +47,7 @@ pub(crate) async fn serve<IO>(
 {
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
     let service = || PathService::new(chain.filters.for_connection(peer));
-    let io = Counted::new(io, Arc::clone(&chain.filters.stats));
+    let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
         Codec::Http1 => false,
@@ -56,7 +57,7 @@ pub(crate) async fn serve<IO>(
         super::http2::serve(chain, io, service(), &mut open, signal).await;
         return;
     }
-    let returned = serve_http1(chain, io, service(), &mut open, signal.clone()).await;
+    let returned = serve_http1(chain, io, service, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
         super::http2::serve(chain, Replay::new(io, read), service(), &mut open, signal).await;
@@ -66,33 +67,53 @@ pub(crate) async fn serve<IO>(
 /// Serves HTTP/1. Returns the stream if it turns out to be HTTP/2.
 async fn serve_http1<IO>(
     chain: &Arc<FilterChain>,
-    io: Counted<IO>,
-    service: PathService,
+    mut io: Counted<IO>,
+    service: impl Fn() -> PathService,
     open: &mut OpenConnection,
     signal: Signal,
 ) -> Option<Returned<Counted<IO>>>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (gate, handle) = Http1Gate::resume(io, BytesMut::new(), Arc::clone(&chain.gate));
-    let state = Arc::clone(handle.state());
-    let service = TrackedService::new(service, Arc::clone(&state));
     let mut builder = Builder::new();
     chain.gate.configure(&mut builder);
     builder.title_case_headers(chain.http.http1.proper_case_words);
-    let connection = builder.serve_connection(TokioIo::new(gate), service);
+    let max_requests = chain.http.max_requests_per_connection.map_or(u64::MAX, u64::from);
+    let mut read = BytesMut::new();
+    let mut served = 0;
+    let (mut returned, state) = loop {
+        let (gate, handle) = Http1Gate::resume(io, read, Arc::clone(&chain.gate));
+        let state = Arc::clone(handle.state());
+        let service = TrackedService::new(service(), Arc::clone(&state))
+            .max_requests(max_requests.saturating_sub(served));
+        let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
 
-    drive(connection, &state, chain, open, signal).await;
+        drive(connection, &state, chain, open, signal.clone()).await;
 
-    let mut returned = handle.reclaim()?;
-    if returned.protocol == http1::Protocol::Http2 {
-        return Some(returned);
-    }
-    if state.bytes_in() > 0 {
-        open.speaks(Protocol::Http1);
-    }
-    if let Some(refusal) = state.refusal() {
-        count_refusal(chain, open, &refusal);
+        let tunnel = state.phase() == GatePhase::Tunnel;
+        let returned = handle.returned().await?;
+        if returned.protocol == http1::Protocol::Http2 {
+            return Some(returned);
+        }
+        if state.bytes_in() > 0 {
+            open.speaks(Protocol::Http1);
+        }
+        if tunnel {
+            open.requests_active(state.client_closed());
+        }
+        served += state.requests();
+        count_answers(chain, open, &state);
+        let go_on = state.unasked_switch()
+            && !state.client_closed()
+            && served < max_requests
+            && signal.phase() < Phase::Draining;
+        if !go_on {
+            break (returned, state);
+        }
+        (io, read) = (returned.io, returned.read);
+    };
+    if served >= max_requests {
+        open.stats().cx_max_requests_reached.increment(1);
     }
     let delay = match chain.timeouts().delayed_close {
         Some(delay) if state.delay_close() => delay,
@@ -144,8 +165,15 @@ async fn drive<C>(
                 Poll::Pending => return Poll::Pending,
                 // The head's time is up: the gate refuses it when it is polled.
                 Poll::Ready(Expired::Head) => state.time_out_head(),
+                Poll::Ready(Expired::Stalled) => {
+                    open.stats().rq_idle_timeout.increment(1);
+                    state.set_delay_close();
+                    return Poll::Ready(());
+                }
                 Poll::Ready(Expired::Connection) if !draining => {
                     draining = true;
+                    // Envoy lets the client close first, although it has nothing to read.
+                    state.set_delay_close();
                     connection.as_mut().graceful_shutdown();
                 }
                 Poll::Ready(Expired::Connection) => return Poll::Pending,
@@ -162,21 +190,23 @@ pub(super) trait GracefulConnection: Future {
     fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
-impl<I, B, S> GracefulConnection for hyper::server::conn::http1::Connection<I, S>
+impl<I, B, S> GracefulConnection for UpgradeableConnection<I, S>
 where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     B: http_body::Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn graceful_shutdown(self: Pin<&mut Self>) {
-        hyper::server::conn::http1::Connection::graceful_shutdown(self);
+        UpgradeableConnection::graceful_shutdown(self);
     }
 }
 
 enum Expired {
     Head,
+    /// The client has not taken anything of an answer for the stream idle timeout.
+    Stalled,
     Connection,
 }
 
@@ -185,6 +215,7 @@ enum Expired {
 struct Timers {
     idle: Option<Duration>,
     head: Option<Duration>,
+    stall: Option<Duration>,
     drain: Duration,
     life_ends: Option<Instant>,
     idle_since: Instant,
@@ -203,6 +234,7 @@ impl Timers {
         Self {
             idle: timeouts.idle,
             head: timeouts.request_headers,
+            stall: chain.stall_timeout,
             drain: timeouts.drain,
             life_ends,
             idle_since: began,
@@ -225,12 +257,10 @@ impl Timers {
         }
         if let (Some(limit), GatePhase::Head) = (self.head, state.phase()) {
             // A head begins at any time: its end may come before what the timer is set for.
-            if let Some(since) = state.head_since() {
-                let ends = Instant::from_std(since) + limit;
-                if ends < self.sleep.deadline() {
-                    self.sleep.as_mut().reset(ends);
-                }
-            }
+            self.set_for(state.head_since(), limit);
+        }
+        if let (Some(limit), Some(since)) = (self.stall, state.stalled_since()) {
+            self.set_for(Some(since), limit);
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
@@ -270,9 +300,24 @@ impl Timers {
                 }
                 next = next.min(ends.max(now + Duration::from_millis(1)));
             }
+            if let (Some(limit), Some(since)) = (self.stall, state.stalled_since()) {
+                let ends = Instant::from_std(since) + limit;
+                if ends <= now {
+                    return Poll::Ready(Expired::Stalled);
+                }
+                next = next.min(ends);
+            }
             self.sleep.as_mut().reset(next);
         }
         Poll::Pending
+    }
+
+    fn set_for(&mut self, since: Option<std::time::Instant>, limit: Duration) {
+        let Some(since) = since else { return };
+        let ends = Instant::from_std(since) + limit;
+        if ends < self.sleep.deadline() {
+            self.sleep.as_mut().reset(ends);
+        }
     }
 }
 
@@ -293,6 +338,18 @@ pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {
         underscores: config.underscores,
         server_header: http::HeaderValue::from_str(&config.server_name).ok(),
         detect_http2: config.codec == Codec::Auto,
+    }
+}
+
+/// Counts the answers that the gate gave itself.
+fn count_answers(chain: &FilterChain, open: &OpenConnection, state: &GateState) {
+    // Envoy counts each `100 Continue` as a response.
+    for _ in 0..state.continues() {
+        open.stats().charge(StatusCode::CONTINUE);
+        chain.filters.listener_codes.charge(StatusCode::CONTINUE);
+    }
+    if let Some(refusal) = state.refusal() {
+        count_refusal(chain, open, &refusal);
     }
 }
 

@@ -107,6 +107,9 @@ impl AcceptedConnection {
                 None => self.serve_plain(chain, stream, peer, signal).await,
                 Some(tls) => {
                     let open = OpenConnection::new(&chain.filters.stats, true);
+                    if !self.speaks_tls(&stream).await {
+                        return;
+                    }
                     self.serve_tls(chain, tls.accept(stream), peer, open, signal).await;
                 }
             }
@@ -120,6 +123,24 @@ impl AcceptedConnection {
             return;
         }
         self.choose_by_hello(stream, peer, signal).await;
+    }
+
+    /// Whether the first byte is that of a handshake record. Plain HTTP to a TLS port is closed
+    /// without an alert, which its sender would take for an answer.
+    async fn speaks_tls(&self, stream: &TcpStream) -> bool {
+        const HANDSHAKE: u8 = 22;
+        let mut first = [0];
+        match stream.peek(&mut first).await {
+            Ok(1..) if first == [HANDSHAKE] => true,
+            Ok(1..) => {
+                if let Some(ssl) = &self.listener.stats.ssl {
+                    ssl.connection_error.increment(1);
+                }
+                false
+            }
+            // It left before it said anything.
+            _ => false,
+        }
     }
 
     async fn serve_plain(

@@ -33,6 +33,7 @@ pub(crate) fn filter_chains(
                 server_names: chain.server_names.clone(),
                 tls: tls.map(Into::into),
                 http: Arc::clone(&chain.http),
+                stall_timeout: routes::longest_idle_timeout(&chain.http),
                 gate: Arc::new(crate::connection::gate_config(&chain.http)),
                 filters: filters(&chain.http, clusters, root, listener_scope)?,
             }))
@@ -48,7 +49,7 @@ fn filters(
 ) -> Result<HttpFilters, String> {
     let stats = Arc::new(DownstreamStats::new(root, &config.stat_prefix));
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
-    let table = Arc::new(routes::table(config, clusters)?);
+    let table = Arc::new(routes::table(config, clusters, &stats)?);
     let server = HeaderValue::from_str(&config.server_name).map_err(|e| e.to_string())?;
     Ok(HttpFilters {
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),

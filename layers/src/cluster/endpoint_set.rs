@@ -22,8 +22,10 @@ impl EndpointSet {
     }
 
     fn new(all: Vec<Arc<Endpoint>>, balancer: &dyn LoadBalancer) -> Self {
-        let candidates: Vec<_> =
-            all.iter().map(|endpoint| Candidate { weight: endpoint.weight() }).collect();
+        let candidates: Vec<_> = all
+            .iter()
+            .map(|endpoint| Candidate::new(endpoint.address(), endpoint.weight()))
+            .collect();
         Self { all: all.into(), picker: balancer.picker(&candidates) }
     }
 
@@ -31,13 +33,13 @@ impl EndpointSet {
         &self.all
     }
 
-    pub(super) fn pick(&self, hash: Option<u64>) -> Option<&Arc<Endpoint>> {
+    pub(super) fn pick(&self, hash: Option<u64>, attempt: u32) -> Option<&Arc<Endpoint>> {
         let active = |index: usize| {
             self.all.get(index).map_or(0, |endpoint| {
                 endpoint.stats().rq_active.load(std::sync::atomic::Ordering::Relaxed)
             })
         };
-        let index = self.picker.pick(&PickContext { hash, active: Some(&active) })?;
+        let index = self.picker.pick(&PickContext { hash, attempt, active: Some(&active) })?;
         self.all.get(index)
     }
 }

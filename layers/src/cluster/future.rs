@@ -10,16 +10,17 @@ use std::time::Duration;
 use http::{Method, Request, Response, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
 
 use super::Cluster;
 use super::service::{ActiveRequest, PendingRequest};
 use super::upstream_body::UpstreamBody;
 use crate::body::Body;
 use crate::endpoint::{
-    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Streams, SendError,
+    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Streams, Place, SendError,
+    Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
+use crate::route::is_bodiless;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -46,9 +47,11 @@ struct Exchange {
 
 enum State {
     Failed(Option<ProxyError>),
+    /// Failed while the client may still be sending: what has arrived of the body is read first.
+    Draining(Option<ProxyError>, u8),
     Start,
-    Connecting(BoxFuture<Result<Connected, Arc<ConnectError>>>, PendingRequest),
-    Waiting(oneshot::Receiver<Option<Box<Http1Connection>>>, PendingRequest),
+    Connecting(Connecting, PendingRequest),
+    Waiting(Waiter, PendingRequest),
     Http1(Box<Http1Connection>, ActiveRequest),
     Http2(BoxFuture<Result<Response<Incoming>, SendError>>, Http2Streams, ActiveRequest),
     Done,
@@ -83,7 +86,7 @@ impl Future for ResponseFuture {
             match &mut this.state {
                 State::Start => this.state = exchange.start(),
                 State::Connecting(connect, _) => {
-                    let connected = ready!(connect.as_mut().poll(cx));
+                    let connected = ready!(connect.poll(cx));
                     let State::Connecting(_, pending) =
                         std::mem::replace(&mut this.state, State::Done)
                     else {
@@ -95,24 +98,24 @@ impl Future for ResponseFuture {
                         Ok(Connected::Http2(stream)) => exchange.send_http2(stream),
                         Err(error) => {
                             exchange.cluster.inner.stats.rq_pending_failure_eject.increment(1);
-                            State::Failed(Some(connect_error(&error)))
+                            State::Draining(Some(connect_error(&error)), 0)
                         }
                     };
                 }
-                State::Waiting(connection, _) => {
-                    let handed = ready!(Pin::new(connection).poll(cx));
+                State::Waiting(waiter, _) => {
+                    let handed = ready!(Pin::new(waiter).poll(cx));
                     let State::Waiting(_, pending) =
                         std::mem::replace(&mut this.state, State::Done)
                     else {
                         continue;
                     };
                     this.state = match handed {
-                        Ok(Some(connection)) => {
+                        Some(connection) => {
                             pending.end();
                             exchange.send_http1(connection)
                         }
                         // A place is free now: look again, as the same pending request.
-                        Ok(None) | Err(_) => exchange.obtain(Some(pending)),
+                        None => exchange.obtain(Some(pending)),
                     };
                 }
                 State::Http1(connection, _) => {
@@ -151,6 +154,19 @@ impl Future for ResponseFuture {
                         Err(error) => this.state = exchange.recover(error, &active),
                     }
                 }
+                State::Draining(error, turns) => {
+                    // Envoy reads the body while it connects: a request that is complete by now
+                    // leaves its connection usable. hyper reads on when the body is asked for, in
+                    // the turns of this task that follow.
+                    let unread =
+                        exchange.request.as_mut().is_some_and(|r| !drain(r.body_mut(), cx));
+                    if unread && *turns < DRAIN_TURNS {
+                        *turns += 1;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    this.state = State::Failed(error.take());
+                }
                 State::Failed(error) => {
                     let error = error.take();
                     this.state = State::Done;
@@ -173,8 +189,8 @@ impl Exchange {
 
     /// A connection, kept or new. `pending` is given where the request waited before.
     fn obtain(&mut self, pending: Option<PendingRequest>) -> State {
-        let checkout = self.endpoint.checkout();
-        let checkout = match checkout {
+        let again = pending.is_some();
+        let (checkout, over) = match self.endpoint.checkout(again) {
             Checkout::Http1(connection) => {
                 if let Some(pending) = pending {
                     pending.end();
@@ -187,31 +203,34 @@ impl Exchange {
                 }
                 return self.send_http2(stream);
             }
-            other => other,
+            Checkout::Connect(place) => {
+                let over = place.is_over();
+                (Ok(place), over)
+            }
+            Checkout::Wait(waiter) => (Err(waiter), true),
         };
         let Some(pending) = pending.or_else(|| PendingRequest::begin(&self.cluster)) else {
-            if let Checkout::Connect(home) = checkout {
-                self.endpoint.vacate(home);
-            }
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
-        match checkout {
-            Checkout::Wait(connection) => State::Waiting(connection, pending),
-            Checkout::Connect(home) => self.connect(home, pending),
-            Checkout::Http1(_) | Checkout::Http2(_) => State::Failed(None),
+        // After the pending request was let in, as Envoy looks at its breakers, and once for each.
+        if over && !again {
+            self.cluster.inner.stats.cx_overflow.increment(1);
         }
-    }
-
-    fn connect(&self, home: usize, pending: PendingRequest) -> State {
-        State::Connecting(Box::pin(Arc::clone(&self.endpoint).connect(home)), pending)
+        match checkout {
+            Ok(place) => {
+                let connect = Connecting::new(Arc::clone(&self.endpoint), place);
+                State::Connecting(connect, pending)
+            }
+            Err(waiter) => State::Waiting(waiter, pending),
+        }
     }
 
     fn send_http1(&mut self, mut connection: Box<Http1Connection>) -> State {
         let Some(mut request) = self.request.take() else {
             return State::Failed(None);
         };
-        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
-            self.endpoint.put_back(connection);
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
+            self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
         for_http1(&mut request);
@@ -227,7 +246,7 @@ impl Exchange {
         let Some(mut request) = self.request.take() else {
             return State::Failed(None);
         };
-        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
@@ -260,9 +279,61 @@ impl Exchange {
     }
 }
 
+/// Turns that a failed request waits for what the client has sent already.
+const DRAIN_TURNS: u8 = 2;
+
+/// Reads what there is of the body, and no more than a socket buffer holds. True at its end.
+fn drain(body: &mut Body, cx: &mut Context<'_>) -> bool {
+    for _ in 0..64 {
+        match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(None | Some(Err(_))) => return true,
+            Poll::Pending => return body.is_end_stream(),
+        }
+    }
+    false
+}
+
+/// A connection that is being made. A request that leaves meanwhile leaves it to be finished, for
+/// the next one: what was begun is mostly done, and clients that give up come in groups.
+struct Connecting {
+    connect: Option<BoxFuture<Result<Connected, Arc<ConnectError>>>>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Connecting {
+    fn new(endpoint: Arc<Endpoint>, place: Place) -> Self {
+        let connect = Arc::clone(&endpoint).connect(place);
+        Self { connect: Some(Box::pin(connect)), endpoint }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connected, Arc<ConnectError>>> {
+        let Some(connect) = &mut self.connect else {
+            return Poll::Pending;
+        };
+        let connected = ready!(connect.as_mut().poll(cx));
+        self.connect = None;
+        Poll::Ready(connected)
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        let Some(connect) = self.connect.take() else { return };
+        // A runtime that is shutting down takes its connections along.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let endpoint = Arc::clone(&self.endpoint);
+        runtime.spawn(async move {
+            if let Ok(Connected::Http1(connection)) = connect.await {
+                endpoint.give_back(connection);
+            }
+        });
+    }
+}
+
 fn receive_http1(
-    connection: Box<Http1Connection>,
-    response: Response<Incoming>,
+    mut connection: Box<Http1Connection>,
+    mut response: Response<Incoming>,
     active: ActiveRequest,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let headers = response.headers();
@@ -279,8 +350,33 @@ fn receive_http1(
         return Err(ProxyError::new(ErrorKind::ProtocolError));
     }
     active.outcome(!response.status().is_server_error());
+    if says_close(&response) {
+        let headers = response.headers();
+        let framed = headers.contains_key(header::CONTENT_LENGTH)
+            || headers.contains_key(header::TRANSFER_ENCODING);
+        connection.expect_close(framed);
+    }
+    // The client is answered in its own version, and in Envoy's words.
+    *response.version_mut() = Version::HTTP_11;
+    response.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
+}
+
+/// Whether the upstream closes after this response (RFC 9112 section 9.3).
+fn says_close(response: &Response<Incoming>) -> bool {
+    let token = |wanted: &[u8]| {
+        response.headers().get_all(header::CONNECTION).iter().any(|value| {
+            value
+                .as_bytes()
+                .split(|b| *b == b',')
+                .any(|t| t.trim_ascii().eq_ignore_ascii_case(wanted))
+        })
+    };
+    match response.version() {
+        Version::HTTP_10 => !token(b"keep-alive"),
+        _ => response.headers().contains_key(header::CONNECTION) && token(b"close"),
+    }
 }
 
 fn connect_error(error: &Arc<ConnectError>) -> ProxyError {
@@ -294,6 +390,13 @@ fn connect_error(error: &Arc<ConnectError>) -> ProxyError {
 /// HTTP/1.1 in origin form, with the authority in `Host`.
 fn for_http1(request: &mut Request<Body>) {
     *request.version_mut() = Version::HTTP_11;
+    if request.body().is_end_stream()
+        && !is_bodiless(request.method())
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        // RFC 9110 section 8.6: methods that anticipate content say so when there is none.
+        request.headers_mut().insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("0"));
+    }
     if request.uri().authority().is_none() {
         return;
     }
@@ -348,6 +451,7 @@ impl fmt::Debug for ResponseFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Failed(_) => "Failed",
+            State::Draining(..) => "Draining",
             State::Start => "Start",
             State::Connecting(..) => "Connecting",
             State::Waiting(..) => "Waiting",

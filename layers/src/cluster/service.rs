@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{Cluster, ResponseFuture, UpstreamBody};
+use super::{Cluster, ResponseFuture, Tries, UpstreamBody};
 use crate::body::Body;
 use crate::endpoint::{Endpoint, EndpointStats};
 use crate::error::{ErrorKind, ProxyError};
@@ -40,7 +40,11 @@ impl Service<Request<Body>> for Cluster {
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let hash = request.extensions().get::<BalanceHash>().map(|hash| hash.0);
-        match self.pick(hash) {
+        let picked = match request.extensions().get::<Arc<Tries>>() {
+            None => self.pick(hash, 0),
+            Some(tries) => tries.choose(|attempt| self.pick(hash, attempt)),
+        };
+        match picked {
             Some(endpoint) => ResponseFuture::new(self.clone(), endpoint, request),
             None => {
                 self.inner.stats.cx_none_healthy.increment(1);
@@ -51,8 +55,8 @@ impl Service<Request<Body>> for Cluster {
 }
 
 impl Cluster {
-    fn pick(&self, hash: Option<u64>) -> Option<Arc<Endpoint>> {
-        self.inner.endpoints.load().pick(hash).map(Arc::clone)
+    fn pick(&self, hash: Option<u64>, attempt: u32) -> Option<Arc<Endpoint>> {
+        self.inner.endpoints.load().pick(hash, attempt).map(Arc::clone)
     }
 }
 
@@ -66,11 +70,18 @@ pub(crate) struct ActiveRequest {
 
 impl ActiveRequest {
     /// Counts a request that is about to be sent; `None` if the circuit breaker is open.
-    pub(super) fn begin(cluster: &Cluster, endpoint: &Arc<Endpoint>) -> Option<Self> {
+    pub(super) fn begin(
+        cluster: &Cluster,
+        endpoint: &Arc<Endpoint>,
+        request: &Request<Body>,
+    ) -> Option<Self> {
         let inner = &cluster.inner;
         if !inner.resources(cluster.priority).requests.try_take() {
             inner.stats.rq_active_overflow.increment(1);
             return None;
+        }
+        if let Some(tries) = request.extensions().get::<Arc<Tries>>() {
+            tries.sent();
         }
         inner.stats.rq_total.increment(1);
         inner.stats.rq_active.increment(1.0);

@@ -20,6 +20,7 @@ macro_rules! cluster_stats {
             codes: CodeCounters,
             external: CodeCounters,
             internal: CodeCounters,
+            retry: CodeCounters,
         }
 
         impl ClusterStats {
@@ -32,6 +33,7 @@ macro_rules! cluster_stats {
                     codes: CodeCounters::eager(scope.clone()),
                     external: CodeCounters::lazy(scope.child("external")),
                     internal: CodeCounters::lazy(scope.child("internal")),
+                    retry: CodeCounters::lazy(scope.child("retry")),
                 }
             }
         }
@@ -82,6 +84,11 @@ impl ClusterStats {
     pub fn charge(&self, status: StatusCode, internal: bool) {
         self.codes.count(status);
         self.side(internal).count(status);
+    }
+
+    /// Counts the status of a try that is followed by another: `retry.upstream_rq_503` ...
+    pub fn charge_retry(&self, status: StatusCode) {
+        self.retry.count(status);
     }
 
     /// Records how long a request took, from its end to the end of the response.

@@ -62,6 +62,8 @@ impl UpstreamBody {
         if let Source::Http1(mut connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
         {
+            // Envoy's codec takes an end in the middle of a message for a broken message.
+            active.cluster().stats().cx_protocol_error.increment(1);
             if kind == ErrorKind::ConnectionTerminated {
                 connection.closed_by_upstream();
             }

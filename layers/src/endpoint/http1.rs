@@ -17,7 +17,7 @@ use tokio_util::sync::ReusableBoxFuture;
 use super::io::UpstreamIo;
 use super::waker::{ConnectionWaker, WatcherQueue};
 use super::{ConnectError, Endpoint, EndpointStats};
-use crate::body::Body;
+use crate::body::{Body, RequestProgress};
 use crate::error::{ErrorKind, ProxyError, Retry};
 
 type SendResult = Result<Response<Incoming>, TrySendError<Request<Body>>>;
@@ -46,6 +46,10 @@ pub(crate) struct Http1Connection {
     /// The connection future has ended and must not be polled again.
     ended: bool,
     active: bool,
+    /// The request that is under way, where it has a body.
+    progress: Option<Arc<RequestProgress>>,
+    /// The upstream said that it closes after this response.
+    closing: bool,
     closed_by: ClosedBy,
     owner: Arc<Endpoint>,
     /// The shard it lives in, whichever thread uses it.
@@ -92,6 +96,8 @@ impl Http1Connection {
             idle_since: now,
             ended: false,
             active: false,
+            progress: None,
+            closing: false,
             closed_by: ClosedBy::Us,
             owner,
             home,
@@ -128,6 +134,7 @@ impl Http1Connection {
     pub(crate) fn start(&mut self, request: Request<Body>) {
         self.requests += 1;
         self.active = true;
+        self.progress = request.body().progress().map(Arc::clone);
         self.waker.in_use();
         let response = self.send.try_send_request(request);
         self.response.set(response);
@@ -153,9 +160,10 @@ impl Http1Connection {
             let unsent = error.take_message();
             let error = error.into_error();
             let kind = classify(&error);
-            if kind == ErrorKind::ConnectionTerminated {
-                self.closed_by = ClosedBy::Upstream;
-            }
+            self.closed_by = match kind {
+                ErrorKind::ConnectionTerminated => ClosedBy::Upstream,
+                _ => ClosedBy::Us,
+            };
             let retry = match (&unsent, self.is_reused()) {
                 (Some(_), _) => Retry::IfNotSent,
                 (None, true) if kind == ErrorKind::ConnectionTerminated => {
@@ -211,20 +219,52 @@ impl Http1Connection {
         Poll::Pending
     }
 
+    /// The upstream has said that it closes the connection after this response: then we do,
+    /// unless the response is `framed` by nothing but the end of the connection.
+    pub(crate) fn expect_close(&mut self, framed: bool) {
+        self.owner.shared().stats.cx_close_notify.increment(1);
+        if framed {
+            self.closing = true;
+            self.closed_by = ClosedBy::Us;
+        }
+    }
+
     fn poll_connection(&mut self) {
         let mut cx = Context::from_waker(&self.poll_waker);
         // Without shutdown: after a protocol switch the stream is the tunnel's.
-        if self.connection.poll_without_shutdown(&mut cx).is_ready() {
+        if let Poll::Ready(result) = self.connection.poll_without_shutdown(&mut cx) {
             self.ended = true;
+            // An end or a reset is the upstream's doing; bytes that nobody asked for are refused.
+            let refused = result
+                .is_err_and(|error| !error.is_closed() && !error.is_canceled() && !is_io(&error));
+            if refused && !self.active {
+                self.owner.shared().stats.cx_protocol_error.increment(1);
+            }
+            self.closed_by =
+                if refused || self.closing { ClosedBy::Us } else { ClosedBy::Upstream };
         }
     }
 
     /// The response has ended: makes the connection idle. False if it can't be used again.
     pub(super) fn rest(&mut self) -> bool {
+        if self.progress.take().is_some_and(|request| request.completed_at().is_none()) {
+            // The upstream did not wait for the end of the request: the rest of it is in the way.
+            return false;
+        }
         self.active = false;
         self.idle_since = Instant::now();
         self.waker.idle();
-        self.poll_idle() && self.send.is_ready()
+        if !self.poll_idle() {
+            return false;
+        }
+        if !self.send.is_ready() {
+            // It has begun to read another response, to a request that nobody made.
+            if !self.closing {
+                self.owner.shared().stats.cx_protocol_error.increment(1);
+            }
+            return false;
+        }
+        true
     }
 
     /// Polls an idle connection. False if it was closed.
@@ -232,9 +272,6 @@ impl Http1Connection {
         self.waker.idle();
         if !self.ended {
             self.poll_connection();
-        }
-        if self.ended {
-            self.closed_by = ClosedBy::Upstream;
         }
         !self.ended
     }
@@ -320,6 +357,10 @@ impl EndpointStats {
     pub(crate) fn lower(counter: &AtomicU64) {
         counter.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn is_io(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
 }
 
 /// What a failed exchange on an HTTP/1 connection was.

@@ -33,6 +33,11 @@ pub enum TimePoint {
     ResponseEnd,
 }
 
+impl TimePoint {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::ResponseEnd as usize + 1;
+}
+
 /// Makes the trait's plain questions, and [`Overlay`] pass them on.
 macro_rules! questions {
     ($($(#[$doc:meta])* $name:ident: $answer:ty;)*) => {

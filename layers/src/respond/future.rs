@@ -4,9 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderValue, Response, header};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
+use super::RequestKind;
 use crate::body::{RequestProgress, ResponseBody};
 use crate::error::ProxyError;
 use crate::error::respond::{grpc_response, response};
@@ -18,19 +20,13 @@ pin_project! {
         #[pin]
         inner: F,
         progress: Option<Arc<RequestProgress>>,
-        http1: bool,
-        grpc: bool,
+        kind: RequestKind,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(
-        inner: F,
-        progress: Option<Arc<RequestProgress>>,
-        http1: bool,
-        grpc: bool,
-    ) -> Self {
-        Self { inner, progress, http1, grpc }
+    pub(super) fn new(inner: F, progress: Option<Arc<RequestProgress>>, kind: RequestKind) -> Self {
+        Self { inner, progress, kind }
     }
 }
 
@@ -46,14 +42,20 @@ where
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "request failed");
-                let mut reply = if *this.grpc { grpc_response(&error) } else { response(&error) };
+                let mut reply =
+                    if this.kind.grpc { grpc_response(&error) } else { response(&error) };
                 // What the log and the counters make of it.
                 reply.extensions_mut().insert(error.kind());
                 reply
             }
         };
+        if this.kind.head && response.body().is_local() {
+            // The headers are those of a GET; a body that nobody sends would never end.
+            *response.body_mut() = ResponseBody::local(Bytes::new());
+        }
         if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
-            if *this.http1 && response.body().is_local() {
+            // What is left of the request, now that it is answered, is in the way of the next one.
+            if this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }

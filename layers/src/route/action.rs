@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 
 use super::matching::HeaderMatch;
@@ -186,4 +186,9 @@ pub struct HeaderEdits {
     pub response_add: Vec<HeaderAdd>,
     /// Removed from responses.
     pub response_remove: Vec<HeaderName>,
+}
+
+/// Methods for which a request without content does not say so, as Envoy's codec has it.
+pub(crate) fn is_bodiless(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::CONNECT)
 }

@@ -41,7 +41,12 @@ impl<B: Body> Body for ResponseBody<B> {
         let ended = match &frame {
             None => true,
             Some(Ok(frame)) => frame.is_trailers() || this.inner.is_end_stream(),
-            Some(Err(_)) => false,
+            Some(Err(_)) => {
+                if let Some(stream) = this.stream {
+                    stream.cut();
+                }
+                false
+            }
         };
         if ended && let Some(mut stream) = this.stream.take() {
             stream.complete();

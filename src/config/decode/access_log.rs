@@ -12,7 +12,6 @@ use crate::config::schema::http::{
     ACCESS_LOG, ACCESS_LOG_FILTER, COMPARISON_FILTER, FILE_ACCESS_LOG, FORMAT_STRING,
     RUNTIME_UINT32, STATUS_CODE_FILTER, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG,
 };
-use crate::config::source::Span;
 use crate::config::yaml::{Node, Value};
 
 const COMPARISONS: &Variants<Comparison> = &[
@@ -30,7 +29,7 @@ pub(super) fn access_logs(m: &Message<'_>) -> Vec<AccessLog> {
 fn access_log(m: Message<'_>) -> Option<AccessLog> {
     let status_filter = m.message("filter", &ACCESS_LOG_FILTER).and_then(status_filter);
     let accepted = [&FILE_ACCESS_LOG, &STDOUT_ACCESS_LOG, &STDERR_ACCESS_LOG];
-    let found = typed_config(&m, "access log", &accepted);
+    let found = typed_config(&m, "an access log", &accepted);
     m.finish();
     let found = found?;
     let log = found.message;
@@ -85,8 +84,8 @@ fn substitution_format(cx: &Context, node: &Node) -> Option<AccessLogFormat> {
     match given? {
         ("text_format", node) => text(cx, node),
         ("text_format_source", node) => {
-            let (source, place) = data_source_of(cx, node)?;
-            text_of_bytes(cx, &source.bytes, &place)
+            let (source, value) = data_source_of(cx, node)?;
+            text_of_bytes(cx, &source.bytes, value)
         }
         (_, node) => Some(json(cx, node)),
     }
@@ -94,18 +93,18 @@ fn substitution_format(cx: &Context, node: &Node) -> Option<AccessLogFormat> {
 
 fn text(cx: &Context, node: &Node) -> Option<AccessLogFormat> {
     let text = cx.text(node)?;
-    check_format(cx, text, &node.span);
+    check_format(cx, text, node);
     Some(AccessLogFormat::Text(text.to_owned()))
 }
 
-fn text_of_bytes(cx: &Context, bytes: &[u8], place: &Span) -> Option<AccessLogFormat> {
+fn text_of_bytes(cx: &Context, bytes: &[u8], value: &Node) -> Option<AccessLogFormat> {
     match std::str::from_utf8(bytes) {
         Ok(text) => {
-            check_format(cx, text, place);
+            check_format(cx, text, value);
             Some(AccessLogFormat::Text(text.to_owned()))
         }
         Err(why) => {
-            cx.error(place, format!("the format is not text: {why}"));
+            cx.error(&value.span, format!("the format is not text: {why}"));
             None
         }
     }
@@ -119,7 +118,7 @@ fn json(cx: &Context, node: &Node) -> AccessLogFormat {
 /// Every text in a JSON format is a format.
 fn check_json(cx: &Context, node: &Node) {
     match &node.value {
-        Value::Scalar(scalar) => check_format(cx, scalar.text(), &node.span),
+        Value::Scalar(scalar) => check_format(cx, scalar.text(), node),
         Value::List(items) => items.iter().for_each(|n| check_json(cx, n)),
         Value::Map(entries) => entries.iter().for_each(|e| check_json(cx, &e.node)),
     }

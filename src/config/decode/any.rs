@@ -25,7 +25,9 @@ pub(super) fn typed_config<'a>(
 ) -> Option<Any<'a>> {
     let name = m.required_string("name");
     let Some(node) = m.get("typed_config") else {
-        m.error(format!("the {what} `{name}` needs a `typed_config` with an `@type`"));
+        if !m.has_refused() {
+            m.error(format!("`{name}`, {what}, needs a `typed_config` with an `@type`"));
+        }
         return None;
     };
     any(m.cx, node, what, accepted)
@@ -76,12 +78,12 @@ fn refuse(cx: &Context, span: &Span, name: &str, what: &str, accepted: &[&'stati
     let takes: Vec<_> = accepted.iter().map(|s| s.short_name()).collect();
     let takes = crate::config::message::list(&takes);
     let diagnostic = if known && another_place_takes(name) {
-        Diagnostic::new(span, format!("a {what} can't be a `{}`", short_name(name)))
+        Diagnostic::new(span, format!("`{}` can't be used as {what}", short_name(name)))
             .help(format!("it can be {takes}"))
     } else if known {
         Diagnostic::new(
             span,
-            format!("the {what} `{}` is not supported yet (`{name}`)", short_name(name)),
+            format!("`{}` is not supported yet as {what} (`{name}`)", short_name(name)),
         )
         .help(format!("supported here: {takes}"))
     } else {

@@ -174,14 +174,26 @@ fn check_addresses(cx: &Context, listeners: &[(Listener, &Span)]) {
 
 fn check_references(cx: &Context, clusters: &[Cluster]) {
     let references = cx.take_cluster_references();
+    // A cluster whose name could not be read may be the one that is meant.
+    if clusters.iter().any(|c| c.name.is_empty()) {
+        return;
+    }
     let known: HashSet<_> = clusters.iter().map(|c| c.name.as_str()).collect();
+    let mut budget: usize = 200_000;
     for reference in references {
         if known.contains(reference.name.as_str()) {
             continue;
         }
         let kind = if reference.weighted { "weighted cluster" } else { "cluster" };
         let message = format!("route: unknown {kind} '{}'", reference.name);
-        let help = match nearest(&reference.name, known.iter().copied()) {
+        // One name for all clusters (a typo in a template) must not compare all with all.
+        let near = if budget > 0 {
+            budget = budget.saturating_sub(known.len());
+            nearest(&reference.name, known.iter().copied())
+        } else {
+            None
+        };
+        let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "define it under `static_resources.clusters`".to_owned(),
         };

@@ -148,7 +148,7 @@ fn check_host(cx: &Context, address: &HostPort<'_>, kind: Kind) {
 
 fn transport_socket(m: &Message<'_>) -> Option<UpstreamTls> {
     let socket = m.message("transport_socket", &TRANSPORT_SOCKET)?;
-    let found = typed_config(&socket, "transport socket", &[&UPSTREAM_TLS, &RAW_BUFFER]);
+    let found = typed_config(&socket, "a transport socket", &[&UPSTREAM_TLS, &RAW_BUFFER]);
     socket.finish();
     let found = found?;
     if found.schema.message == RAW_BUFFER.message {

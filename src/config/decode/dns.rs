@@ -52,7 +52,7 @@ pub(super) fn dns(m: &Message<'_>, default: &Resolver) -> Dns {
 pub(super) fn resolver(m: &Message<'_>, field: &str) -> Option<Resolver> {
     let extension = m.message(field, &TYPED_EXTENSION)?;
     let accepted = [&CARES_RESOLVER, &GETADDRINFO_RESOLVER];
-    let found = typed_config(&extension, "DNS resolver", &accepted);
+    let found = typed_config(&extension, "a DNS resolver", &accepted);
     extension.finish();
     let found = found?;
     let config = found.message;

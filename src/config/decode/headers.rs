@@ -8,6 +8,7 @@ use crate::config::format;
 use crate::config::message::{Context, Message, Variants};
 use crate::config::schema::route::{HEADER_VALUE, HEADER_VALUE_OPTION};
 use crate::config::source::Span;
+use crate::config::yaml::Node;
 
 const APPEND_ACTIONS: &Variants<AppendAction> = &[
     ("APPEND_IF_EXISTS_OR_ADD", 0, Some(AppendAction::AppendIfExistsOrAdd)),
@@ -66,7 +67,9 @@ fn add(m: Message<'_>) -> Option<HeaderAdd> {
             header.cx.error(place, message);
         }
     }
-    check_format(header.cx, &value, value_place);
+    if let Some(node) = header.get("value") {
+        check_format(header.cx, &value, node);
+    }
     header.finish();
     Some(HeaderAdd { name: name?, value, action: action.unwrap_or_default(), keep_empty_value })
 }
@@ -99,10 +102,11 @@ pub(super) fn header_name(cx: &Context, name: &str, place: &Span) -> Option<Head
     parsed
 }
 
-/// Checks the `%COMMAND%`s of a text.
-pub(super) fn check_format(cx: &Context, text: &str, place: &Span) {
+/// Checks the `%COMMAND%`s of a text. `node` holds it, or names the file that does.
+pub(super) fn check_format(cx: &Context, text: &str, node: &Node) {
     if let Err(why) = format::check(text) {
-        let mut diagnostic = Diagnostic::new(place, why.message);
+        let place = node.within(why.position, why.width);
+        let mut diagnostic = Diagnostic::new(&place, why.message);
         if let Some(help) = why.help {
             diagnostic = diagnostic.help(help);
         }

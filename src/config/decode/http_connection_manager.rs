@@ -113,7 +113,7 @@ fn http_filters(m: &Message<'_>) -> (bool, bool) {
     let count = filters.len();
     let (mut has_router, mut suppress) = (false, false);
     for (i, filter) in filters.into_iter().enumerate() {
-        if let Some(found) = typed_config(&filter, "HTTP filter", &[&ROUTER]) {
+        if let Some(found) = typed_config(&filter, "an HTTP filter", &[&ROUTER]) {
             if i + 1 < count {
                 filter.error("the router is a terminal filter: it must be the last HTTP filter");
             }

@@ -51,7 +51,7 @@ pub(super) fn buffer_limit(m: &Message<'_>) -> usize {
 /// Only the TLS inspector, which needs no switch: SNI is always read.
 fn listener_filters(m: &Message<'_>) {
     for filter in m.messages("listener_filters", &LISTENER_FILTER) {
-        if let Some(any) = typed_config(&filter, "listener filter", &[&TLS_INSPECTOR]) {
+        if let Some(any) = typed_config(&filter, "a listener filter", &[&TLS_INSPECTOR]) {
             any.message.finish();
         }
         filter.finish();
@@ -133,7 +133,7 @@ fn server_names(m: Message<'_>) -> Vec<String> {
 
 fn transport_socket(m: &Message<'_>) -> Option<DownstreamTls> {
     let socket = m.message("transport_socket", &TRANSPORT_SOCKET)?;
-    let found = typed_config(&socket, "transport socket", &[&DOWNSTREAM_TLS, &RAW_BUFFER]);
+    let found = typed_config(&socket, "a transport socket", &[&DOWNSTREAM_TLS, &RAW_BUFFER]);
     socket.finish();
     let found = found?;
     if found.schema.message == RAW_BUFFER.message {
@@ -152,7 +152,8 @@ fn network_filters(m: &Message<'_>) -> Option<HttpConnectionManager> {
     }
     let mut http = None;
     for (i, filter) in filters.into_iter().enumerate() {
-        if let Some(found) = typed_config(&filter, "network filter", &[&HTTP_CONNECTION_MANAGER]) {
+        if let Some(found) = typed_config(&filter, "a network filter", &[&HTTP_CONNECTION_MANAGER])
+        {
             if i + 1 < count {
                 filter.error(
                     "the HttpConnectionManager is a terminal filter: it must be the last of its chain",

@@ -55,12 +55,12 @@ pub(super) fn direct_response(cx: &Context, node: &Node, max_body: u32) -> Optio
         .integer("status", 200..=599)
         .and_then(|s| StatusCode::from_u16(u16::try_from(s).ok()?).ok());
     let mut body = Bytes::new();
-    if let Some((source, place)) = data_source(&m, "body") {
+    if let Some((source, node)) = data_source(&m, "body") {
         let size = source.bytes.len();
         if size as u64 > u64::from(max_body) {
             let message = format!("response body size is {size} bytes; maximum is {max_body}");
             m.cx.report(
-                crate::config::diagnostic::Diagnostic::new(&place, message)
+                crate::config::diagnostic::Diagnostic::new(&node.span, message)
                     .help("set `max_direct_response_body_size_bytes` of the route table"),
             );
         }

@@ -76,7 +76,7 @@ fn status_codes(m: &Message<'_>) -> Vec<StatusCode> {
 fn previous_hosts(m: &Message<'_>) -> bool {
     let mut found = false;
     for predicate in m.messages("retry_host_predicate", &RETRY_HOST_PREDICATE) {
-        if let Some(any) = typed_config(&predicate, "retry host predicate", &[&PREVIOUS_HOSTS]) {
+        if let Some(any) = typed_config(&predicate, "a retry host predicate", &[&PREVIOUS_HOSTS]) {
             any.message.finish();
             found = true;
         }
@@ -94,9 +94,8 @@ fn conditions(m: &Message<'_>) -> RetryOn {
     for part in text.split(',') {
         let name = part.trim();
         if !name.is_empty() {
-            // Where the text is plain, its characters stand one by one in the file.
             let blanks = part.chars().take_while(|c| c.is_whitespace()).count();
-            let place = node.span.within(offset + blanks, name.chars().count());
+            let place = node.within(offset + blanks, name.chars().count());
             condition(m.cx, &mut on, name, &place);
         }
         offset += part.chars().count() + 1;

@@ -77,12 +77,15 @@ pub(super) fn ip_or_report(cx: &Context, address: &HostPort<'_>) -> Option<Socke
 }
 
 /// A `DataSource` in a field, where given.
-pub(super) fn data_source(m: &Message<'_>, field: &str) -> Option<(DataSource, Span)> {
+pub(super) fn data_source<'a>(m: &Message<'a>, field: &str) -> Option<(DataSource, &'a Node)> {
     data_source_of(m.cx, m.get(field)?)
 }
 
-/// A `DataSource`, and where its value stands.
-pub(super) fn data_source_of(cx: &Context, node: &Node) -> Option<(DataSource, Span)> {
+/// A `DataSource`, and the node of its value.
+pub(super) fn data_source_of<'a>(
+    cx: &'a Context,
+    node: &'a Node,
+) -> Option<(DataSource, &'a Node)> {
     let source = Message::open(cx, node, &DATA_SOURCE)?;
     let kinds = ["filename", "inline_string", "environment_variable"];
     let given = source.one_of(&kinds, true);
@@ -101,7 +104,7 @@ pub(super) fn data_source_of(cx: &Context, node: &Node) -> Option<(DataSource, S
         },
         _ => DataSource { file: None, bytes: text.as_bytes().into() },
     };
-    Some((data, node.span.clone()))
+    Some((data, node))
 }
 
 fn read_file(cx: &Context, name: &str, place: &Span) -> Option<DataSource> {

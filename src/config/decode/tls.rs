@@ -139,27 +139,27 @@ fn tls_certificate(m: Message<'_>) -> Option<TlsCertificate> {
     let chain = data_source(&m, "certificate_chain");
     let key = data_source(&m, "private_key");
     m.finish();
-    let certificates = chain.as_ref().and_then(|(chain, place)| {
+    let certificates = chain.as_ref().and_then(|(chain, node)| {
         let read = pem::certificates(&chain.bytes);
         let from = origin(chain);
         read.map_err(|why| {
             let message = format!("failed to load certificate chain from {from}: {why}");
-            cx.error(place, message);
+            cx.error(&node.span, message);
         })
         .ok()
     });
-    let signing = key.as_ref().and_then(|(key, place)| {
+    let signing = key.as_ref().and_then(|(key, node)| {
         let read = pem::signing_key(&key.bytes);
         let from = origin(key);
         read.map_err(|why| {
-            cx.error(place, format!("failed to load private key from {from}: {why}"));
+            cx.error(&node.span, format!("failed to load private key from {from}: {why}"));
         })
         .ok()
     });
-    let ((chain, _), (key, place)) = chain.zip(key)?;
+    let ((chain, _), (key, node)) = chain.zip(key)?;
     if !pem::belong_together(certificates?.first()?, &*signing?) {
         cx.report(
-            Diagnostic::new(&place, "the private key does not belong to the certificate")
+            Diagnostic::new(&node.span, "the private key does not match the certificate")
                 .help("the first certificate of the chain must be the one made for this key"),
         );
     }
@@ -167,11 +167,11 @@ fn tls_certificate(m: Message<'_>) -> Option<TlsCertificate> {
 }
 
 fn trusted_ca(m: &Message<'_>) -> Option<DataSource> {
-    let (ca, place) = data_source(m, "trusted_ca")?;
+    let (ca, node) = data_source(m, "trusted_ca")?;
     if let Err(why) = pem::trust_anchors(&ca.bytes) {
         let from = origin(&ca);
         let message = format!("failed to load trusted CA certificates from {from}: {why}");
-        m.cx.error(&place, message);
+        m.cx.error(&node.span, message);
     }
     Some(ca)
 }

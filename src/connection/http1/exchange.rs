@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -40,12 +41,20 @@ impl Drop for Exchange {
 pub struct TrackedService<S> {
     inner: S,
     state: Arc<GateState>,
+    max_requests: u64,
 }
 
 impl<S> TrackedService<S> {
     /// Wraps the service of one connection.
     pub fn new(inner: S, state: Arc<GateState>) -> Self {
-        Self { inner, state }
+        Self { inner, state, max_requests: u64::MAX }
+    }
+
+    /// Closes the connection after so many requests: the last answer says `connection: close`.
+    #[must_use]
+    pub fn max_requests(mut self, max: u64) -> Self {
+        self.max_requests = max;
+        self
     }
 }
 
@@ -59,7 +68,8 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let exchange = Exchange::begin(&self.state);
-        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange) }
+        let last = self.state.requests() >= self.max_requests;
+        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
     }
 }
 
@@ -70,6 +80,7 @@ pin_project! {
         #[pin]
         inner: F,
         exchange: Option<Exchange>,
+        last: bool,
     }
 }
 
@@ -83,7 +94,13 @@ where
         let this = self.project();
         let answer = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
-        Poll::Ready(answer.map(|answer| answer.map(|inner| ExchangeBody { inner, exchange })))
+        Poll::Ready(answer.map(|mut answer| {
+            if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            let announced = announced(&answer);
+            answer.map(|inner| ExchangeBody { inner, exchange, announced })
+        }))
     }
 }
 
@@ -94,13 +111,23 @@ pin_project! {
         #[pin]
         inner: B,
         exchange: Option<Exchange>,
+        announced: Option<u64>,
     }
+}
+
+/// The length that a 304 announces of a body it has not (RFC 9110 section 8.6). hyper writes
+/// `content-length` only if the body says that there is something to send.
+fn announced<B>(answer: &Response<B>) -> Option<u64> {
+    if answer.status() != StatusCode::NOT_MODIFIED {
+        return None;
+    }
+    answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok().filter(|length| *length > 0)
 }
 
 impl<B> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
-        Self { inner, exchange: Some(exchange) }
+        Self { inner, exchange: Some(exchange), announced: None }
     }
 }
 
@@ -112,14 +139,23 @@ impl<B: Body> Body for ExchangeBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().inner.poll_frame(cx)
+        if self.announced.is_some() {
+            return Poll::Ready(None);
+        }
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(cx));
+        if let (Some(Err(_)), Some(exchange)) = (&frame, &this.exchange) {
+            // The rest will not come. What is out already should still reach the client.
+            exchange.state().set_delay_close();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.announced.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.announced.map_or_else(|| self.inner.size_hint(), SizeHint::with_exact)
     }
 }

@@ -44,8 +44,9 @@ enum State {
     /// Behind a chunk and something that does not belong there; what hyper still has to get is
     /// CRLF, or LF.
     Stray { cr_passed: bool },
-    /// Behind the line of the last chunk.
-    Last,
+    /// Behind the line of the last chunk, and behind this many CRs: an empty line has one at most,
+    /// a line of more is skipped.
+    Last { crs: u8 },
     /// In trailers. `line` is where their current line starts.
     Trailers { line: usize },
 }
@@ -93,15 +94,15 @@ impl Chunked {
                     Some(size) => State::Size { size, digits: true },
                     None => return (at, Progress::Refused(RefusalKind::BadRequest)),
                 },
-                (State::SizeEnd { size: 0 }, b'\n') => State::Last,
+                (State::SizeEnd { size: 0 }, b'\n') => State::Last { crs: 0 },
                 (State::SizeEnd { size }, b'\n') => State::Data { left: size },
                 (State::SizeEnd { .. }, _) => {
                     return (at, Progress::Refused(RefusalKind::BadRequest));
                 }
                 (State::DataEnd, b'\r') => State::DataEndCr,
                 (State::DataEndCr, b'\n') => State::default(),
-                (State::Last, _) => {
-                    if tail.starts_with(b"\r\n") {
+                (State::Last { crs }, _) => {
+                    if crs == 0 && tail.starts_with(b"\r\n") {
                         self.state = State::default();
                         return (at + 2, Progress::Done);
                     }
@@ -151,13 +152,17 @@ impl Chunked {
                     out.extend_from_slice(if cr_passed { b"\n" } else { b"\r\n" });
                     self.state = State::default();
                 }
-                (State::Stray { .. }, _) | (State::Last, b'\r') => {}
-                (State::Last, b'\n') => {
+                (State::Stray { .. }, _) => {}
+                (State::Last { crs }, b'\r') => {
+                    self.state = State::Last { crs: crs.saturating_add(1) };
+                }
+                (State::Last { crs: 2.. }, b'\n') => self.state = State::Last { crs: 0 },
+                (State::Last { .. }, b'\n') => {
                     out.extend_from_slice(b"\r\n");
                     self.state = State::default();
                     return (at + 1, Progress::Done);
                 }
-                (State::Last, _) => {
+                (State::Last { .. }, _) => {
                     self.state = State::Trailers { line: 0 };
                     continue;
                 }

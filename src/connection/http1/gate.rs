@@ -1,20 +1,25 @@
 //! The transport wrapper: what hyper reads and writes.
 
+mod handle;
+mod steps;
+
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 use super::GateConfig;
-use super::detect::{Protocol, protocol};
-use super::framing::{Chunked, Framing, Progress};
-use super::head::{EndFinder, Found, Head, read};
+use super::detect::Protocol;
+use super::framing::Chunked;
+use super::head::{EndFinder, Head};
 use super::refusal::{Refusal, RefusalKind};
-use super::scan::scan;
 use super::state::{GateState, Phase};
+
+pub use self::handle::{GateHandle, Returned};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -28,7 +33,8 @@ pub struct Http1Gate<IO> {
     io: Option<IO>,
     config: Arc<GateConfig>,
     state: Arc<GateState>,
-    returned: Arc<Mutex<Option<Returned<IO>>>>,
+    /// Gone only in `drop`.
+    returned: Option<oneshot::Sender<Returned<IO>>>,
     at: At,
     /// Read from the client, not looked at yet or not complete.
     held: BytesMut,
@@ -73,37 +79,6 @@ enum Tunnel {
     On2xx,
 }
 
-/// What is left when hyper is done with a connection.
-#[derive(Debug)]
-pub struct Returned<IO> {
-    /// The transport.
-    pub io: IO,
-    /// What was read and not used. With [`Protocol::Http2`]: the preface.
-    pub read: BytesMut,
-    /// What the client speaks; HTTP/2 only if [`GateConfig::detect_http2`] is set.
-    pub protocol: Protocol,
-}
-
-/// The owner's end of an [`Http1Gate`].
-#[derive(Debug)]
-pub struct GateHandle<IO> {
-    state: Arc<GateState>,
-    returned: Arc<Mutex<Option<Returned<IO>>>>,
-}
-
-impl<IO> GateHandle<IO> {
-    /// What the gate shows.
-    pub fn state(&self) -> &Arc<GateState> {
-        &self.state
-    }
-
-    /// The transport, once the gate was dropped (with hyper's connection). `None` while something,
-    /// such as a tunnel, still uses it.
-    pub fn reclaim(self) -> Option<Returned<IO>> {
-        self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 impl<IO> Http1Gate<IO> {
     /// A gate before a fresh connection.
     pub fn new(io: IO, config: Arc<GateConfig>) -> (Self, GateHandle<IO>) {
@@ -113,8 +88,8 @@ impl<IO> Http1Gate<IO> {
     /// A gate before a connection from which `read` was already read.
     pub fn resume(io: IO, read: BytesMut, config: Arc<GateConfig>) -> (Self, GateHandle<IO>) {
         let state = Arc::new(GateState::new());
-        let returned = Arc::new(Mutex::new(None));
-        let handle = GateHandle { state: Arc::clone(&state), returned: Arc::clone(&returned) };
+        let (returned, back) = oneshot::channel();
+        let handle = GateHandle { state: Arc::clone(&state), returned: back };
         state.read(read.len());
         if !read.is_empty() {
             state.head_begins();
@@ -123,7 +98,7 @@ impl<IO> Http1Gate<IO> {
             io: Some(io),
             config,
             state,
-            returned,
+            returned: Some(returned),
             at: At::Head,
             held: read,
             end: EndFinder::default(),
@@ -136,218 +111,6 @@ impl<IO> Http1Gate<IO> {
             http2: false,
         };
         (gate, handle)
-    }
-
-    /// Lets pass what may go to hyper as it stands; the rest of what was just read is held.
-    fn pass(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
-        let input = buf.filled().get(before..).unwrap_or_default();
-        let mut passed = 0;
-        loop {
-            let rest = input.get(passed..).unwrap_or_default();
-            if rest.is_empty() {
-                break;
-            }
-            let head_may_pass = self.quiet && self.is_http1(rest);
-            let (len, more) = match &mut self.at {
-                At::Head if head_may_pass => {
-                    let Some(head) = scan(rest, &self.config) else {
-                        break;
-                    };
-                    let upgrade = if head.upgrade { Tunnel::On101 } else { Tunnel::Never };
-                    self.release(head.framing, upgrade);
-                    (head.len, true)
-                }
-                At::Length(left) => {
-                    let len =
-                        usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
-                    *left = left.saturating_sub(len as u64);
-                    if *left == 0 {
-                        self.end_body();
-                    }
-                    (len, true)
-                }
-                At::Chunked(chunked) => {
-                    let (len, progress) = chunked.pass(rest);
-                    (len, self.after(progress))
-                }
-                _ => break,
-            };
-            passed += len;
-            if !more {
-                break;
-            }
-        }
-        if let Some(rest) = input.get(passed..)
-            && !rest.is_empty()
-            && !matches!(self.at, At::Stopped { .. })
-        {
-            self.held.extend_from_slice(rest);
-        }
-        buf.set_filled(before + passed);
-    }
-
-    /// Works on held bytes; what is accepted goes to `ready`. Says whether it came on.
-    fn work(&mut self) -> bool {
-        let mut out = Vec::new();
-        let used = match &mut self.at {
-            At::Head => return self.quiet && self.work_on_head(),
-            At::Length(left) => {
-                let held = self.held.len();
-                let len = usize::try_from(*left).map_or(held, |left| left.min(held));
-                *left = left.saturating_sub(len as u64);
-                if *left == 0 {
-                    self.end_body();
-                }
-                self.ready.extend_from_slice(self.held.get(..len).unwrap_or_default());
-                len
-            }
-            At::Chunked(chunked) => {
-                let (len, progress) = chunked.rewrite(&self.held, &mut out, &self.config);
-                self.after(progress);
-                len
-            }
-            _ => return false,
-        };
-        self.ready.extend_from_slice(&out);
-        advance(&mut self.held, used);
-        true
-    }
-
-    /// Reads a head out of what is held.
-    fn work_on_head(&mut self) -> bool {
-        let blank = self.held.iter().take_while(|&&b| matches!(b, b'\r' | b'\n')).count();
-        advance(&mut self.held, blank);
-        if self.held.is_empty() {
-            return false;
-        }
-        if !self.is_http1(&self.held) {
-            // Either it cannot be told yet, or it is HTTP/2 and hyper's HTTP/1 codec is done here.
-            if protocol(&self.held) == Some(Protocol::Http2) {
-                self.http2 = true;
-                self.at = At::End;
-                return true;
-            }
-            return false;
-        }
-        self.began = true;
-        if self.held.first().is_some_and(|&byte| byte <= b' ') {
-            self.refuse(Refusal::new(RefusalKind::BadRequest));
-            return true;
-        }
-        let limit = self.config.max_head_bytes;
-        match self.end.find(self.held.get(..limit).unwrap_or(&self.held)) {
-            Found::Partial if self.held.len() >= limit => {
-                self.refuse(Refusal::new(RefusalKind::HeadTooLarge));
-            }
-            Found::Partial => return false,
-            Found::Refused(kind) => self.refuse(Refusal::new(kind)),
-            Found::Complete(len) => {
-                self.end = EndFinder::default();
-                let head = self.held.get(..len).unwrap_or_default();
-                if let Some(plain) = scan(head, &self.config) {
-                    self.ready.extend_from_slice(head);
-                    let tunnel = if plain.upgrade { Tunnel::On101 } else { Tunnel::Never };
-                    self.release(plain.framing, tunnel);
-                } else {
-                    match read(head, &self.config) {
-                        Ok(head) => self.accept(head),
-                        Err(refusal) => self.refuse(refusal),
-                    }
-                }
-                advance(&mut self.held, len);
-            }
-        }
-        true
-    }
-
-    fn accept(&mut self, head: Head) {
-        self.state.drop_underscores(head.dropped_underscores);
-        if head.expect_continue {
-            // Envoy answers also where no body follows, or where it will refuse the request.
-            self.owed.extend_from_slice(CONTINUE);
-            self.at = At::Continue(Box::new(head));
-        } else {
-            self.hand_over(&head);
-        }
-    }
-
-    fn hand_over(&mut self, head: &Head) {
-        self.ready.extend_from_slice(&head.bytes);
-        let tunnel = match (head.connect, head.upgrade) {
-            (true, _) => Tunnel::On2xx,
-            (false, true) => Tunnel::On101,
-            (false, false) => Tunnel::Never,
-        };
-        self.release(head.framing, tunnel);
-    }
-
-    /// A request goes to hyper.
-    fn release(&mut self, framing: Framing, tunnel: Tunnel) {
-        self.began = true;
-        self.quiet = false;
-        self.answering = false;
-        self.tunnel = tunnel;
-        let phase = match framing {
-            Framing::Empty | Framing::Length(0) => Phase::Answer,
-            _ => Phase::Body,
-        };
-        self.state.release(phase);
-        self.at = match framing {
-            Framing::Empty | Framing::Length(0) => At::Head,
-            Framing::Length(length) => At::Length(length),
-            Framing::Chunked => At::Chunked(Chunked::default()),
-        };
-    }
-
-    fn end_body(&mut self) {
-        self.at = At::Head;
-        self.state.set_phase(Phase::Answer);
-    }
-
-    /// What a step through a chunked body leads to; says whether to go on.
-    fn after(&mut self, progress: Progress) -> bool {
-        match progress {
-            Progress::More => true,
-            Progress::Done => {
-                self.end_body();
-                true
-            }
-            Progress::NotPlain => false,
-            Progress::Refused(kind) => {
-                self.stop(kind);
-                false
-            }
-        }
-    }
-
-    /// Refuses a head.
-    fn refuse(&mut self, refusal: Refusal) {
-        let refusal = Refusal { answered: true, ..refusal };
-        self.owed.extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
-        self.state.set_refusal(refusal);
-        self.held = BytesMut::new();
-        self.at = At::Refused;
-    }
-
-    /// Refuses the body of a request the service already has.
-    fn stop(&mut self, kind: RefusalKind) {
-        let answered = !self.answering && !self.state.all_answered();
-        let refusal = Refusal { head_seen: true, answered, ..Refusal::new(kind) };
-        if answered {
-            self.owed.extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
-        }
-        self.state.set_refusal(refusal);
-        self.held = BytesMut::new();
-        self.ready = BytesMut::new();
-        self.at = At::Stopped { woken: false };
-    }
-
-    /// Whether the first bytes of the connection are not the beginning of an HTTP/2 preface.
-    fn is_http1(&self, start: &[u8]) -> bool {
-        self.began
-            || !self.config.detect_http2
-            || start.first() != Some(&b'P')
-            || protocol(start) == Some(Protocol::Http1)
     }
 
     fn answer_begins(&mut self, bytes: &[u8], written: usize) {
@@ -366,6 +129,9 @@ impl<IO> Http1Gate<IO> {
             Tunnel::On101 => status == b"101",
             Tunnel::On2xx => status.starts_with(b"2"),
         };
+        if status == b"101" && !opens {
+            self.state.set_unasked_switch();
+        }
         if opens {
             self.at = At::Tunnel;
             self.state.set_phase(Phase::Tunnel);
@@ -385,7 +151,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
         let before = buf.filled().len();
-        ready!(Pin::new(io(&mut self.io)?).poll_read(cx, buf))?;
+        if let Err(error) = ready!(Pin::new(io(&mut self.io)?).poll_read(cx, buf)) {
+            // A reset, or a TLS client that left without saying so: it is gone either way.
+            self.state.set_client_closed();
+            return Poll::Ready(Err(error));
+        }
         let count = buf.filled().len().saturating_sub(before);
         if count == 0 && buf.remaining() > 0 {
             self.state.set_client_closed();
@@ -531,7 +301,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
-        let count = ready!(Pin::new(io(&mut self.io)?).poll_write(cx, buf))?;
+        let polled = Pin::new(io(&mut self.io)?).poll_write(cx, buf);
+        self.state.set_stalled(polled.is_pending());
+        let count = ready!(polled)?;
         self.answer_begins(buf, count);
         Poll::Ready(Ok(count))
     }
@@ -544,7 +316,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
-        let count = ready!(Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs))?;
+        let polled = Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs);
+        self.state.set_stalled(polled.is_pending());
+        let count = ready!(polled)?;
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         self.answer_begins(first, count);
         Poll::Ready(Ok(count))
@@ -586,19 +360,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
 
 impl<IO> Drop for Http1Gate<IO> {
     fn drop(&mut self) {
-        if self.at_tunnel() {
-            return;
-        }
-        // A body or a request that nobody read. What follows a `CONNECT` has no end.
+        // A body or a request that nobody read. What follows a request to switch protocols has no
+        // end, whether it was granted or not.
         let read_up = matches!(self.at, At::Head | At::End) && self.held.is_empty();
-        if !read_up || self.tunnel == Tunnel::On2xx {
+        if !read_up || self.tunnel != Tunnel::Never {
             self.state.set_delay_close();
         }
         self.state.set_phase(Phase::Closed);
         let Some(io) = self.io.take() else { return };
         let protocol = if self.http2 { Protocol::Http2 } else { Protocol::Http1 };
         let returned = Returned { io, read: std::mem::take(&mut self.held), protocol };
-        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
+        if let Some(back) = self.returned.take() {
+            // Nobody may be interested: then it is closed with this.
+            let _ = back.send(returned);
+        }
     }
 }
 

@@ -1,14 +1,20 @@
 //! The slow path: a head that is not plain is read as Envoy's codec reads it, and is refused or
 //! written anew in the plain form that hyper reads the same way.
 
+mod end;
+mod fields;
+
 use std::borrow::Cow;
 
+use self::fields::{Field, fields, has_controls, merge, underscores, write_fields};
 use super::GateConfig;
-use super::bytes::{HOST, TOKEN, is, trim};
+use super::bytes::{HOST, is, trim};
 use super::framing::Framing;
 use super::refusal::{Refusal, RefusalKind};
 use super::target::{is_known_method, normalize};
-use crate::config::model::UnderscoresAction;
+
+pub(super) use self::end::{EndFinder, Found};
+pub(super) use self::fields::read_trailers;
 
 /// hyper keeps the lengths above for itself.
 const MAX_LENGTH: u64 = u64::MAX - 2;
@@ -28,62 +34,6 @@ pub(super) struct Head {
     pub(super) dropped_underscores: u32,
 }
 
-/// Where a head ends, looked for bit by bit as it arrives.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct EndFinder {
-    /// Bytes looked at.
-    seen: usize,
-    /// Where the current line starts.
-    line: usize,
-    /// Whether the request line has been judged.
-    judged: bool,
-}
-
-/// What is there of a head.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Not all of it.
-    Partial,
-    /// This many bytes, with the empty line.
-    Complete(usize),
-    /// The request line alone is enough to refuse it.
-    Refused(RefusalKind),
-}
-
-impl EndFinder {
-    /// Looks on in `input`, which starts with the head and has grown since the last call.
-    ///
-    /// A request line is judged as soon as it is complete, as Envoy does.
-    pub(super) fn find(&mut self, input: &[u8]) -> Found {
-        while let Some(tail) = input.get(self.seen..) {
-            let Some(offset) = tail.iter().position(|&byte| byte == b'\n') else {
-                self.seen = input.len();
-                return Found::Partial;
-            };
-            let line_end = self.seen + offset;
-            let line = input.get(self.line..line_end).unwrap_or_default();
-            self.seen = line_end + 1;
-            self.line = self.seen;
-            if !self.judged {
-                self.judged = true;
-                match RequestLine::parse(line) {
-                    Err(RefusalKind::BadRequest) => {
-                        return Found::Refused(RefusalKind::BadRequest);
-                    }
-                    // HTTP/0.9 has no headers, so this is all.
-                    Ok(request) if request.version.is_empty() => {
-                        return Found::Complete(self.seen);
-                    }
-                    _ => {}
-                }
-            } else if line.is_empty() || line == b"\r" {
-                return Found::Complete(self.seen);
-            }
-        }
-        Found::Partial
-    }
-}
-
 /// Reads a complete head, `input`, which ends with its empty line.
 ///
 /// The order of the checks is Envoy's: it decides which answer a head with two faults gets.
@@ -91,7 +41,7 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let refuse = |kind| Err(Refusal::new(kind));
     let mut lines = input.split(|&byte| byte == b'\n');
     let request_line = lines.next().unwrap_or_default();
-    if input.iter().any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f) {
+    if has_controls(input) {
         return refuse(RefusalKind::InvalidCharacters);
     }
     let mut fields = fields(lines).map_err(Refusal::new)?;
@@ -123,13 +73,12 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     }
     // The authority of an absolute form takes the place of Host, which is then not looked at.
     let origin_form = request.target.first() == Some(&b'/') || *request.target == *b"*";
-    if let Some(host) = fields.iter_mut().find(|field| field.is(b"host")) {
-        if !host.value.iter().all(|&byte| is(byte, HOST)) {
-            if origin_form || connect {
-                return refuse(RefusalKind::InvalidAuthority);
-            }
-            host.value = Cow::Borrowed(b"");
+    let invalid = |field: &&mut Field<'_>| !field.value.iter().all(|&byte| is(byte, HOST));
+    if let Some(host) = fields.iter_mut().find(|field| field.is(b"host")).filter(invalid) {
+        if origin_form || connect {
+            return refuse(RefusalKind::InvalidAuthority);
         }
+        host.value = Cow::Borrowed(b"");
     }
     let expect = fields
         .iter()
@@ -142,28 +91,6 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let bytes = write(&request, old_version, &fields, input.len());
     let expect_continue = expect.is_some();
     Ok(Head { bytes, framing, upgrade, connect, expect_continue, dropped_underscores })
-}
-
-/// Reads a complete trailer section, which ends with its empty line, into its plain form.
-pub(super) fn read_trailers(input: &[u8], config: &GateConfig) -> Result<Vec<u8>, RefusalKind> {
-    if input.iter().any(|&b| (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f) {
-        return Err(RefusalKind::InvalidCharacters);
-    }
-    let mut fields = fields(input.split(|&byte| byte == b'\n'))?;
-    if !config.enable_trailers {
-        return Ok(b"\r\n".to_vec());
-    }
-    underscores(&mut fields, config)?;
-    if fields.len() > config.max_headers {
-        return Err(RefusalKind::TooManyHeaders);
-    }
-    // Fields that frame or route a message have no place in trailers (RFC 9110 section 6.5.1).
-    fields.retain(|field| {
-        !field.is(b"content-length") && !field.is(b"transfer-encoding") && !field.is(b"host")
-    });
-    let mut bytes = Vec::with_capacity(input.len() + 16);
-    write_fields(&fields, &mut bytes);
-    Ok(bytes)
 }
 
 /// `METHOD target HTTP/x.y`, however many blanks lie between.
@@ -203,77 +130,6 @@ impl<'a> RequestLine<'a> {
         let (target, rest) = word(rest);
         (method, target, trim(rest))
     }
-}
-
-/// One header, its value unfolded.
-#[derive(Debug)]
-struct Field<'a> {
-    name: &'a [u8],
-    value: Cow<'a, [u8]>,
-    /// Whether a CR stood inside the value.
-    cr: bool,
-}
-
-impl Field<'_> {
-    fn is(&self, name: &[u8]) -> bool {
-        self.name.eq_ignore_ascii_case(name)
-    }
-}
-
-/// The headers in `lines`, up to the empty one.
-fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, RefusalKind> {
-    let mut fields = Vec::<Field<'a>>::with_capacity(16);
-    for line in lines {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        match line.first() {
-            None => break,
-            // A folded line: the line break goes, its blanks stay.
-            Some(b' ' | b'\t') => {
-                let field = fields.last_mut().ok_or(RefusalKind::BadRequest)?;
-                field.cr |= line.contains(&b'\r');
-                field.value.to_mut().extend(line.iter().filter(|&&byte| byte != b'\r'));
-            }
-            Some(_) => {
-                let colon = line.iter().position(|&byte| byte == b':');
-                let (name, value) = colon
-                    .and_then(|colon| line.split_at_checked(colon))
-                    .ok_or(RefusalKind::BadRequest)?;
-                if name.is_empty() || !name.iter().all(|&byte| is(byte, TOKEN)) {
-                    return Err(RefusalKind::BadRequest);
-                }
-                let value = value.get(1..).unwrap_or_default();
-                let cr = value.contains(&b'\r');
-                let value = if cr {
-                    Cow::Owned(value.iter().copied().filter(|&byte| byte != b'\r').collect())
-                } else {
-                    Cow::Borrowed(value)
-                };
-                fields.push(Field { name, value, cr });
-            }
-        }
-    }
-    for field in &mut fields {
-        field.value = match &field.value {
-            Cow::Borrowed(value) => Cow::Borrowed(trim(value)),
-            Cow::Owned(value) => Cow::Owned(trim(value).to_vec()),
-        };
-    }
-    Ok(fields)
-}
-
-/// Applies `headers_with_underscores_action`; returns how many headers it dropped.
-fn underscores(fields: &mut Vec<Field<'_>>, config: &GateConfig) -> Result<u32, RefusalKind> {
-    let before = fields.len();
-    match config.underscores {
-        UnderscoresAction::Allow => {}
-        UnderscoresAction::RejectRequest => {
-            if fields.iter().any(|field| field.name.contains(&b'_')) {
-                return Err(RefusalKind::Underscore);
-            }
-        }
-        UnderscoresAction::DropHeader => fields.retain(|field| !field.name.contains(&b'_')),
-    }
-    Ok(u32::try_from(before - fields.len()).unwrap_or(u32::MAX))
 }
 
 /// What the headers say about the body.
@@ -327,22 +183,6 @@ impl Body {
     }
 }
 
-/// Joins repeated `name` lines into the first one, as Envoy does with headers it knows.
-fn merge(fields: &mut Vec<Field<'_>>, name: &[u8]) {
-    if fields.iter().filter(|field| field.is(name)).count() < 2 {
-        return;
-    }
-    let values: Vec<_> = fields.iter().filter(|field| field.is(name)).collect();
-    let values: Vec<&[u8]> =
-        values.iter().map(|field| &*field.value).filter(|value| !value.is_empty()).collect();
-    let joined = values.join(&b',');
-    let mut first = true;
-    fields.retain(|field| !field.is(name) || std::mem::take(&mut first));
-    if let Some(field) = fields.iter_mut().find(|field| field.is(name)) {
-        field.value = Cow::Owned(joined);
-    }
-}
-
 /// A fragment is refused where Envoy looks at paths, which is after it looked for a Host.
 fn fragment(request_line: &[u8], fields: &[Field<'_>]) -> Refusal {
     let text = |bytes: &[u8]| Some(String::from_utf8_lossy(bytes).into_owned());
@@ -370,16 +210,6 @@ fn write(request: &RequestLine<'_>, old: bool, fields: &[Field<'_>], len: usize)
     bytes
 }
 
-fn write_fields(fields: &[Field<'_>], bytes: &mut Vec<u8>) {
-    for field in fields {
-        bytes.extend_from_slice(field.name);
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(&field.value);
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(b"\r\n");
-}
-
 /// Digits only; leading zeros are fine.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
@@ -389,4 +219,92 @@ fn number(digits: &[u8]) -> Option<u64> {
         .iter()
         .try_fold(0u64, |sum, &byte| sum.checked_mul(10)?.checked_add(u64::from(byte - b'0')))?;
     (value <= MAX_LENGTH).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::scan::scan;
+    use super::*;
+
+    fn normal(input: &str) -> Result<String, RefusalKind> {
+        read(input.as_bytes(), &GateConfig::default())
+            .map(|head| String::from_utf8_lossy(&head.bytes).into_owned())
+            .map_err(|refusal| refusal.kind)
+    }
+
+    #[test]
+    fn the_first_fault_in_envoys_order_decides() {
+        let many = "a: b\r\n".repeat(101);
+        for (lines, kind) in [
+            ("transfer-encoding: x\r\ncontent-length: y\r\n", RefusalKind::LengthAndChunked),
+            ("host: a b\r\ntransfer-encoding: x\r\n", RefusalKind::TransferEncoding),
+            (&*format!("transfer-encoding: x\r\n{many}"), RefusalKind::TooManyHeaders),
+            (&*format!("content-length: x\r\n{many}"), RefusalKind::BadRequest),
+            (&*format!("bad\r\n{many}"), RefusalKind::BadRequest),
+            (&*format!("host: a b\r\n{many}"), RefusalKind::TooManyHeaders),
+            ("x: \u{1}\r\nbad\r\n", RefusalKind::InvalidCharacters),
+        ] {
+            assert_eq!(normal(&format!("GET /x HTTP/1.1\r\n{lines}\r\n")), Err(kind), "{lines:?}");
+        }
+        let old = format!("GET /x HTTP/1.0\r\n{many}\r\n");
+        assert_eq!(normal(&old), Err(RefusalKind::TooManyHeaders));
+        let old = "GET /x HTTP/1.2\r\ntransfer-encoding: x\r\n\r\n";
+        assert_eq!(normal(old), Err(RefusalKind::TransferEncoding));
+    }
+
+    #[test]
+    fn a_cr_at_the_end_of_a_framing_header_is_only_a_blank() {
+        let head = "POST / HTTP/1.1\r\ntransfer-encoding: \rchunked\r\r\n\r\n";
+        let plain = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert_eq!(normal(head).as_deref(), Ok(plain));
+    }
+
+    fn head() -> impl Strategy<Value = String> {
+        let target = "(/[a-c?%#<]{0,4}|\\*|http://h(:1)?/?)";
+        let line = "(x|host|te|content-length|transfer-encoding|expect|upgrade|a_b): ?(chunked|100-continue|[0-9]{1,3}|[a-c \\t\r]{0,4})(\r\n|\n| \r\n)";
+        let headers = proptest::collection::vec(line, 0..5);
+        ("(GET|POST|OPTIONS|BREW)", target, "(HTTP/1\\.[01])", headers, "(\r\n|\n)").prop_map(
+            |(method, target, version, headers, end)| {
+                format!("{method} {target} {version}\r\n{}{end}", headers.concat())
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 4096,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// What the fast path lets through is what the slow path would, and reads the same.
+        #[test]
+        fn both_paths_agree(head in head()) {
+            let config = GateConfig::default();
+            if let Some(plain) = scan(head.as_bytes(), &config) {
+                let slow = read(head.as_bytes(), &config).expect("plain heads are sound");
+                prop_assert_eq!(plain.framing, slow.framing);
+                prop_assert_eq!(plain.upgrade, slow.upgrade);
+                prop_assert_eq!(plain.len, head.len());
+            }
+        }
+
+        /// What is rewritten is plain, so rewriting it again changes nothing.
+        #[test]
+        fn rewriting_once_is_enough(head in head()) {
+            let config = GateConfig { accept_http_10: true, ..GateConfig::default() };
+            if let Ok(once) = read(head.as_bytes(), &config) {
+                let twice = read(&once.bytes, &config).expect("still sound");
+                prop_assert_eq!(&once.bytes, &twice.bytes);
+                prop_assert_eq!(once.framing, twice.framing);
+                let bytes = String::from_utf8_lossy(&once.bytes).into_owned();
+                let path = bytes.split(' ').nth(1).is_some_and(|target| target.starts_with('/'));
+                if path && bytes.contains(" HTTP/1.1\r\n") && !bytes.contains("expect") {
+                    prop_assert!(scan(&once.bytes, &config).is_some(), "{bytes:?}");
+                }
+            }
+        }
+    }
 }

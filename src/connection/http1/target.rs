@@ -49,9 +49,8 @@ pub(super) fn is_known_method(method: &[u8]) -> bool {
 /// The target in a form that hyper can carry, or why it is refused.
 pub(super) fn normalize<'a>(method: &[u8], target: &'a [u8]) -> Result<Cow<'a, [u8]>, RefusalKind> {
     if method == b"CONNECT" {
-        let (host, port) = authority(target).ok_or(RefusalKind::BadRequest)?;
-        return match (host, port) {
-            (Some(_), Some(_)) => Ok(Cow::Borrowed(target)),
+        return match authority(target) {
+            Some(Authority { host: true, port: true }) => Ok(Cow::Borrowed(target)),
             _ => Err(RefusalKind::BadRequest),
         };
     }
@@ -113,10 +112,7 @@ fn absolute(target: &[u8]) -> Result<Cow<'_, [u8]>, RefusalKind> {
     let host_port = parts.next().unwrap_or_default();
     let user = parts.next();
     let user_is_valid = user.is_none_or(|user| user.iter().all(|&b| is(b, HOST) && b != b'@'));
-    let Some((Some(_), _)) = authority(host_port) else {
-        return Err(RefusalKind::InvalidUrl);
-    };
-    if !user_is_valid {
+    if !user_is_valid || !authority(host_port).is_some_and(|authority| authority.host) {
         return Err(RefusalKind::InvalidUrl);
     }
     let path_and_query = match path_and_query {
@@ -130,8 +126,14 @@ fn absolute(target: &[u8]) -> Result<Cow<'_, [u8]>, RefusalKind> {
     Ok(Cow::Owned([scheme, b"://", host_port, &path_and_query].concat()))
 }
 
-/// Host and port of `host[:port]`, each if it is there and valid; `None` if something is not.
-fn authority(input: &[u8]) -> Option<(Option<&[u8]>, Option<&[u8]>)> {
+/// Which parts a valid `host[:port]` has.
+struct Authority {
+    host: bool,
+    port: bool,
+}
+
+/// Reads `host[:port]`; `None` if a part of it is not valid.
+fn authority(input: &[u8]) -> Option<Authority> {
     let (host, port) = if let [b'[', rest @ ..] = input {
         let close = rest.iter().position(|&b| b == b']')?;
         let (host, rest) = rest.split_at_checked(close)?;
@@ -149,16 +151,14 @@ fn authority(input: &[u8]) -> Option<(Option<&[u8]>, Option<&[u8]>)> {
         }
         (host, port)
     };
-    let host = (!host.is_empty()).then_some(host);
-    if port.is_empty() {
-        return Some((host, None));
+    if !port.is_empty() {
+        let digits = port.strip_prefix(b":")?;
+        let number = str::from_utf8(digits).ok()?;
+        if !digits.iter().all(u8::is_ascii_digit) || number.parse::<u16>().is_err() {
+            return None;
+        }
     }
-    let digits = port.strip_prefix(b":")?;
-    let number = str::from_utf8(digits).ok()?;
-    if !digits.iter().all(u8::is_ascii_digit) || number.parse::<u16>().is_err() {
-        return None;
-    }
-    Some((host, Some(digits)))
+    Some(Authority { host: !host.is_empty(), port: !port.is_empty() })
 }
 
 /// What Envoy accepts in a path or query.

@@ -227,7 +227,7 @@ fn sound_message() -> impl Strategy<Value = Vec<u8>> {
         (chunked, "3\r\nabc\r\n0\r\n\r\n"),
         (chunked, "003 x;y\r\na\r\n\r\n1;\"\r\nz?\n000;\r\n\n"),
         (chunked, "2\r\n\r\n\r\n0\r\nt: 1\r\n 2\r\nu:\n\r\n"),
-        (chunked, "1C\r\nGET /smuggled HTTP/1.1\r\na:b\n\r\r0\n0\r\n\r\r\n"),
+        (chunked, "1C\r\nGET /smuggled HTTP/1.1\r\na:b\n\r\r0\n0\r\n\r\r\n\n"),
     ]);
     let lead = select(vec!["", "", "\r\n", "\n\r"]);
     let method = select(vec!["GET", "POST", "PURGE"]);

@@ -1,0 +1,357 @@
+//! What is wrong with a configuration is said with its place and, where possible, with a remedy.
+
+use front_proxy::config::{Loader, load_str};
+
+/// The whole output for a text.
+fn report(text: &str) -> String {
+    load_str("f.yaml", text).expect_err("the text should be refused").to_string()
+}
+
+/// Each mistake on a line: `line:column message (help)`.
+fn summary(text: &str) -> Vec<String> {
+    let Err(errors) = load_str("f.yaml", text) else {
+        return Vec::new();
+    };
+    errors
+        .iter()
+        .map(|e| {
+            let place = e.place().map_or(String::new(), |(_, l, c)| format!("{l}:{c} "));
+            let help = e.suggestion().map_or(String::new(), |h| format!(" ({h})"));
+            format!("{place}{}{help}", e.message())
+        })
+        .collect()
+}
+
+/// A bootstrap with one listener, one route and one cluster; `{...}` marks are replaced.
+fn bootstrap(changes: &[(&str, &str)]) -> String {
+    let mut text = TEMPLATE.to_owned();
+    for (mark, with) in changes {
+        assert!(text.contains(mark), "{mark}");
+        text = text.replace(mark, with);
+    }
+    text
+}
+
+const TEMPLATE: &str = "\
+static_resources:
+  listeners:
+  - name: main
+    address: {socket_address: {address: 127.0.0.1, port_value: 8080}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress
+          route_config:
+            name: local
+            virtual_hosts:
+            - name: all
+              domains: ['*']
+              routes:
+              - match: {prefix: /}
+                route: {cluster: one}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+  clusters:
+  - name: one
+    type: STATIC
+    load_assignment:
+      cluster_name: one
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 8081}}}
+";
+
+#[test]
+fn the_template_is_valid() {
+    assert_eq!(summary(TEMPLATE), [""; 0]);
+}
+
+#[test]
+fn a_report_shows_the_line_and_what_to_do() {
+    let text = bootstrap(&[
+        ("stat_prefix: ingress", "stat_prefix: ingress\n          sosages: 1"),
+        ("type: STATIC", "type: STATIC\n    lb_polisy: RANDOM"),
+    ]);
+    assert_eq!(
+        report(&text),
+        "\
+error: unknown field `sosages` in `HttpConnectionManager`
+  --> f.yaml:11:11
+   |
+11 |           sosages: 1
+   |           ^^^^^^^
+
+error: unknown field `lb_polisy` in `Cluster`
+  --> f.yaml:27:5
+   |
+27 |     lb_polisy: RANDOM
+   |     ^^^^^^^^^
+   = help: did you mean `lb_policy`?
+
+2 errors in the configuration"
+    );
+}
+
+#[test]
+fn all_mistakes_are_found_at_once_and_sorted() {
+    let text = bootstrap(&[
+        ("port_value: 8080", "port_value: abc"),
+        ("stat_prefix: ingress", "codec_type: AUTTO"),
+        ("{prefix: /}", "{safe_regex: {regex: '('}}"),
+        ("{cluster: one}", "{cluster: two, timeout: 15}"),
+        ("type: STATIC", "type: STATIC\n    connect_timeout: 250ms\n    health_checks: []"),
+    ]);
+    assert_eq!(
+        summary(&text),
+        [
+            "4:64 `port_value` must be a whole number, not `abc`",
+            "9:11 `stat_prefix` is required in `HttpConnectionManager`",
+            "10:23 unknown value `AUTTO` of `codec_type` (did you mean `AUTO`?)",
+            "17:45 this regular expression is not valid: unclosed group \
+             (the syntax is RE2's: no look-around and no back-references)",
+            "18:34 route: unknown cluster 'two' \
+             (define it under `static_resources.clusters`)",
+            "18:48 `timeout` is not a duration: a number without a unit (did you mean `15s`?)",
+            "26:22 `connect_timeout` is not a duration: a duration is a number of seconds and an \
+             `s`, as in \"1.5s\" (did you mean `0.25s`?)",
+            "27:5 `health_checks` is not supported yet",
+        ]
+    );
+}
+
+#[test]
+fn broken_yaml_is_one_mistake() {
+    assert_eq!(
+        report("static_resources:\n  listeners: [\n   - {]\n"),
+        "\
+error: this is not valid YAML: \"-\" is only valid inside a block
+ --> f.yaml:3:4
+  |
+3 |    - {]
+  |    ^
+
+1 error in the configuration"
+    );
+}
+
+#[test]
+fn empty_and_other_texts_are_refused() {
+    assert_eq!(
+        summary("# nothing\n"),
+        ["1:1 the configuration is empty (`{}` is the smallest valid one)"]
+    );
+    assert_eq!(summary("- a\n"), ["1:1 expected a mapping (a `Bootstrap`), found a list"]);
+    assert_eq!(summary("{}"), [""; 0]);
+}
+
+#[test]
+fn a_field_given_twice_is_a_mistake() {
+    let text = bootstrap(&[("stat_prefix: ingress", "stat_prefix: a\n          stat_prefix: b")]);
+    assert_eq!(
+        summary(&text),
+        ["11:11 `stat_prefix` is given twice in one mapping (keep one of them)"]
+    );
+    let text = bootstrap(&[("stat_prefix: ingress", "stat_prefix: a\n          statPrefix: b")]);
+    assert_eq!(summary(&text), ["11:11 `stat_prefix` is given twice (keep one of them)"]);
+}
+
+#[test]
+fn unknown_types_are_named() {
+    let text = bootstrap(&[("http.router.v3.Router", "http.ruoter.v3.Router")]);
+    assert_eq!(
+        summary(&text),
+        ["22:24 unknown type `envoy.extensions.filters.http.ruoter.v3.Router` \
+          (did you mean `envoy.extensions.filters.http.router.v3.Router`?)"]
+    );
+    let text = bootstrap(&[("filters.http.router.v3.Router", "filters.http.fault.v3.HTTPFault")]);
+    assert_eq!(
+        summary(&text),
+        ["22:24 `HTTPFault` is not supported yet as an HTTP filter \
+          (`envoy.extensions.filters.http.fault.v3.HTTPFault`) (supported here: `Router`)"]
+    );
+}
+
+#[test]
+fn text_that_yaml_takes_for_something_else_must_be_quoted() {
+    let text = bootstrap(&[("name: main", "name: 12")]);
+    assert_eq!(
+        summary(&text),
+        ["3:11 expected text, found a number (`12`) (put it in quotes: \"12\")"]
+    );
+}
+
+#[test]
+fn clusters_and_domains_are_unique() {
+    let cluster = TEMPLATE.split("  clusters:\n").nth(1).unwrap();
+    let text = format!("{TEMPLATE}{cluster}");
+    assert_eq!(summary(&text), ["31:5 duplicate cluster 'one' (the other one is on line 24)"]);
+    let text = bootstrap(&[("domains: ['*']", "domains: ['*', a.b, A.B, '*']")]);
+    assert_eq!(
+        summary(&text),
+        [
+            "15:35 only unique values for domains are permitted: duplicate entry of domain a.b \
+             in route local (the other one is on line 15)",
+            "15:40 only a single wildcard domain is permitted in route local \
+             (the other one is on line 15)",
+        ]
+    );
+}
+
+#[test]
+fn routes_may_name_unknown_clusters_where_that_is_allowed() {
+    let text = bootstrap(&[("{cluster: one}", "{cluster: ghost}")]);
+    assert_eq!(
+        summary(&text),
+        ["18:34 route: unknown cluster 'ghost' (define it under `static_resources.clusters`)"]
+    );
+    let text = text.replace("name: local", "name: local\n            validate_clusters: false");
+    assert_eq!(summary(&text), [""; 0]);
+}
+
+#[test]
+fn addresses_are_checked() {
+    let text =
+        bootstrap(&[("address: 127.0.0.1, port_value: 8081", "address: a.b, port_value: 1")]);
+    assert_eq!(
+        summary(&text),
+        [
+            "30:58 malformed IP address: a.b (a STATIC cluster needs IP addresses; for names set its \
+          `type` to STRICT_DNS or LOGICAL_DNS)"
+        ]
+    );
+    assert_eq!(summary(&text.replace("STATIC", "STRICT_DNS")), [""; 0]);
+    let text = bootstrap(&[("port_value: 8080", "port_value: 70000")]);
+    assert_eq!(summary(&text), ["4:64 `port_value` must be between 0 and 65535, not 70000"]);
+}
+
+#[test]
+fn listeners_do_not_share_an_address() {
+    let (head, rest) = TEMPLATE.split_once("  - name: main\n").unwrap();
+    let (listener, clusters) = rest.split_once("  clusters:").unwrap();
+    let second = format!("  - name: other\n{listener}");
+    let text = format!("{head}  - name: main\n{listener}{second}  clusters:{clusters}");
+    assert_eq!(
+        summary(&text),
+        ["23:5 the listener has a duplicate address: 127.0.0.1:8080 is taken \
+          (the other listener is on line 3)"]
+    );
+    // Of two listeners of one name, the first stays, as in Envoy.
+    let mut text = text.replace("name: other", "name: main");
+    let second_port = text.rfind("port_value: 8080").unwrap();
+    text.replace_range(second_port..second_port + 16, "port_value: 9090");
+    let bootstrap = load_str("f.yaml", &text).unwrap();
+    assert_eq!(bootstrap.listeners.len(), 1);
+    assert_eq!(bootstrap.listeners[0].address.port(), 8080);
+}
+
+#[test]
+fn listeners_need_filter_chains() {
+    let text = "static_resources: {listeners: [{address: {socket_address: \
+                {address: 127.0.0.1, port_value: 1}}}]}";
+    assert_eq!(
+        summary(text),
+        ["1:32 no filter chains specified for this listener \
+          (add `filter_chains` with an HttpConnectionManager)"]
+    );
+}
+
+#[test]
+fn formats_and_retry_conditions_are_pointed_at() {
+    let text = bootstrap(&[(
+        "{cluster: one}",
+        "{cluster: one, retry_policy: {retry_on: '5xx, rest'}}\n                \
+         response_headers_to_add: [{header: {key: x, value: 'a %PROTOCL%'}}]",
+    )]);
+    assert_eq!(
+        summary(&text),
+        [
+            "18:70 unknown retry condition `rest` (did you mean `reset`?)",
+            "19:71 unknown format command `PROTOCL` (did you mean `%PROTOCOL%`?)",
+        ]
+    );
+}
+
+#[test]
+fn certificates_are_loaded() {
+    let socket = |chain: &str, key: &str| {
+        format!(
+            "  transport_socket:\n        name: tls\n        typed_config:\n          '@type': \
+             type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n          \
+             common_tls_context:\n            tls_certificates:\n            \
+             - certificate_chain: {{{chain}}}\n              private_key: {{{key}}}\n  clusters:"
+        )
+    };
+    let with = |chain: &str, key: &str| {
+        TEMPLATE.replace("  clusters:", &format!("    {}", socket(chain, key)))
+    };
+    assert_eq!(
+        summary(&with("inline_string: junk", "filename: /no/such.pem")),
+        [
+            "29:50 failed to load certificate chain from <inline>: it holds no PEM certificate",
+            "30:39 can't read the file `/no/such.pem`: No such file or directory (os error 2)",
+        ]
+    );
+    let quoted = |pem: &str| format!("inline_string: \"{}\"", pem.replace('\n', "\\n"));
+    let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let two = rcgen::generate_simple_self_signed(["b.example".to_owned()]).unwrap();
+    let good = with(&quoted(&one.cert.pem()), &quoted(&one.signing_key.serialize_pem()));
+    assert_eq!(summary(&good), [""; 0]);
+    let bad = with(&quoted(&one.cert.pem()), &quoted(&two.signing_key.serialize_pem()));
+    assert_eq!(summary(&bad).len(), 1);
+    assert!(summary(&bad)[0].starts_with("30:44 the private key does not match the certificate"));
+}
+
+#[test]
+fn texts_are_merged() {
+    let loader = Loader::new().text("f.yaml", TEMPLATE).text(
+        "--config-yaml",
+        "static_resources: {clusters: [{name: two}]}\nnode: {id: a}\nadmin: {address: \
+         {socket_address: {address: 127.0.0.1, port_value: 9}}}",
+    );
+    let bootstrap = loader.clone().load().unwrap();
+    assert_eq!(bootstrap.clusters.len(), 2);
+    assert_eq!(bootstrap.admin.unwrap().address.port(), 9);
+    let over =
+        "admin: {address: {socketAddress: {portValue: 10}}}\nnode: {cluster: b, metadata: null}";
+    let bootstrap = loader.clone().text("over", over).load().unwrap();
+    assert_eq!(bootstrap.admin.unwrap().address.to_string(), "127.0.0.1:10");
+    assert_eq!((bootstrap.node.id.as_str(), bootstrap.node.cluster.as_str()), ("a", "b"));
+    let errors = loader.text("over", "node: {idd: c}").load().unwrap_err();
+    assert_eq!(errors.iter().next().unwrap().place(), Some(("over", 1, 8)));
+}
+
+#[test]
+fn unknown_fields_are_left_out_only_on_request() {
+    let text = bootstrap(&[("type: STATIC", "type: STATIC\n    sosages: 1\n    filters: []")]);
+    let loader = Loader::new().text("f.yaml", &text);
+    assert_eq!(loader.load().unwrap_err().len(), 2);
+    // What Envoy knows and this reader doesn't is still refused.
+    assert_eq!(loader.allow_unknown_fields(true).load().unwrap_err().len(), 1);
+}
+
+#[test]
+fn many_routes_and_clusters_load_in_one_pass() {
+    const COUNT: usize = 10_000;
+    let mut text = TEMPLATE.to_owned();
+    let route = "              - match: {prefix: /}\n                route: {cluster: one}\n";
+    let routes: String = (0..COUNT)
+        .map(|i| route.replace("/}", &format!("/{i}}}")).replace("one", &format!("c{i}")))
+        .collect();
+    text = text.replace(route, &routes);
+    for i in 0..COUNT {
+        text.push_str(&format!("  - name: c{i}\n    alt_stat_name: s{i}\n"));
+    }
+    let start = std::time::Instant::now();
+    let bootstrap = load_str("f.yaml", &text).unwrap();
+    assert_eq!(bootstrap.clusters.len(), COUNT + 1);
+    // All with wrong names: every one is reported.
+    let errors = load_str("f.yaml", &text.replace("cluster: c", "cluster: d")).unwrap_err();
+    assert_eq!(errors.len(), COUNT);
+    assert!(errors.to_string().len() > COUNT);
+    // A quadratic step takes minutes here.
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
