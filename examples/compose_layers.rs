@@ -88,7 +88,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn service() -> Result<String, Box<dyn Error>> {
     let app = App::new()
         .route("/hello", get(|| async { "hello\n" }))
-        .route("/slow", get(|| std::future::pending::<&str>()));
+        .route("/slow", get(std::future::pending::<&str>));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, app).await });
