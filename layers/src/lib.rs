@@ -1,4 +1,4 @@
-//! Tower layers that proxy.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod headers;
@@ -6,6 +6,7 @@ mod timer;
 mod uri_path;
 pub mod worker;
 pub mod upgrade;
+pub mod proxy;
 pub mod stats;
 pub mod access_log;
 pub mod response_flags;
