@@ -17,3 +17,8 @@ pub mod stats;
 pub mod admin;
 pub mod sandbox;
 pub mod service;
+
+/// The README's Rust is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

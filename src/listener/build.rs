@@ -6,9 +6,9 @@ use std::sync::Arc;
 use front_proxy_layers::forwarded::ForwardedPolicy;
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::router::{Router, RouterStats};
-use front_proxy_layers::sanitize::SanitizeLayer;
 use front_proxy_layers::server_header::{ServerHeaderLayer, Transformation};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope};
+use front_proxy_layers::upgrade::UpgradeLayer;
 use http::HeaderValue;
 
 use super::FilterChain;
@@ -37,13 +37,14 @@ pub(crate) fn filter_chains(
                 http: Arc::clone(&chain.http),
                 stall_timeout: routes::longest_idle_timeout(&chain.http),
                 gate: Arc::new(crate::connection::gate_config(&chain.http)),
-                filters: filters(&chain.http, clusters, logs, root, listener_scope)?,
+                filters: filters(config, &chain.http, clusters, logs, root, listener_scope)?,
             }))
         })
         .collect()
 }
 
 fn filters(
+    listener: &model::Listener,
     config: &model::HttpConnectionManager,
     clusters: &ClusterManager,
     logs: &LogFiles,
@@ -52,7 +53,8 @@ fn filters(
 ) -> Result<HttpFilters, String> {
     let stats = Arc::new(DownstreamStats::new(root, &config.stat_prefix));
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
-    let table = Arc::new(routes::table(config, clusters, &stats)?);
+    let buffer_limit = listener.per_connection_buffer_limit;
+    let table = Arc::new(routes::table(config, clusters, &stats, buffer_limit)?);
     let server = HeaderValue::from_str(&config.server_name).map_err(|e| e.to_string())?;
     Ok(HttpFilters {
         access_logs: access_logs(&config.access_logs, logs)?,
@@ -62,7 +64,7 @@ fn filters(
             ServerHeader::AppendIfAbsent => Transformation::AppendIfAbsent,
             ServerHeader::PassThrough => Transformation::PassThrough,
         }),
-        sanitize: SanitizeLayer::new().upgrades(config.upgrades.clone()),
+        upgrade: UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide(),
         forwarded: Arc::new(ForwardedPolicy {
             use_remote_address: config.use_remote_address,
             xff_num_trusted_hops: config.xff_num_trusted_hops,
