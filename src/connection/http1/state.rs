@@ -50,6 +50,7 @@ pub struct GateState {
     unasked_switch: AtomicBool,
     client_closed: AtomicBool,
     delay_close: AtomicBool,
+    leaving: AtomicBool,
     time_out: AtomicBool,
     waiting: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -72,6 +73,7 @@ impl GateState {
             unasked_switch: AtomicBool::new(false),
             client_closed: AtomicBool::new(false),
             delay_close: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             time_out: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -145,6 +147,17 @@ impl GateState {
     /// Asks for a delayed close, for an answer given before the request was read.
     pub fn set_delay_close(&self) {
         self.delay_close.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client was asked to leave (`downstream_cx_drain_close`).
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it was. It may close first.
+    pub(super) fn set_leaving(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.set_delay_close();
     }
 
     /// The request that was refused, if one was. It is the last of the connection.
