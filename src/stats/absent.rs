@@ -86,7 +86,8 @@ const CLUSTER_GAUGES: &[&str] = &[
     "upstream_queue_overloaded",
 ];
 
-/// No HTTP/3, overload manager, IP detection, watermarks or tracing.
+/// No HTTP/3, overload manager, IP detection, watermarks or tracing. Envoy has the resets after a
+/// response had begun in `downstream_rq_tx_reset`, and so have we; the other name stays 0 there too.
 const HTTP_COUNTERS: &[&str] = &[
     "downstream_cx_http3_total",
     "downstream_cx_overload_disable_keepalive",
@@ -97,6 +98,7 @@ const HTTP_COUNTERS: &[&str] = &[
     "downstream_rq_rejected_via_ip_detection",
     "downstream_rq_too_many_premature_resets",
     "rq_overload_local_reply",
+    "rq_reset_after_downstream_response_started",
     "rs_too_large",
     "tracing.client_enabled",
     "tracing.health_check",
@@ -140,13 +142,11 @@ const TLS_COUNTERS: &[&str] = &[
     "ssl.ocsp_staple_responses",
 ];
 
-/// Clusters and listeners are those of the start, the resolver needs no new beginning, and HTTP/1
-/// messages carry no metadata.
+/// Clusters and listeners are those of the start, and HTTP/1 messages carry no metadata.
 const PROCESS_COUNTERS: &[&str] = &[
     "cluster_manager.cluster_updated_via_merge",
     "cluster_manager.update_merge_cancelled",
     "cluster_manager.update_out_of_merge_window",
-    "dns.cares.reinits",
     "envoy.overload_actions.reset_high_memory_stream.count",
     "http1.metadata_not_supported_error",
     "http1.response_flood",
