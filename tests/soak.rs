@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cargo test --release --test soak -- --ignored --nocapture
-//! SOAK_REQUESTS=100000 cargo test --release --test soak -- --ignored --nocapture
+//! SOAK_REQUESTS=100000 SOAK_BINARY=target/release/front-proxy cargo test --test soak -- --ignored --nocapture
 //! ```
 
 use std::collections::BTreeMap;
@@ -270,11 +270,8 @@ struct Running(Child);
 
 impl Running {
     fn start(args: &[String]) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_front-proxy"))
-            .args(args)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the binary");
+        let child =
+            Command::new(binary()).args(args).stdout(Stdio::null()).spawn().expect("the binary");
         Self(child)
     }
 
@@ -291,6 +288,11 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The binary under test: this build's, unless another is named.
+fn binary() -> String {
+    std::env::var("SOAK_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_front-proxy").to_owned())
 }
 
 fn requests() -> u64 {
@@ -313,7 +315,7 @@ fn wait_for(port: u16) {
 }
 
 fn scale(control: u16, instances: u64) {
-    let status = Command::new(env!("CARGO_BIN_EXE_front-proxy"))
+    let status = Command::new(binary())
         .args(["sandbox", "scale", &format!("service1={instances}")])
         .arg(format!("--control-port={control}"))
         .stdout(Stdio::null())

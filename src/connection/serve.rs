@@ -128,11 +128,16 @@ where
         open.stats().cx_max_requests_reached.increment(1);
     }
     let delay = match chain.timeouts().delayed_close {
-        Some(delay) if state.delay_close() => delay,
+        Some(delay) if state.delay_close() || state.linger() => delay,
         _ => Duration::ZERO,
     };
     // The client may close while we wait for that: then it was the client.
     let by_client = state.client_closed();
+    if state.linger() && !state.delay_close() {
+        open.closed_by_client(false);
+        let _ = http1::lingering_close(&mut returned.io, delay).await;
+        return None;
+    }
     let closed = delayed_close(&mut returned.io, delay).await;
     if !delay.is_zero() && matches!(closed, Ok(true)) {
         open.stats().cx_delayed_close_timeout.increment(1);
