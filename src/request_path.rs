@@ -22,6 +22,8 @@ use tower::ServiceBuilder;
 
 use front_proxy_layers::cluster::UpstreamBody;
 
+use crate::connection::Http1Stats;
+
 /// What a route forwards to.
 pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
 
@@ -70,6 +72,7 @@ pub(crate) struct HttpFilters {
     pub(crate) upgrade: UpgradeLayer,
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
+    pub(crate) codec_stats: Http1Stats,
     pub(crate) access_logs: Arc<[AccessLogger]>,
     pub(crate) server_header: ServerHeaderLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,

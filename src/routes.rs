@@ -80,6 +80,11 @@ struct Around<'a> {
 }
 
 fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
+    let entry = action(route, around)?;
+    Ok(if route.name.is_empty() { entry } else { entry.named(route.name.as_str()) })
+}
+
+fn action(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
     Ok(match &route.action {
         RouteAction::Forward(forward) => {
             let entry =

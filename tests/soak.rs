@@ -108,6 +108,8 @@ static_resources:
               '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
   clusters:
   - name: service1
+    # All clients may be retrying at once while an upstream is away.
+    circuit_breakers: {{thresholds: [{{max_retries: 1000}}]}}
     load_assignment:
       cluster_name: service1
       endpoints:

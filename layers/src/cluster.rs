@@ -63,6 +63,7 @@ pub struct Cluster {
 
 struct Inner {
     name: Arc<str>,
+    stat_name: Arc<str>,
     stats: Arc<ClusterStats>,
     default: Arc<Resources>,
     high: Arc<Resources>,

@@ -94,7 +94,8 @@ where
         let (gate, handle) = Http1Gate::resume(io, read, Arc::clone(&chain.gate));
         let state = Arc::clone(handle.state());
         let service = TrackedService::new(service(&state), Arc::clone(&state))
-            .max_requests(max_requests.saturating_sub(served));
+            .max_requests(max_requests.saturating_sub(served))
+            .signal(signal.clone());
         let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
 
         drive(connection, &state, chain, open, signal.clone()).await;
@@ -365,7 +366,18 @@ fn count_answers(chain: &FilterChain, open: &OpenConnection, state: &GateState) 
         open.stats().charge(StatusCode::CONTINUE);
         chain.filters.listener_codes.charge(StatusCode::CONTINUE);
     }
+    if state.is_leaving() {
+        open.stats().cx_drain_close.increment(1);
+    }
+    let dropped = state.dropped_underscores();
+    if dropped > 0 {
+        chain.filters.codec_stats.dropped_headers_with_underscores.increment(dropped.into());
+    }
     if let Some(refusal) = state.refusal() {
+        if refusal.kind == http1::RefusalKind::Underscore {
+            let stats = &chain.filters.codec_stats;
+            stats.requests_rejected_with_underscores_in_headers.increment(1);
+        }
         count_refusal(chain, open, &refusal);
     }
 }

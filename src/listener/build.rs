@@ -15,8 +15,10 @@ use super::FilterChain;
 use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, ServerHeader};
+use crate::connection::Http1Stats;
 use crate::request_path::HttpFilters;
 use crate::routes;
+use crate::stats::absent;
 
 /// Builds what serves the connections of a listener. `listener_scope` is `listener.<address>`.
 pub(crate) fn filter_chains(
@@ -52,11 +54,13 @@ fn filters(
     listener_scope: &Scope,
 ) -> Result<HttpFilters, String> {
     let stats = Arc::new(DownstreamStats::new(root, &config.stat_prefix));
+    absent::connection_manager(stats.scope());
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
     let buffer_limit = listener.per_connection_buffer_limit;
     let table = Arc::new(routes::table(config, clusters, &stats, buffer_limit)?);
     let server = HeaderValue::from_str(&config.server_name).map_err(|e| e.to_string())?;
     Ok(HttpFilters {
+        codec_stats: Http1Stats::new(root),
         access_logs: access_logs(&config.access_logs, logs)?,
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
         server_header: ServerHeaderLayer::new(server).transformation(match config.server_header {

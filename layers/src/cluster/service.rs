@@ -11,6 +11,7 @@ use super::{Cluster, ResponseFuture, Tries, UpstreamBody};
 use crate::body::Body;
 use crate::endpoint::{Endpoint, EndpointStats};
 use crate::error::{ErrorKind, ProxyError};
+use crate::stream_info::{RequestHead, StreamInfo};
 
 /// Which limits a request counts against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,6 +45,11 @@ impl Service<Request<Body>> for Cluster {
             None => self.pick(hash, 0),
             Some(tries) => tries.choose(|attempt| self.pick(hash, attempt)),
         };
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.set_cluster(&self.inner.name, &self.inner.stat_name);
+            info.set_request(RequestHead::of(&request));
+            info.try_endpoint(picked.as_ref());
+        }
         match picked {
             Some(endpoint) => ResponseFuture::new(self.clone(), endpoint, request),
             None => {

@@ -57,6 +57,7 @@ cluster_stats! {
         rq_retry_backoff_ratelimited, rq_retry_limit_exceeded, rq_retry_overflow,
         rq_retry_success, rq_rx_reset, rq_timeout, rq_total, rq_tx_reset,
         bind_errors = "bind_errors",
+        default_total_match_count = "default.total_match_count",
         lb_healthy_panic = "lb_healthy_panic",
         membership_change = "membership_change",
         retry_or_shadow_abandoned = "retry_or_shadow_abandoned",
@@ -69,6 +70,7 @@ cluster_stats! {
         membership_healthy = "membership_healthy",
         membership_total = "membership_total",
         version = "version",
+        warming_state = "warming_state",
     }
     histograms { cx_connect_ms, cx_length_ms, rq_per_cx }
 }

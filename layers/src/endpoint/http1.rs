@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::io::{ExpectsHead, UpstreamIo};
+use super::io::{ExpectsHead, UpstreamConnection, UpstreamIo};
 use super::waker::{ConnectionWaker, WatcherQueue};
 use super::{ConnectError, Endpoint, EndpointStats};
 use crate::body::{Body, RequestProgress};
@@ -31,6 +31,11 @@ const ROUNDS: usize = 4;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
+/// A number for an upstream connection.
+pub(super) fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
 /// An open HTTP/1 connection.
 ///
 /// hyper's connection is a future that must be polled for anything to happen. It usually gets a
@@ -45,6 +50,7 @@ pub(crate) struct Http1Connection {
     /// `waker` in the form in which hyper wants it; made once.
     poll_waker: Waker,
     id: u64,
+    described: Arc<UpstreamConnection>,
     requests: u32,
     opened: Instant,
     idle_since: Instant,
@@ -84,13 +90,14 @@ impl Http1Connection {
         watcher: Arc<WatcherQueue>,
     ) -> Result<Box<Self>, ConnectError> {
         let expects = Arc::clone(io.expects());
+        let id = next_id();
+        let described = Arc::new(io.describe(id));
         let (send, connection) = http1::Builder::new()
             .title_case_headers(owner.shared().options.title_case_headers)
             // An answer with folded lines or blanks before a colon is refused, as Envoy does.
             .handshake(TokioIo::new(io))
             .await
             .map_err(ConnectError::Http)?;
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let waker = ConnectionWaker::new(id, watcher);
         let now = Instant::now();
         Ok(Box::new(Self {
@@ -100,6 +107,7 @@ impl Http1Connection {
             poll_waker: Waker::from(Arc::clone(&waker)),
             waker,
             id,
+            described,
             requests: 0,
             opened: now,
             idle_since: now,
@@ -117,6 +125,11 @@ impl Http1Connection {
 
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// What there is to tell of it.
+    pub(crate) fn described(&self) -> &Arc<UpstreamConnection> {
+        &self.described
     }
 
     pub(crate) fn home(&self) -> usize {

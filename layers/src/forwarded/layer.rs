@@ -7,6 +7,7 @@ use tower_service::Service;
 
 use super::policy::UNKNOWN;
 use super::{ForwardedPolicy, Peer};
+use crate::stream_info::StreamInfo;
 
 /// Sets `x-forwarded-*` and takes out what is not trusted; see the [module](super).
 #[derive(Clone, Debug, Default)]
@@ -59,6 +60,9 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         let peer = self.peer.or_else(|| request.extensions().get().copied()).unwrap_or(UNKNOWN);
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.set_client(self.policy.client(request.headers(), peer));
+        }
         self.policy.apply(request.headers_mut(), peer);
         self.inner.call(request)
     }

@@ -41,6 +41,8 @@ pub struct ForwardedPolicy {
 
 impl ForwardedPolicy {
     /// Applies the policy to the headers of a request from `peer`.
+    ///
+    /// To tell the client's address, ask [`client`](Self::client) before.
     pub fn apply(&self, headers: &mut HeaderMap, peer: Peer) {
         let internal = if self.use_remote_address {
             self.at_edge(headers, peer)
@@ -52,6 +54,16 @@ impl ForwardedPolicy {
         } else {
             strip_controls(headers);
         }
+    }
+
+    /// The client's address, as far as `x-forwarded-for` may tell it.
+    pub fn client(&self, headers: &HeaderMap, peer: Peer) -> SocketAddr {
+        let hops = match (self.use_remote_address, self.xff_num_trusted_hops) {
+            (true, 0) => return peer.address,
+            (true, hops) => hops - 1,
+            (false, hops) => hops,
+        };
+        last_address(headers, hops).map_or(peer.address, |client| SocketAddr::new(client, 0))
     }
 
     /// The proxy is where requests come in. Returns whether this one is internal.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use crate::route::{DirectResponse, Redirector, RequestRewrite, UpgradeRule, WeightedChoice};
@@ -7,6 +9,7 @@ use crate::upgrade::Asked;
 #[derive(Debug)]
 pub struct RouteEntry<S> {
     pub(super) action: Action<S>,
+    pub(super) name: Option<Arc<str>>,
     upgrades: Box<[UpgradeRule]>,
 }
 
@@ -50,7 +53,7 @@ impl<S> RouteEntry<S> {
     }
 
     fn of(action: Action<S>) -> Self {
-        Self { action, upgrades: Box::default() }
+        Self { action, name: None, upgrades: Box::default() }
     }
 
     /// Which protocols may be switched to on this route; for those not named here, what is said
@@ -64,6 +67,13 @@ impl<S> RouteEntry<S> {
     /// The rule for a switch, where the route has one.
     pub(super) fn upgrade_rule(&self, asked: &Asked) -> Option<&UpgradeRule> {
         self.upgrades.iter().find(|rule| asked.is(&rule.upgrade_type))
+    }
+
+    /// With a name, which logs tell.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// Changes path or host of what it forwards. Nothing to change in other answers.

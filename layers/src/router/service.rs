@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::request::Parts;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -12,6 +13,7 @@ use crate::error::respond::local_reply;
 use crate::error::{ErrorKind, ProxyError};
 use crate::route::{Found, RequestView, RouteTable, redirect};
 use crate::stats::Scope;
+use crate::stream_info::{RequestHead, StreamInfo};
 use crate::upgrade::{ActiveUpgrade, Asked};
 
 /// Routes requests; see the [module](super).
@@ -66,6 +68,7 @@ where
                 Some(allowed) => connect_tcp = allowed.connect_tcp,
                 // Not counted as a request of the router: Envoy refuses before it gets there.
                 None => {
+                    note_answered(&parts);
                     return ResponseFuture::failed(ProxyError::new(ErrorKind::UpgradeRefused));
                 }
             }
@@ -75,17 +78,25 @@ where
             Some(Found::Route { matching, action, .. }) => (matching, action),
             Some(Found::RequireTls { .. }) => {
                 self.stats.rq_redirect.increment(1);
+                note_answered(&parts);
                 return ResponseFuture::reply(bodiless(redirect::tls_reply(&view)));
             }
             None => {
                 self.stats.no_route.increment(1);
+                note_answered(&parts);
                 return ResponseFuture::failed(ProxyError::new(ErrorKind::NoRoute));
             }
         };
+        if let Some(info) = StreamInfo::of(&parts.extensions) {
+            if let Some(name) = &entry.name {
+                info.set_route(Arc::clone(name));
+            }
+        }
         match &entry.action {
             Action::Forward { target, rewrite } => {
                 if let Some(rewrite) = rewrite {
                     if let Err(error) = rewrite.apply(&matching.path, &mut parts) {
+                        note_answered(&parts);
                         let error = ProxyError::new(ErrorKind::BadRequest).with_source(error);
                         return ResponseFuture::failed(error);
                     }
@@ -99,6 +110,7 @@ where
                     }
                     Err(status) => {
                         self.stats.no_cluster.increment(1);
+                        note_answered(&parts);
                         let error = ProxyError::new(ErrorKind::ClusterNotFound(status));
                         ResponseFuture::failed(error)
                     }
@@ -106,13 +118,23 @@ where
             }
             Action::Redirect(redirector) => {
                 self.stats.rq_redirect.increment(1);
+                note_answered(&parts);
                 ResponseFuture::reply(bodiless(redirector.reply(&matching.path, &view)))
             }
             Action::Direct(direct) => {
                 self.stats.rq_direct_response.increment(1);
+                note_answered(&parts);
                 ResponseFuture::reply(local_reply(direct.status, direct.body.clone()))
             }
         }
+    }
+}
+
+/// Takes down a request that is answered here. One that goes upstream is taken down as it goes.
+#[inline]
+fn note_answered(parts: &Parts) {
+    if let Some(info) = StreamInfo::of(&parts.extensions) {
+        info.set_request(RequestHead::of_parts(parts));
     }
 }
 

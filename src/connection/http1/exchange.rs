@@ -12,6 +12,7 @@ use hyper::service::Service;
 use pin_project_lite::pin_project;
 
 use super::state::GateState;
+use crate::shutdown::Signal;
 
 /// One request and its answer. Dropping it tells the gate that the answer has ended, so it belongs
 /// into the body of the answer: hyper drops that when it has taken all of it.
@@ -42,12 +43,20 @@ pub struct TrackedService<S> {
     inner: S,
     state: Arc<GateState>,
     max_requests: u64,
+    signal: Option<Signal>,
 }
 
 impl<S> TrackedService<S> {
     /// Wraps the service of one connection.
     pub fn new(inner: S, state: Arc<GateState>) -> Self {
-        Self { inner, state, max_requests: u64::MAX }
+        Self { inner, state, max_requests: u64::MAX, signal: None }
+    }
+
+    /// Closes the connection after an answer that is given while `signal` asks clients to leave.
+    #[must_use]
+    pub fn signal(mut self, signal: Signal) -> Self {
+        self.signal = Some(signal);
+        self
     }
 
     /// Closes the connection after so many requests: the last answer says `connection: close`.
@@ -68,7 +77,11 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let exchange = Exchange::begin(&self.state);
-        let last = self.state.requests() >= self.max_requests;
+        let leave = self.signal.as_ref().is_some_and(Signal::asks_to_leave);
+        if leave {
+            self.state.set_leaving();
+        }
+        let last = leave || self.state.requests() >= self.max_requests;
         TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
     }
 }

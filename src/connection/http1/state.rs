@@ -51,6 +51,7 @@ pub struct GateState {
     client_closed: AtomicBool,
     delay_close: AtomicBool,
     linger: AtomicBool,
+    leaving: AtomicBool,
     time_out: AtomicBool,
     waiting: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -74,6 +75,7 @@ impl GateState {
             client_closed: AtomicBool::new(false),
             delay_close: AtomicBool::new(false),
             linger: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             time_out: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -157,6 +159,17 @@ impl GateState {
     /// Asks for a delayed close, for an answer given before the request was read.
     pub fn set_delay_close(&self) {
         self.delay_close.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client was asked to leave (`downstream_cx_drain_close`).
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it was. It may close first.
+    pub(super) fn set_leaving(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.set_delay_close();
     }
 
     /// The request that was refused, if one was. It is the last of the connection.
