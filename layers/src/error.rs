@@ -19,7 +19,7 @@ pub mod respond;
 use std::error::Error as StdError;
 use std::fmt;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::response_flags::ResponseFlag;
 
@@ -33,6 +33,7 @@ pub struct ProxyError {
     retry: Retry,
     after_retries: bool,
     details: Option<&'static str>,
+    headers: Option<Box<HeaderMap>>,
     source: Option<BoxError>,
 }
 
@@ -60,10 +61,14 @@ pub enum ErrorKind {
     MaxUpstreamDuration,
     /// The cluster has no endpoint that may be used.
     NoHealthyUpstream,
+    /// The target is no path (`OPTIONS *`).
+    NonRelativePath,
     /// No virtual host or route matches.
     NoRoute,
     /// A circuit breaker is open.
     Overflow,
+    /// The client is to use the normalised path instead; carries it as a `location`.
+    PathNotNormal,
     /// What the upstream sent is not HTTP.
     ProtocolError,
     /// The request body was larger than may be buffered.
@@ -135,7 +140,8 @@ impl ErrorKind {
             | Self::UpstreamTimeout
             | Self::PerTryTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestTimeout | Self::RequestIdleTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::NonRelativePath => StatusCode::NOT_FOUND,
+            Self::PathNotNormal => StatusCode::TEMPORARY_REDIRECT,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UpgradeRefused => StatusCode::FORBIDDEN,
             // Never sent: there is nobody left to read it. Envoy logs status 0.
@@ -194,10 +200,36 @@ impl ErrorKind {
             Self::RemoteReset | Self::RefusedStream => ResponseFlag::UpstreamRemoteReset,
             Self::DownstreamClosed => ResponseFlag::DownstreamConnectionTermination,
             Self::BadRequest
+            | Self::NonRelativePath
+            | Self::PathNotNormal
             | Self::RequestTimeout
             | Self::RequestTooLarge
             | Self::UpgradeRefused => return None,
         })
+    }
+
+    /// Whether Envoy ends an HTTP/1 connection with the answer: of what it refuses it has not read
+    /// the end.
+    pub fn ends_connection(self) -> bool {
+        matches!(self, Self::BadRequest | Self::UpgradeRefused)
+    }
+
+    /// Whether it is the router that fails, on the route's behalf. What the connection manager
+    /// fails of its own accord has nothing to do with the route.
+    pub fn is_of_route(self) -> bool {
+        !matches!(
+            self,
+            Self::BadRequest
+                | Self::DownstreamClosed
+                | Self::IdleTimeout
+                | Self::MaxDuration
+                | Self::NonRelativePath
+                | Self::PathNotNormal
+                | Self::RequestIdleTimeout
+                | Self::RequestTimeout
+                | Self::RequestTooLarge
+                | Self::UpgradeRefused
+        )
     }
 
     /// Whose fault it is.
@@ -205,6 +237,8 @@ impl ErrorKind {
         match self {
             Self::BadRequest
             | Self::DownstreamClosed
+            | Self::NonRelativePath
+            | Self::PathNotNormal
             | Self::RequestTimeout
             | Self::RequestIdleTimeout
             | Self::RequestTooLarge
@@ -236,7 +270,7 @@ impl ProxyError {
             ErrorKind::RefusedStream => Retry::Always,
             _ => Retry::Never,
         };
-        Self { kind, retry, after_retries: false, details: None, source: None }
+        Self { kind, retry, after_retries: false, details: None, headers: None, source: None }
     }
 
     /// With its cause.
@@ -258,6 +292,23 @@ impl ProxyError {
     pub fn after_retries(mut self) -> Self {
         self.after_retries = true;
         self
+    }
+
+    /// With headers for the response, before those that it has anyway.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = (!headers.is_empty()).then(|| Box::new(headers));
+        self
+    }
+
+    /// Headers for the response.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.headers.as_deref()
+    }
+
+    /// Headers for the response, to add to.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers.get_or_insert_default()
     }
 
     /// What failed.

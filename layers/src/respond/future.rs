@@ -38,12 +38,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let mut close = false;
         let mut response = match ready!(this.inner.poll(cx)) {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "request failed");
                 let mut reply =
                     if this.kind.grpc { grpc_response(&error) } else { response(&error) };
+                close = this.kind.http1 && this.kind.ends(error.kind());
                 // What the log and the counters make of it.
                 reply.extensions_mut().insert(error.kind());
                 reply
@@ -52,16 +54,28 @@ where
         if this.kind.head && response.body().is_local() {
             // The headers are those of a GET; a body that nobody sends would never end.
             *response.body_mut() = ResponseBody::local(Bytes::new());
+            if this.kind.http1 && has_no_body(&response) {
+                // Envoy can't tell of an answer to HEAD that it would have had no body.
+                response.headers_mut().remove(header::CONTENT_LENGTH);
+                let chunked = HeaderValue::from_static("chunked");
+                response.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
+            }
         }
         if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
             // What is left of the request, now that it is answered, is in the way of the next one.
-            if this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
+            close |= this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
             // Whether it will have been complete when the response ends is for the stats to see.
             response.extensions_mut().insert(progress);
         }
+        if close {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         Poll::Ready(Ok(response))
     }
+}
+
+/// Whether a response says that a GET would have got no body.
+fn has_no_body<B>(response: &Response<B>) -> bool {
+    response.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length == "0")
 }
