@@ -3,12 +3,13 @@
 mod accept;
 mod bind;
 mod build;
+mod client_certificate;
 mod stats;
 
 pub(crate) use accept::accept;
 pub(crate) use bind::{BindError, bind};
-pub(crate) use build::filter_chains;
-pub(crate) use stats::ListenerStats;
+pub(crate) use build::{Surroundings, filter_chains};
+pub(crate) use stats::{Http1Stats, ListenerStats};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,8 +38,11 @@ pub(crate) struct Listener {
 pub(crate) struct FilterChain {
     pub(crate) server_names: Vec<String>,
     pub(crate) tls: Option<TlsAcceptor>,
+    /// The URIs in our certificate.
+    pub(crate) uri_names: Vec<String>,
     pub(crate) http: Arc<HttpConnectionManager>,
     pub(crate) filters: HttpFilters,
+    pub(crate) http1_stats: Http1Stats,
     /// The limits of HTTP/1, as its gate wants them.
     pub(crate) gate: Arc<GateConfig>,
     /// How long a client may take nothing of an answer: the longest idle timeout of any route.

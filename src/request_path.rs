@@ -12,9 +12,11 @@ use front_proxy_layers::sanitize::{Sanitize, SanitizeLayer};
 use front_proxy_layers::server_header::{ServerHeader, ServerHeaderLayer};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Stats, StatsLayer};
 use front_proxy_layers::timeout::{Timeout, TimeoutLayer};
+use front_proxy_layers::upgrade::{self, Upgrade, UpgradeLayer};
 use front_proxy_layers::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
 use front_proxy_layers::upstream_timing::{UpstreamTiming, UpstreamTimingLayer};
 use front_proxy_layers::{stats, timeout};
+use http::HeaderValue;
 use tower::ServiceBuilder;
 
 use front_proxy_layers::cluster::UpstreamBody;
@@ -24,11 +26,13 @@ pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Cluster>>>;
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
-    Stats<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Router<RouteService>>>>>>>;
+    Upgrade<Stats<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Router<RouteService>>>>>>>>;
 
 /// The body of its responses.
-pub(crate) type ConnectionBody = stats::ResponseBody<
-    ResponseBody<upstream_stats::ResponseBody<timeout::ResponseBody<UpstreamBody>>>,
+pub(crate) type ConnectionBody = upgrade::ResponseBody<
+    stats::ResponseBody<
+        ResponseBody<upstream_stats::ResponseBody<timeout::ResponseBody<UpstreamBody>>>,
+    >,
 >;
 
 /// From a route to its cluster. A request meets these from top to bottom, its response from
@@ -47,6 +51,7 @@ pub(crate) fn route_service(cluster: &Cluster, timeout: &TimeoutLayer) -> RouteS
 /// What a connection manager has in common for all of its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpFilters {
+    pub(crate) upgrade: UpgradeLayer,
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
     pub(crate) server_header: ServerHeaderLayer,
@@ -58,9 +63,15 @@ pub(crate) struct HttpFilters {
 
 impl HttpFilters {
     /// From a connection to the router.
-    pub(crate) fn for_connection(&self, peer: Peer) -> ConnectionService {
+    pub(crate) fn for_connection(
+        &self,
+        peer: Peer,
+        certificate: Option<HeaderValue>,
+    ) -> ConnectionService {
         ServiceBuilder::new()
-            // Outermost: counts every request once, and its response to the last byte.
+            // Outermost: inside a tunnel is a request and a response like any other.
+            .layer(self.upgrade.clone())
+            // Counts every request once, and its response to the last byte.
             .layer(
                 StatsLayer::new(Arc::clone(&self.stats)).listener(Arc::clone(&self.listener_codes)),
             )
@@ -71,7 +82,11 @@ impl HttpFilters {
             // Before anything looks at a header that must not be believed or passed on.
             .layer(self.sanitize.clone())
             // Decides what of the client's word counts; takes an untrusted request id away.
-            .layer(ForwardedLayer::new(Arc::clone(&self.forwarded)).peer(peer))
+            .layer(
+                ForwardedLayer::new(Arc::clone(&self.forwarded))
+                    .peer(peer)
+                    .certificate(certificate),
+            )
             .layer(self.request_id)
             .service(self.router.clone())
     }

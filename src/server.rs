@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
 use crate::config::model::{self, Bootstrap};
-use crate::listener::{self, BindError, Listener, ListenerStats};
+use crate::listener::{self, BindError, Listener, ListenerStats, Surroundings};
 use crate::shutdown::{Phase, Shutdown};
 use crate::stats::Registry;
 use crate::stats::server::{ServerState, ServerStats};
@@ -280,7 +280,8 @@ fn open_listeners(
             Some(socket) => socket.local_addr()?,
             None => config.address,
         };
-        let listener = Arc::new(build_listener(config, address, clusters, scope, workers)?);
+        let around = Surroundings { clusters, node: &bootstrap.node, stats: scope };
+        let listener = Arc::new(build_listener(config, address, around, workers)?);
         for (worker, socket) in bound.into_iter().enumerate() {
             if let Some(sockets) = sockets.get_mut(worker) {
                 sockets.push((Arc::clone(&listener), socket));
@@ -300,8 +301,7 @@ fn open_listeners(
 fn build_listener(
     config: &model::Listener,
     address: SocketAddr,
-    clusters: &ClusterManager,
-    scope: &Scope,
+    around: Surroundings<'_>,
     workers: usize,
 ) -> Result<Listener, StartError> {
     let stat_name = match &config.stat_prefix {
@@ -309,7 +309,8 @@ fn build_listener(
         // A port given as 0 is not known to whoever reads the configuration: the real one is.
         None => address.to_string().replace(':', "_"),
     };
-    let listener_scope = scope.child("listener").tagged("envoy_listener_address", &stat_name);
+    let listener_scope =
+        around.stats.child("listener").tagged("envoy_listener_address", &stat_name);
     let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
     Ok(Listener {
         name: if config.name.is_empty() { unnamed() } else { config.name.clone() },
@@ -317,7 +318,7 @@ fn build_listener(
         stats: ListenerStats::new(&listener_scope, workers, tls),
         connection_limit: config.connection_limit,
         connections: std::sync::atomic::AtomicU64::new(0),
-        chains: listener::filter_chains(config, clusters, scope, &listener_scope)?,
+        chains: listener::filter_chains(config, address.port(), around, &listener_scope)?,
     })
 }
 

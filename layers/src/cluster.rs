@@ -31,6 +31,8 @@ mod future;
 mod resources;
 mod service;
 mod stats;
+mod switch;
+mod tunnel;
 mod tries;
 pub(crate) mod upstream_body;
 
@@ -39,6 +41,7 @@ pub use future::ResponseFuture;
 pub use resources::{Limits, Resource, Resources};
 pub use service::{BalanceHash, Priority};
 pub use stats::ClusterStats;
+pub use switch::ConnectTcp;
 pub use tries::Tries;
 pub use upstream_body::UpstreamBody;
 

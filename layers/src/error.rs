@@ -87,6 +87,9 @@ pub enum ErrorKind {
     PerTryTimeout,
     /// The request asks for a protocol switch that is not configured.
     UpgradeRefused,
+    /// The upstream answered a WebSocket handshake with neither a 101 nor an error, but with this
+    /// status.
+    HandshakeFailed(StatusCode),
 }
 
 /// Whose fault a failure is.
@@ -125,7 +128,7 @@ impl ErrorKind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::ClusterNotFound(status) => status,
+            Self::ClusterNotFound(status) | Self::HandshakeFailed(status) => status,
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
@@ -204,6 +207,7 @@ impl ErrorKind {
             | Self::PathNotNormal
             | Self::RequestTimeout
             | Self::RequestTooLarge
+            | Self::HandshakeFailed(_)
             | Self::UpgradeRefused => return None,
         })
     }
@@ -246,6 +250,7 @@ impl ErrorKind {
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
+            | Self::HandshakeFailed(_)
             | Self::IdleTimeout
             | Self::MaxUpstreamDuration
             | Self::PerTryTimeout

@@ -5,6 +5,7 @@ mod headers;
 mod timer;
 mod uri_path;
 pub mod worker;
+pub mod upgrade;
 pub mod stats;
 pub mod response_flags;
 pub mod format;

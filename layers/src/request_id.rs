@@ -85,7 +85,8 @@ where
                 entry.insert(new_id());
             }
         }
-        let id = if self.options.respond { request.headers().get(REQUEST_ID).cloned() } else { None };
+        let id =
+            if self.options.respond { request.headers().get(REQUEST_ID).cloned() } else { None };
         ResponseFuture { inner: self.inner.call(request), id }
     }
 }

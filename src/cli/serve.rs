@@ -12,9 +12,8 @@ use super::arguments::{SandboxArgs, SandboxCommand};
 use super::log::{self, Level, LogLevels};
 use super::{Options, complain};
 use crate::admin::{LogLevel, UnknownLogger};
-use crate::config;
 use crate::config::model::Bootstrap;
-use crate::sandbox::{self, BoxError, RunningProxy, StartProxy};
+use crate::sandbox::{self, InProcess};
 use crate::server::{Command, LogControl, Server, ServerOptions};
 use crate::service;
 
@@ -134,19 +133,6 @@ pub(super) fn service(options: service::Options) -> ExitCode {
             Err(error) => fail(&error.to_string()),
         }
     })
-}
-
-/// Starts the sandbox's proxies in this process.
-#[derive(Clone, Copy, Debug)]
-struct InProcess;
-
-impl StartProxy for InProcess {
-    async fn start(&self, bootstrap: &str, name: &str) -> Result<RunningProxy, BoxError> {
-        let bootstrap = config::load_str(name, bootstrap)?;
-        let server = Server::start(bootstrap, ServerOptions::default()).await?;
-        let admin = server.admin_address().ok_or("the bootstrap has no admin address")?;
-        Ok(RunningProxy::new(admin, move || server.shutdown()))
-    }
 }
 
 fn block_on(future: impl Future<Output = ExitCode>) -> ExitCode {

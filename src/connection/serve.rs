@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use front_proxy_layers::forwarded::Peer;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,6 +33,8 @@ pub(crate) struct Downstream {
     pub(crate) tls: bool,
     /// ALPN chose HTTP/2.
     pub(crate) alpn_http2: bool,
+    /// The client's certificate in the words of `x-forwarded-client-cert`, where they are wanted.
+    pub(crate) certificate: Option<HeaderValue>,
 }
 
 /// Serves the connection until it closes. `open` counts it meanwhile.
@@ -46,7 +48,8 @@ pub(crate) async fn serve<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
-    let service = || PathService::new(chain.filters.for_connection(peer));
+    let certificate = &downstream.certificate;
+    let service = || PathService::new(chain.filters.for_connection(peer, certificate.clone()));
     let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
@@ -336,7 +339,7 @@ pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {
         enable_trailers: config.http1.enable_trailers,
         answer_100_continue: !config.proxy_100_continue,
         underscores: config.underscores,
-        server_header: http::HeaderValue::from_str(&config.server_name).ok(),
+        server_header: HeaderValue::from_str(&config.server_name).ok(),
         detect_http2: config.codec == Codec::Auto,
     }
 }
@@ -347,6 +350,10 @@ fn count_answers(chain: &FilterChain, open: &OpenConnection, state: &GateState) 
     for _ in 0..state.continues() {
         open.stats().charge(StatusCode::CONTINUE);
         chain.filters.listener_codes.charge(StatusCode::CONTINUE);
+    }
+    let dropped = u64::from(state.dropped_underscores());
+    if dropped > 0 {
+        chain.http1_stats.dropped_headers_with_underscores.increment(dropped);
     }
     if let Some(refusal) = state.refusal() {
         count_refusal(chain, open, &refusal);
@@ -366,8 +373,12 @@ fn count_refusal(chain: &FilterChain, open: &OpenConnection, refusal: &http1::Re
         stats.rq_response_before_rq_complete.increment(1);
         stats.rq_rx_reset.increment(1);
     }
-    if kind == http1::RefusalKind::HeaderTimeout {
-        stats.rq_header_timeout.increment(1);
+    match kind {
+        http1::RefusalKind::HeaderTimeout => stats.rq_header_timeout.increment(1),
+        http1::RefusalKind::Underscore => {
+            chain.http1_stats.requests_rejected_with_underscores_in_headers.increment(1);
+        }
+        _ => {}
     }
     stats.charge(kind.status());
     chain.filters.listener_codes.charge(kind.status());

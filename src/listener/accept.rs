@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{FilterChain, Listener};
+use super::{FilterChain, Listener, client_certificate};
 use crate::connection::{self, Downstream, OpenConnection};
 use crate::shutdown::{Phase, Signal};
 use crate::workers::OpenConnections;
@@ -151,7 +151,7 @@ impl AcceptedConnection {
         signal: Signal,
     ) {
         let open = OpenConnection::new(&chain.filters.stats, false);
-        let downstream = Downstream { peer, tls: false, alpn_http2: false };
+        let downstream = Downstream { peer, tls: false, alpn_http2: false, certificate: None };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 
@@ -189,7 +189,13 @@ impl AcceptedConnection {
             ssl.handshake(tls);
         }
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
-        let downstream = Downstream { peer, tls: true, alpn_http2 };
+        let certificate = match tls.peer_certificates() {
+            Some([leaf, ..]) if chain.filters.forwarded.client_cert.names_certificate() => {
+                client_certificate::describe(leaf, &chain.uri_names)
+            }
+            _ => None,
+        };
+        let downstream = Downstream { peer, tls: true, alpn_http2, certificate };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 

@@ -10,8 +10,7 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
 const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
 const CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
-const SERVICE_CLUSTER: HeaderName =
-    HeaderName::from_static("x-envoy-downstream-service-cluster");
+const SERVICE_CLUSTER: HeaderName = HeaderName::from_static("x-envoy-downstream-service-cluster");
 const SERVICE_NODE: HeaderName = HeaderName::from_static("x-envoy-downstream-service-node");
 const REQUEST_ID: HeaderName = crate::request_id::REQUEST_ID;
 
@@ -74,6 +73,11 @@ pub enum ForwardClientCert {
 }
 
 impl ForwardClientCert {
+    /// Whether it matters which certificate the client has shown.
+    pub fn names_certificate(self) -> bool {
+        !matches!(self, Self::Sanitize | Self::AlwaysForwardOnly)
+    }
+
     /// Applies the rule. `certificate` describes the one that the client has shown, if it has.
     fn apply(self, headers: &mut HeaderMap, certificate: Option<&HeaderValue>) {
         match (self, certificate) {

@@ -121,11 +121,9 @@ mod tests {
             ("[::1]:8000", "[::1]", "[::1]"),
             ("", "", ""),
         ] {
-            for (strip_port, want) in [
-                (StripPort::Matching, matching),
-                (StripPort::Any, any),
-                (StripPort::Never, given),
-            ] {
+            for (strip_port, want) in
+                [(StripPort::Matching, matching), (StripPort::Any, any), (StripPort::Never, given)]
+            {
                 let rules = HostRules { strip_port, ..HostRules::default() };
                 let got = host(&rules, Some(given), Version::HTTP_11);
                 assert_eq!(got.as_deref(), Some(want), "{given} {strip_port:?}");

@@ -8,17 +8,14 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    HostRules, PathNormalizer, PathOutcome, Upgrade, request_headers, response_headers,
-};
+use super::{HostRules, PathNormalizer, PathOutcome, Upgrade, request_headers, response_headers};
 use crate::error::{ErrorKind, ProxyError};
-use crate::route::UpgradeRule;
 use crate::stats::DownstreamStats;
+use crate::upgrade::Asked;
 
 /// Takes hop-by-hop headers out of requests and responses; see the [module](super).
 #[derive(Clone, Debug, Default)]
 pub struct SanitizeLayer {
-    upgrades: Arc<[UpgradeRule]>,
     rules: Arc<Rules>,
     local_port: Option<u16>,
 }
@@ -33,16 +30,10 @@ struct Rules {
 }
 
 impl SanitizeLayer {
-    /// The layer; protocol switches are refused.
+    /// The layer. Protocol switches are refused, but for those that an
+    /// [`UpgradeLayer`](crate::upgrade::UpgradeLayer) further out lets pass.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Protocol switches that these rules name are let through.
-    #[must_use]
-    pub fn upgrades(mut self, rules: impl Into<Arc<[UpgradeRule]>>) -> Self {
-        self.upgrades = rules.into();
-        self
     }
 
     /// What is changed of the host.
@@ -79,12 +70,7 @@ impl<S> Layer<S> for SanitizeLayer {
     type Service = Sanitize<S>;
 
     fn layer(&self, inner: S) -> Sanitize<S> {
-        Sanitize {
-            inner,
-            upgrades: Arc::clone(&self.upgrades),
-            rules: Arc::clone(&self.rules),
-            local_port: self.local_port,
-        }
+        Sanitize { inner, rules: Arc::clone(&self.rules), local_port: self.local_port }
     }
 }
 
@@ -92,7 +78,6 @@ impl<S> Layer<S> for SanitizeLayer {
 #[derive(Clone, Debug)]
 pub struct Sanitize<S> {
     inner: S,
-    upgrades: Arc<[UpgradeRule]>,
     rules: Arc<Rules>,
     local_port: Option<u16>,
 }
@@ -110,13 +95,16 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let asked = request.extensions().get::<Asked>().is_some();
         let checked = self.rules.authority(&mut request, self.local_port).and_then(|()| {
             self.rules.path(&mut request)?;
-            let upgrade = self.allows(&request);
+            let upgrade = if asked { Upgrade::Allow } else { Upgrade::Refuse };
             request_headers(request.headers_mut(), upgrade)
         });
         match checked {
-            Ok(()) => ResponseFuture { state: State::Inner { future: self.inner.call(request) } },
+            Ok(()) => {
+                ResponseFuture { state: State::Inner { future: self.inner.call(request), asked } }
+            }
             Err(error) => ResponseFuture { state: State::Refused { error: Some(error) } },
         }
     }
@@ -188,19 +176,6 @@ impl Rules {
     }
 }
 
-impl<S> Sanitize<S> {
-    fn allows<B>(&self, request: &Request<B>) -> Upgrade {
-        if self.upgrades.is_empty() {
-            return Upgrade::Refuse;
-        }
-        let asked = request.headers().get(header::UPGRADE).map(HeaderValue::as_bytes);
-        let rule = self.upgrades.iter().find(|rule| {
-            asked.is_some_and(|asked| asked.eq_ignore_ascii_case(rule.upgrade_type.as_bytes()))
-        });
-        if rule.is_some_and(|rule| rule.enabled) { Upgrade::Allow } else { Upgrade::Refuse }
-    }
-}
-
 /// Moves the authority of the target into `Host` and leaves the target in origin form.
 fn absolute_form<B>(request: &mut Request<B>) -> Result<(), ProxyError> {
     if let Some(authority) = request.uri().authority() {
@@ -226,7 +201,7 @@ pin_project! {
     #[project = StateProj]
     #[derive(Debug)]
     enum State<F> {
-        Inner { #[pin] future: F },
+        Inner { #[pin] future: F, asked: bool },
         Refused { error: Option<ProxyError> },
     }
 }
@@ -239,9 +214,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Inner { future } => {
+            StateProj::Inner { future, asked } => {
                 let mut response = ready!(future.poll(cx))?;
-                let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                // One that nobody asked for is an answer like any other.
+                let switching = *asked && response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 response_headers(response.headers_mut(), switching);
                 Poll::Ready(Ok(response))
             }
