@@ -20,6 +20,7 @@ use super::http1::{
     delayed_close,
 };
 use super::io::Counted;
+use super::log::{ConnectionLog, LoggedConnection};
 use super::open::{OpenConnection, Protocol};
 use super::service::PathService;
 use crate::config::model::{Codec, HttpConnectionManager};
@@ -35,6 +36,8 @@ pub(crate) struct Downstream {
     pub(crate) alpn_http2: bool,
     /// The client's certificate in the words of `x-forwarded-client-cert`, where they are wanted.
     pub(crate) certificate: Option<HeaderValue>,
+    /// For access logs; not looked up where there are none.
+    pub(crate) logged: Option<Box<LoggedConnection>>,
 }
 
 /// Serves the connection until it closes. `open` counts it meanwhile.
@@ -47,9 +50,17 @@ pub(crate) async fn serve<IO>(
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let access_log = ConnectionLog::new(&chain.filters.access_logs, &downstream);
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
     let certificate = &downstream.certificate;
-    let service = || PathService::new(chain.filters.for_connection(peer, certificate.clone()));
+    let service = |state: &Arc<GateState>| {
+        let access_log = access_log.layer(Some(state));
+        PathService::new(chain.filters.for_connection(peer, certificate.clone(), access_log))
+    };
+    let service_http2 = || {
+        let access_log = access_log.layer(None);
+        PathService::new(chain.filters.for_connection(peer, certificate.clone(), access_log))
+    };
     let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
@@ -57,13 +68,13 @@ pub(crate) async fn serve<IO>(
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, service(), &mut open, signal).await;
+        super::http2::serve(chain, io, service_http2(), &mut open, signal).await;
         return;
     }
-    let returned = serve_http1(chain, io, service, &mut open, signal.clone()).await;
+    let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), service(), &mut open, signal).await;
+        super::http2::serve(chain, Replay::new(io, read), service_http2(), &mut open, signal).await;
     }
 }
 
@@ -71,7 +82,8 @@ pub(crate) async fn serve<IO>(
 async fn serve_http1<IO>(
     chain: &Arc<FilterChain>,
     mut io: Counted<IO>,
-    service: impl Fn() -> PathService,
+    service: impl Fn(&Arc<GateState>) -> PathService,
+    access_log: &ConnectionLog,
     open: &mut OpenConnection,
     signal: Signal,
 ) -> Option<Returned<Counted<IO>>>
@@ -87,7 +99,7 @@ where
     let (mut returned, state) = loop {
         let (gate, handle) = Http1Gate::resume(io, read, Arc::clone(&chain.gate));
         let state = Arc::clone(handle.state());
-        let service = TrackedService::new(service(), Arc::clone(&state))
+        let service = TrackedService::new(service(&state), Arc::clone(&state))
             .max_requests(max_requests.saturating_sub(served));
         let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
 
@@ -106,6 +118,9 @@ where
         }
         served += state.requests();
         count_answers(chain, open, &state);
+        if let Some(refusal) = state.refusal() {
+            access_log.refused(&refusal);
+        }
         let go_on = state.unasked_switch()
             && !state.client_closed()
             && served < max_requests

@@ -17,6 +17,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::{FilterChain, Http1Stats, client_certificate};
+use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, ServerHeader, StripHostPort};
 use crate::request_path::HttpFilters;
@@ -27,6 +28,7 @@ use crate::routes;
 pub(crate) struct Surroundings<'a> {
     pub(crate) clusters: &'a ClusterManager,
     pub(crate) node: &'a model::Node,
+    pub(crate) logs: &'a LogFiles,
     /// The root of all stats.
     pub(crate) stats: &'a Scope,
 }
@@ -53,7 +55,7 @@ pub(crate) fn filter_chains(
                 stall_timeout: routes::longest_idle_timeout(&chain.http),
                 http1_stats: Http1Stats::new(around.stats),
                 gate: Arc::new(crate::connection::gate_config(&chain.http)),
-                filters: filters(&chain.http, port, around, listener_scope)?,
+                filters: filters(config, &chain.http, port, around, listener_scope)?,
             }))
         })
         .collect()
@@ -67,6 +69,7 @@ fn uri_names(certificate: &model::TlsCertificate) -> Vec<String> {
 }
 
 fn filters(
+    listener: &model::Listener,
     config: &model::HttpConnectionManager,
     port: u16,
     around: Surroundings<'_>,
@@ -74,9 +77,11 @@ fn filters(
 ) -> Result<HttpFilters, String> {
     let stats = Arc::new(DownstreamStats::new(around.stats, &config.stat_prefix));
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
-    let table = Arc::new(routes::table(config, around.clusters, &stats)?);
+    let buffer_limit = listener.per_connection_buffer_limit;
+    let table = Arc::new(routes::table(config, around.clusters, &stats, buffer_limit)?);
     Ok(HttpFilters {
-        upgrade: UpgradeLayer::new().rules(config.upgrades.clone()),
+        upgrade: UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide(),
+        access_logs: access_logs(&config.access_logs, around.logs)?,
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
         server_header: server_header(config)?,
         sanitize: sanitize(config, port)?.stats(Arc::clone(&stats)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
@@ -35,7 +35,10 @@ pub(super) fn receive(
         false => status == StatusCode::SWITCHING_PROTOCOLS,
     };
     if granted {
-        let (parts, _) = response.into_parts();
+        let (mut parts, _) = response.into_parts();
+        // Their type and length are those of a body that does not come.
+        parts.headers.remove(header::CONTENT_TYPE);
+        parts.headers.remove(header::CONTENT_LENGTH);
         let stream = connection.take_stream();
         let connection = TunnelConnection::http1(connection);
         // Without a stream the upstream closed right behind its answer.
@@ -45,9 +48,11 @@ pub(super) fn receive(
     }
     let websocket = asked.is_some_and(|asked| asked.is("websocket"));
     if websocket && status.as_u16() < 400 {
-        // No answer to a handshake (RFC 6455 section 4.1). Envoy gives the status and no more.
+        // No answer to a handshake (RFC 6455 section 4.1). Envoy passes its head on, but no body.
         drop(TunnelConnection::http1(connection));
-        return Err(ProxyError::new(ErrorKind::HandshakeFailed(status)));
+        let (parts, _) = response.into_parts();
+        let error = ProxyError::new(ErrorKind::HandshakeFailed(status));
+        return Err(error.with_headers(parts.headers));
     }
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))

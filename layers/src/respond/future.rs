@@ -48,6 +48,9 @@ where
                 close = this.kind.http1 && this.kind.ends(error.kind());
                 // What the log and the counters make of it.
                 reply.extensions_mut().insert(error.kind());
+                if !error.flags().is_empty() {
+                    reply.extensions_mut().insert(error.flags());
+                }
                 reply
             }
         };
