@@ -54,9 +54,9 @@ impl FilterChain {
         &self.http.timeouts
     }
 
-    /// Whether its requests are logged.
-    pub(crate) fn is_logged(&self) -> bool {
-        !self.filters.access_logs.is_empty()
+    /// Whether anybody wants to know about its connections: a log, or a route's header edits.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.filters.observed || !self.filters.access_logs.is_empty()
     }
 }
 

@@ -13,6 +13,7 @@ use front_proxy_layers::router::Router;
 use front_proxy_layers::sanitize::{Sanitize, SanitizeLayer};
 use front_proxy_layers::server_header::{ServerHeader, ServerHeaderLayer};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Stats, StatsLayer};
+use front_proxy_layers::stream_info::Observer;
 use front_proxy_layers::timeout::{Timeout, TimeoutLayer};
 use front_proxy_layers::upgrade::{self, Upgrade, UpgradeLayer};
 use front_proxy_layers::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
@@ -52,6 +53,7 @@ pub(crate) fn route_service(
     cluster: &Cluster,
     timeout: &TimeoutLayer,
     retry: &RetryLayer,
+    envoy_headers: bool,
 ) -> RouteService {
     ServiceBuilder::new()
         // Outside timeouts: what counts for the cluster is what the client got in its name.
@@ -59,7 +61,7 @@ pub(crate) fn route_service(
         // Around all tries together.
         .layer(timeout.clone())
         // Until the answer that counts: Envoy's time includes the tries before it.
-        .layer(UpstreamTimingLayer::new())
+        .layer(UpstreamTimingLayer::new().silent(!envoy_headers))
         // Innermost: each try is a request of its own to the cluster.
         .layer(retry.clone())
         .service(cluster.clone())
@@ -77,6 +79,8 @@ pub(crate) struct HttpFilters {
     pub(crate) forwarded: Arc<ForwardedPolicy>,
     pub(crate) request_id: RequestIdLayer,
     pub(crate) router: Router<RouteService>,
+    /// Some routes add headers that are made of what is known of a request.
+    pub(crate) observed: bool,
 }
 
 impl HttpFilters {
@@ -86,6 +90,7 @@ impl HttpFilters {
         peer: Peer,
         certificate: Option<HeaderValue>,
         access_log: AccessLogLayer,
+        observer: Option<Arc<Observer>>,
     ) -> ConnectionService {
         ServiceBuilder::new()
             // Outermost: inside a tunnel is a request and a response like any other.
@@ -109,6 +114,6 @@ impl HttpFilters {
                     .certificate(certificate),
             )
             .layer(self.request_id)
-            .service(self.router.clone())
+            .service(self.router.clone().observer(observer))
     }
 }

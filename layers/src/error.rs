@@ -36,6 +36,7 @@ pub struct ProxyError {
     attempts: u32,
     details: Option<&'static str>,
     headers: Option<Box<HeaderMap>>,
+    envoy_headers: bool,
     source: Option<BoxError>,
 }
 
@@ -285,6 +286,7 @@ impl ProxyError {
             attempts: 0,
             details: None,
             headers: None,
+            envoy_headers: true,
             source: None,
         }
     }
@@ -329,6 +331,17 @@ impl ProxyError {
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
         self.headers = (!headers.is_empty()).then(|| Box::new(headers));
         self
+    }
+
+    /// With nothing of Envoy's own in its response.
+    #[must_use]
+    pub fn without_envoy_headers(mut self) -> Self {
+        self.envoy_headers = false;
+        self
+    }
+
+    pub(crate) fn has_envoy_headers(&self) -> bool {
+        self.envoy_headers
     }
 
     /// Headers for the response.

@@ -10,6 +10,7 @@ mod future;
 pub use future::ResponseFuture;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Method, Request, Response, Version};
@@ -64,11 +65,12 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
         let progress = request.body_mut().track();
+        let info = StreamInfo::of(request.extensions()).map(Arc::clone);
         if let Some(progress) = &progress {
-            if let Some(info) = StreamInfo::of(request.extensions()) {
+            if let Some(info) = &info {
                 info.set_request_body(progress);
             }
-            request.extensions_mut().insert(std::sync::Arc::clone(progress));
+            request.extensions_mut().insert(Arc::clone(progress));
         }
         let kind = RequestKind {
             http1: request.version() < Version::HTTP_2,
@@ -76,7 +78,7 @@ where
             head: request.method() == Method::HEAD,
             connect: request.method() == Method::CONNECT,
         };
-        ResponseFuture::new(self.inner.call(request), progress, kind)
+        ResponseFuture::new(self.inner.call(request), progress, kind, info)
     }
 }
 

@@ -50,17 +50,14 @@ pub(crate) async fn serve<IO>(
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let access_log = ConnectionLog::new(&chain.filters.access_logs, &downstream);
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
-    let certificate = &downstream.certificate;
-    let service = |state: &Arc<GateState>| {
-        let access_log = access_log.layer(Some(state));
-        PathService::new(chain.filters.for_connection(peer, certificate.clone(), access_log))
+    let access_log = ConnectionLog::new(chain, &downstream, peer);
+    let path = |gate: Option<&Arc<GateState>>| {
+        let (log, observer) = (access_log.layer(gate), access_log.observer());
+        let certificate = downstream.certificate.clone();
+        PathService::new(chain.filters.for_connection(peer, certificate, log, observer))
     };
-    let service_http2 = || {
-        let access_log = access_log.layer(None);
-        PathService::new(chain.filters.for_connection(peer, certificate.clone(), access_log))
-    };
+    let service = |gate: &Arc<GateState>| path(Some(gate));
     let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
@@ -68,13 +65,13 @@ pub(crate) async fn serve<IO>(
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, service_http2(), &mut open, signal).await;
+        super::http2::serve(chain, io, path(None), &mut open, signal).await;
         return;
     }
     let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), service_http2(), &mut open, signal).await;
+        super::http2::serve(chain, Replay::new(io, read), path(None), &mut open, signal).await;
     }
 }
 

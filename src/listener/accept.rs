@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use front_proxy_layers::tls_names;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
@@ -151,7 +152,7 @@ impl AcceptedConnection {
         signal: Signal,
     ) {
         let open = OpenConnection::new(&chain.filters.stats, false);
-        let logged = chain.is_logged().then(|| {
+        let logged = chain.is_observed().then(|| {
             Box::new(LoggedConnection { local: stream.local_addr().ok(), ..Default::default() })
         });
         let downstream =
@@ -199,7 +200,7 @@ impl AcceptedConnection {
             }
             _ => None,
         };
-        let logged = chain.is_logged().then(|| logged(&stream));
+        let logged = chain.is_observed().then(|| logged(&stream));
         let downstream = Downstream { peer, tls: true, alpn_http2, certificate, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
@@ -236,10 +237,8 @@ fn logged(stream: &TlsStream<TcpStream>) -> Box<LoggedConnection> {
     let (tcp, tls) = stream.get_ref();
     Box::new(LoggedConnection {
         local: tcp.local_addr().ok(),
-        tls_version: tls.protocol_version().map(crate::tls::version_name),
-        tls_cipher: tls
-            .negotiated_cipher_suite()
-            .map(|suite| crate::tls::cipher_name(suite.suite())),
+        tls_version: tls.protocol_version().and_then(tls_names::version),
+        tls_cipher: tls.negotiated_cipher_suite().map(|suite| tls_names::cipher(suite.suite())),
         server_name: tls.server_name().map(Into::into),
     })
 }

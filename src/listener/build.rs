@@ -79,7 +79,9 @@ fn filters(
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
     let buffer_limit = listener.per_connection_buffer_limit;
     let table = Arc::new(routes::table(config, around.clusters, &stats, buffer_limit)?);
+    let observed = table.actions().any(|(_, entry)| entry.reads_context());
     Ok(HttpFilters {
+        observed,
         upgrade: UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide(),
         access_logs: access_logs(&config.access_logs, around.logs)?,
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
@@ -89,7 +91,9 @@ fn filters(
         request_id: RequestIdLayer::new()
             .generate(config.generate_request_id)
             .respond(config.always_set_request_id_in_response),
-        router: Router::new(table).stats(router_stats),
+        router: Router::new(table)
+            .stats(router_stats)
+            .envoy_headers(!config.suppress_envoy_headers),
         stats,
     })
 }

@@ -22,6 +22,7 @@ use crate::endpoint::{
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::route::is_bodiless;
+use crate::stream_info::StreamInfo;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -277,6 +278,9 @@ impl Exchange {
         if let Some(tunnel) = request.body_mut().take_switch() {
             self.tunnel = Some(tunnel);
         }
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.sent_on(connection.described(), Version::HTTP_11);
+        }
         for_http1(&mut request);
         self.repeat = None;
         if connection.has_rested(SURELY_ALIVE) && is_repeatable(&request) {
@@ -297,6 +301,9 @@ impl Exchange {
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.sent_on(stream.described(), Version::HTTP_2);
+        }
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
             return State::Failed(Some(error));
         }

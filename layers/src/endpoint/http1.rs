@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::io::UpstreamIo;
+use super::io::{UpstreamConnection, UpstreamIo};
 use super::waker::{ConnectionWaker, WatcherQueue};
 use super::{ConnectError, Endpoint, EndpointStats};
 use crate::body::{Body, RequestProgress};
@@ -27,6 +27,11 @@ type SendResult = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 const ROUNDS: usize = 4;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// A number for an upstream connection.
+pub(super) fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
 
 /// An open HTTP/1 connection.
 ///
@@ -42,6 +47,7 @@ pub(crate) struct Http1Connection {
     /// `waker` in the form in which hyper wants it; made once.
     poll_waker: Waker,
     id: u64,
+    described: Arc<UpstreamConnection>,
     requests: u32,
     opened: Instant,
     idle_since: Instant,
@@ -77,13 +83,14 @@ impl Http1Connection {
         home: usize,
         watcher: Arc<WatcherQueue>,
     ) -> Result<Box<Self>, ConnectError> {
+        let id = next_id();
+        let described = Arc::new(io.describe(id));
         let (send, connection) = http1::Builder::new()
             .title_case_headers(owner.shared().options.title_case_headers)
             // An answer with folded lines or blanks before a colon is refused, as Envoy does.
             .handshake(TokioIo::new(io))
             .await
             .map_err(ConnectError::Http)?;
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let waker = ConnectionWaker::new(id, watcher);
         let now = Instant::now();
         Ok(Box::new(Self {
@@ -93,6 +100,7 @@ impl Http1Connection {
             poll_waker: Waker::from(Arc::clone(&waker)),
             waker,
             id,
+            described,
             requests: 0,
             opened: now,
             idle_since: now,
@@ -108,6 +116,11 @@ impl Http1Connection {
 
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// What there is to tell of it.
+    pub(crate) fn described(&self) -> &Arc<UpstreamConnection> {
+        &self.described
     }
 
     pub(crate) fn home(&self) -> usize {

@@ -1,6 +1,7 @@
 //! The byte stream to an upstream, plain or TLS, counted.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,6 +11,20 @@ use tokio::net::TcpStream;
 
 use crate::cluster::ClusterStats;
 use crate::gather::poll_write_gathered;
+#[cfg(feature = "tls")]
+use crate::tls_names;
+
+/// A connection to an upstream, as far as logs can tell of it.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamConnection {
+    /// Its number.
+    pub(crate) id: u64,
+    /// Our end.
+    pub(crate) local_address: Option<SocketAddr>,
+    /// `TLSv1.3`
+    pub(crate) tls_version: Option<&'static str>,
+    pub(crate) tls_cipher: Option<Box<str>>,
+}
 
 /// A connected stream to an upstream.
 #[derive(Debug)]
@@ -36,6 +51,29 @@ impl UpstreamIo {
         stats: Arc<ClusterStats>,
     ) -> Self {
         Self { stream: Stream::Tls(Box::new(stream)), stats }
+    }
+
+    /// What there is to tell of the connection.
+    pub(super) fn describe(&self, id: u64) -> UpstreamConnection {
+        match &self.stream {
+            Stream::Plain(stream) => UpstreamConnection {
+                id,
+                local_address: stream.local_addr().ok(),
+                ..UpstreamConnection::default()
+            },
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => {
+                let (tcp, tls) = stream.get_ref();
+                UpstreamConnection {
+                    id,
+                    local_address: tcp.local_addr().ok(),
+                    tls_version: tls.protocol_version().and_then(tls_names::version),
+                    tls_cipher: tls
+                        .negotiated_cipher_suite()
+                        .map(|suite| tls_names::cipher(suite.suite()).into()),
+                }
+            }
+        }
     }
 
     /// Whether ALPN chose HTTP/2.

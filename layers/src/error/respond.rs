@@ -21,7 +21,7 @@ pub fn response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
 
 /// What a failure says besides its status.
 fn add_headers(error: &ProxyError, headers: &mut HeaderMap) {
-    if error.kind() == ErrorKind::Overflow {
+    if error.kind() == ErrorKind::Overflow && error.has_envoy_headers() {
         headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
     }
     if let Some(attempts) = error.attempt_count() {

@@ -12,6 +12,8 @@ use super::RequestKind;
 use crate::body::{RequestProgress, ResponseBody};
 use crate::error::ProxyError;
 use crate::error::respond::{grpc_response, response};
+use crate::format::TimePoint;
+use crate::stream_info::StreamInfo;
 
 pin_project! {
     /// The future of [`Respond`](super::Respond).
@@ -21,12 +23,18 @@ pin_project! {
         inner: F,
         progress: Option<Arc<RequestProgress>>,
         kind: RequestKind,
+        info: Option<Arc<StreamInfo>>,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, progress: Option<Arc<RequestProgress>>, kind: RequestKind) -> Self {
-        Self { inner, progress, kind }
+    pub(super) fn new(
+        inner: F,
+        progress: Option<Arc<RequestProgress>>,
+        kind: RequestKind,
+        info: Option<Arc<StreamInfo>>,
+    ) -> Self {
+        Self { inner, progress, kind, info }
     }
 }
 
@@ -40,8 +48,16 @@ where
         let this = self.project();
         let mut close = false;
         let mut response = match ready!(this.inner.poll(cx)) {
-            Ok(response) => response,
+            Ok(response) => {
+                if let Some(info) = this.info {
+                    note(info, &response);
+                }
+                response
+            }
             Err(error) => {
+                if let Some(info) = this.info {
+                    info.fail(&error);
+                }
                 tracing::debug!(error = &error as &dyn std::error::Error, "request failed");
                 let mut reply =
                     if this.kind.grpc { grpc_response(&error) } else { response(&error) };
@@ -57,12 +73,6 @@ where
         if this.kind.head && response.body().is_local() {
             // The headers are those of a GET; a body that nobody sends would never end.
             *response.body_mut() = ResponseBody::local(Bytes::new());
-            if this.kind.http1 && has_no_body(&response) {
-                // Envoy can't tell of an answer to HEAD that it would have had no body.
-                response.headers_mut().remove(header::CONTENT_LENGTH);
-                let chunked = HeaderValue::from_static("chunked");
-                response.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
-            }
         }
         if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
             // What is left of the request, now that it is answered, is in the way of the next one.
@@ -78,7 +88,12 @@ where
     }
 }
 
-/// Whether a response says that a GET would have got no body.
-fn has_no_body<B>(response: &Response<B>) -> bool {
-    response.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length == "0")
+/// Takes down where a response comes from.
+fn note<R>(info: &StreamInfo, response: &Response<ResponseBody<R>>) {
+    if response.body().is_local() {
+        info.set_details("direct_response");
+    } else {
+        info.mark(TimePoint::UpstreamReceiveBegin);
+        info.set_details("via_upstream");
+    }
 }
