@@ -138,7 +138,8 @@ fn member(endpoint: &model::EndpointSpec) -> Option<Member> {
     let ip: IpAddr = endpoint.host.parse().ok()?;
     Some(Member {
         address: SocketAddr::new(ip, endpoint.port),
-        hostname: endpoint.hostname.as_deref().unwrap_or(&endpoint.host).into(),
+        // An address is no name: `auto_host_rewrite` leaves the host then.
+        hostname: endpoint.hostname.as_deref().unwrap_or_default().into(),
         weight: endpoint.weight,
         locality: locality(endpoint),
         priority: endpoint.priority,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -81,7 +81,7 @@ where
         if leave {
             self.state.set_leaving();
         }
-        let last = leave || self.state.requests() >= self.max_requests;
+        let last = leave || self.state.requests() >= self.max_requests || is_alone(&request);
         TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
     }
 }
@@ -108,6 +108,10 @@ where
         let answer = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
         Poll::Ready(answer.map(|mut answer| {
+            if let Some(exchange) = exchange.as_ref().filter(|_| ends_connection(&answer)) {
+                // The layers above have not read the request to its end.
+                exchange.state().set_delay_close();
+            }
             if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -126,6 +130,21 @@ pin_project! {
         exchange: Option<Exchange>,
         announced: Option<u64>,
     }
+}
+
+/// Whether a request is the only one of its connection: HTTP/1.0 without `keep-alive`.
+fn is_alone<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_10
+        && !request.headers().get_all(CONNECTION).iter().any(|value| {
+            value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"keep-alive"))
+        })
+}
+
+fn ends_connection<B>(answer: &Response<B>) -> bool {
+    answer.headers().get(CONNECTION).is_some_and(|value| value == "close")
 }
 
 /// The length that a 304 announces of a body it has not (RFC 9110 section 8.6). hyper writes
