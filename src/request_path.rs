@@ -5,6 +5,7 @@ use std::sync::Arc;
 use front_proxy_layers::body::ResponseBody;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
+use front_proxy_layers::hash_policy::{HashPolicyLayer, Hashing};
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
 use front_proxy_layers::respond::{Respond, RespondLayer};
 use front_proxy_layers::retry::{self, Retry, RetryLayer};
@@ -21,7 +22,7 @@ use tower::ServiceBuilder;
 use front_proxy_layers::cluster::UpstreamBody;
 
 /// What a route forwards to.
-pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
+pub(crate) type RouteService = UpstreamStats<Timeout<Hashing<UpstreamTiming<Retry<Cluster>>>>>;
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
@@ -29,7 +30,9 @@ pub(crate) type ConnectionService =
 
 /// The body of its responses.
 pub(crate) type ConnectionBody = stats::ResponseBody<
-    ResponseBody<upstream_stats::ResponseBody<timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>>>,
+    ResponseBody<
+        upstream_stats::ResponseBody<timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>>,
+    >,
 >;
 
 /// From a route to its cluster. A request meets these from top to bottom, its response from
@@ -37,6 +40,7 @@ pub(crate) type ConnectionBody = stats::ResponseBody<
 pub(crate) fn route_service(
     cluster: &Cluster,
     timeout: &TimeoutLayer,
+    hash: &HashPolicyLayer,
     retry: &RetryLayer,
 ) -> RouteService {
     ServiceBuilder::new()
@@ -44,6 +48,8 @@ pub(crate) fn route_service(
         .layer(UpstreamStatsLayer::new(Arc::clone(cluster.stats())))
         // Around all tries together.
         .layer(timeout.clone())
+        // Once for all tries; a cookie is given with the answer of an upstream only.
+        .layer(hash.clone())
         // Until the answer that counts: Envoy's time includes the tries before it.
         .layer(UpstreamTimingLayer::new())
         // Innermost: each try is a request of its own to the cluster.
@@ -59,6 +65,8 @@ pub(crate) struct HttpFilters {
     pub(crate) server_header: ServerHeaderLayer,
     pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
+    /// Some route asks whose a request is.
+    pub(crate) share_client: bool,
     pub(crate) request_id: RequestIdLayer,
     pub(crate) router: Router<RouteService>,
 }
@@ -78,7 +86,11 @@ impl HttpFilters {
             // Before anything looks at a header that must not be believed or passed on.
             .layer(self.sanitize.clone())
             // Decides what of the client's word counts; takes an untrusted request id away.
-            .layer(ForwardedLayer::new(Arc::clone(&self.forwarded)).peer(peer))
+            .layer(
+                ForwardedLayer::new(Arc::clone(&self.forwarded))
+                    .peer(peer)
+                    .share_client(self.share_client),
+            )
             .layer(self.request_id)
             .service(self.router.clone())
     }

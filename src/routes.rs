@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use front_proxy_layers::cluster::{Cluster, Priority};
+use front_proxy_layers::hash_policy::HashPolicyLayer;
 use front_proxy_layers::retry::RetryLayer;
 use front_proxy_layers::route::{
-    Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
+    HashPolicy, Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
 };
 use front_proxy_layers::router::{ForwardTarget, RouteEntry};
 use front_proxy_layers::stats::DownstreamStats;
@@ -68,6 +69,17 @@ pub(crate) fn longest_idle_timeout(config: &HttpConnectionManager) -> Option<Dur
     })
 }
 
+/// Whether a route hashes the client's address, or makes a cookie of it.
+pub(crate) fn ask_for_client(config: &HttpConnectionManager) -> bool {
+    let routes = config.routes.virtual_hosts.iter().flat_map(|host| &host.routes);
+    routes.into_iter().any(|route| match &route.action {
+        RouteAction::Forward(forward) => forward.hash_policy.iter().any(|policy| {
+            matches!(policy, HashPolicy::SourceIp { .. } | HashPolicy::Cookie { ttl: Some(_), .. })
+        }),
+        RouteAction::Redirect(_) | RouteAction::Direct(_) => false,
+    })
+}
+
 /// What the routes of a table have around them.
 struct Around<'a> {
     timeouts: &'a ConnectionTimeouts,
@@ -123,7 +135,9 @@ fn single(name: &str, forward: &Forward, around: &Around<'_>) -> ForwardTarget<R
         .max_upstream_stream_duration(some(config.max_stream_duration))
         .stats(Arc::clone(cluster.stats()))
         .downstream_stats(Arc::clone(around.stats));
-    ForwardTarget::Single(route_service(&cluster, &timeout, &retry(forward, around, &cluster)))
+    let hash = HashPolicyLayer::new(forward.hash_policy.clone());
+    let retry = retry(forward, around, &cluster);
+    ForwardTarget::Single(route_service(&cluster, &timeout, &hash, &retry))
 }
 
 fn retry(forward: &Forward, around: &Around<'_>, cluster: &Cluster) -> RetryLayer {

@@ -15,4 +15,4 @@ mod layer;
 mod policy;
 
 pub use layer::{Forwarded, ForwardedLayer};
-pub use policy::{ForwardedPolicy, Peer};
+pub use policy::{Client, ForwardedPolicy, Peer};

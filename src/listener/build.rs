@@ -70,6 +70,7 @@ fn filters(
             preserve_external_request_id: config.preserve_external_request_id,
             local_address: local_address(),
         }),
+        share_client: routes::ask_for_client(config),
         request_id: RequestIdLayer::new().generate(config.generate_request_id),
         router: Router::new(table).stats(router_stats),
         stats,

@@ -6,19 +6,20 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::policy::UNKNOWN;
-use super::{ForwardedPolicy, Peer};
+use super::{Client, ForwardedPolicy, Peer};
 
 /// Sets `x-forwarded-*` and takes out what is not trusted; see the [module](super).
 #[derive(Clone, Debug, Default)]
 pub struct ForwardedLayer {
     policy: Arc<ForwardedPolicy>,
     peer: Option<Peer>,
+    share_client: bool,
 }
 
 impl ForwardedLayer {
     /// By this policy. The peer is taken from the request's extensions (a [`Peer`]).
     pub fn new(policy: impl Into<Arc<ForwardedPolicy>>) -> Self {
-        Self { policy: policy.into(), peer: None }
+        Self { policy: policy.into(), peer: None, share_client: false }
     }
 
     /// For one connection, whose peer is known.
@@ -27,13 +28,26 @@ impl ForwardedLayer {
         self.peer = Some(peer);
         self
     }
+
+    /// Puts a [`Client`] into each request's extensions, for services further in that ask whose
+    /// it is. Default `false`.
+    #[must_use]
+    pub fn share_client(mut self, share: bool) -> Self {
+        self.share_client = share;
+        self
+    }
 }
 
 impl<S> Layer<S> for ForwardedLayer {
     type Service = Forwarded<S>;
 
     fn layer(&self, inner: S) -> Forwarded<S> {
-        Forwarded { inner, policy: Arc::clone(&self.policy), peer: self.peer }
+        Forwarded {
+            inner,
+            policy: Arc::clone(&self.policy),
+            peer: self.peer,
+            share_client: self.share_client,
+        }
     }
 }
 
@@ -43,6 +57,7 @@ pub struct Forwarded<S> {
     inner: S,
     policy: Arc<ForwardedPolicy>,
     peer: Option<Peer>,
+    share_client: bool,
 }
 
 impl<S, B> Service<Request<B>> for Forwarded<S>
@@ -59,6 +74,10 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         let peer = self.peer.or_else(|| request.extensions().get().copied()).unwrap_or(UNKNOWN);
+        if self.share_client {
+            let address = self.policy.client(request.headers(), peer);
+            request.extensions_mut().insert(Client { address, peer: peer.address });
+        }
         self.policy.apply(request.headers_mut(), peer);
         self.inner.call(request)
     }

@@ -50,7 +50,9 @@ where
         plan: Plan,
         options: Arc<Options>,
     ) -> Self {
-        Self { state: State::Tried { tried: Box::pin(Tried::new(service, request, plan, options)) } }
+        Self {
+            state: State::Tried { tried: Box::pin(Tried::new(service, request, plan, options)) },
+        }
     }
 }
 

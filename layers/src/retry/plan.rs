@@ -43,9 +43,7 @@ impl Plan {
             if let Some(ms) = headers.remove(PER_TRY).as_ref().and_then(number) {
                 per_try = Some(Duration::from_millis(ms));
             }
-            for name in
-                [RETRY_ON, RETRY_GRPC_ON, MAX_RETRIES, STATUS_CODES, HEADER_NAMES, HEDGE]
-            {
+            for name in [RETRY_ON, RETRY_GRPC_ON, MAX_RETRIES, STATUS_CODES, HEADER_NAMES, HEDGE] {
                 headers.remove(name);
             }
         }

@@ -188,8 +188,8 @@ impl Call {
             return per_try;
         };
         let began = match &self.progress {
-            None => Some(self.called),
-            Some(progress) => progress.completed_at(),
+            Some(progress) if !progress.is_switch() => progress.completed_at(),
+            _ => Some(self.called),
         };
         let elapsed = began.map_or(0, |at| at.elapsed().as_millis());
         let left = global.saturating_sub(u64::try_from(elapsed).unwrap_or(u64::MAX));
@@ -207,8 +207,7 @@ impl Call {
                 return Poll::Pending;
             }
             clocks.running = true;
-            clocks.timeout =
-                per_try.map(|duration| Clock::start(duration, self.progress.as_ref()));
+            clocks.timeout = per_try.map(|duration| Clock::start(duration, self.progress.as_ref()));
             clocks.idle = per_try_idle.map(|duration| {
                 let stats = Arc::clone(&self.options.stats);
                 Box::pin(Idle::new(duration, stats, Arc::clone(&self.tries)))
