@@ -94,7 +94,8 @@ struct Around<'a> {
 fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
     Ok(match &route.action {
         RouteAction::Forward(forward) => {
-            let entry = RouteEntry::forward_to(target(forward, around)?);
+            let entry =
+                RouteEntry::forward_to(target(forward, around)?).upgrades(forward.upgrades.clone());
             if forward.path_rewrite.is_none() && forward.host_rewrite.is_none() {
                 return Ok(entry);
             }

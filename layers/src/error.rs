@@ -19,7 +19,7 @@ pub mod respond;
 use std::error::Error as StdError;
 use std::fmt;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::response_flags::{ResponseFlag, ResponseFlags};
 
@@ -36,6 +36,7 @@ pub struct ProxyError {
     attempts: u32,
     details: Option<&'static str>,
     source: Option<BoxError>,
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// What failed.
@@ -84,6 +85,9 @@ pub enum ErrorKind {
     PerTryTimeout,
     /// The request asks for a protocol switch that is not configured.
     UpgradeRefused,
+    /// The upstream answered a WebSocket handshake with neither a 101 nor an error, but with this
+    /// status.
+    HandshakeFailed(StatusCode),
 }
 
 /// Whose fault a failure is.
@@ -122,7 +126,7 @@ impl ErrorKind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::ClusterNotFound(status) => status,
+            Self::ClusterNotFound(status) | Self::HandshakeFailed(status) => status,
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
@@ -198,6 +202,7 @@ impl ErrorKind {
             Self::BadRequest
             | Self::RequestTimeout
             | Self::RequestTooLarge
+            | Self::HandshakeFailed(_)
             | Self::UpgradeRefused => return None,
         })
     }
@@ -214,6 +219,7 @@ impl ErrorKind {
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
+            | Self::HandshakeFailed(_)
             | Self::IdleTimeout
             | Self::MaxUpstreamDuration
             | Self::PerTryTimeout
@@ -246,6 +252,7 @@ impl ProxyError {
             attempts: 0,
             details: None,
             source: None,
+            headers: None,
         }
     }
 
@@ -260,6 +267,13 @@ impl ProxyError {
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// With headers for its response.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = Some(Box::new(headers));
         self
     }
 
@@ -282,6 +296,11 @@ impl ProxyError {
     pub fn with_attempt_count(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
+    }
+
+    /// Headers for its response.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.headers.as_deref()
     }
 
     /// What failed.

@@ -1,11 +1,14 @@
-//! Tower layers that proxy.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod headers;
 mod timer;
 mod uri_path;
 pub mod worker;
+pub mod upgrade;
+pub mod proxy;
 pub mod stats;
+pub mod access_log;
 pub mod response_flags;
 pub mod format;
 pub mod header_edit;

@@ -20,8 +20,11 @@ const SPARE: usize = 256;
 
 thread_local! {
     /// The timers at hand, all of one runtime.
-    static AT_HAND: RefCell<Option<(Id, Vec<Pin<Box<Sleep>>>)>> = const { RefCell::new(None) };
+    static AT_HAND: RefCell<Option<AtHand>> = const { RefCell::new(None) };
 }
+
+/// Timers, and the runtime that they belong to.
+type AtHand = (Id, Vec<Pin<Box<Sleep>>>);
 
 /// A timer; it costs nothing before its first poll.
 #[derive(Default)]

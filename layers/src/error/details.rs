@@ -14,6 +14,7 @@ impl ErrorKind {
             Self::BadRequest => "bad_request",
             Self::ClusterNotFound(_) => "cluster_not_found",
             Self::DownstreamClosed => "downstream_remote_disconnect",
+            Self::HandshakeFailed(_) => "websocket_handshake_unsuccessful",
             Self::IdleTimeout | Self::RequestIdleTimeout => "stream_idle_timeout",
             Self::MaxDuration => "max_duration_timeout",
             Self::MaxUpstreamDuration => "upstream_max_stream_duration_reached",
@@ -22,7 +23,7 @@ impl ErrorKind {
             Self::PerTryTimeout => "upstream_per_try_timeout",
             Self::RequestTimeout => "request_overall_timeout",
             Self::RequestTooLarge => "request_payload_too_large",
-            Self::UpgradeRefused => "upgrade_failed",
+            Self::HandshakeFailed(_) | Self::UpgradeRefused => "upgrade_failed",
             Self::UpstreamTimeout => "response_timeout",
             Self::ConnectFailed
             | Self::ConnectTimeout
