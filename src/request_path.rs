@@ -6,6 +6,7 @@ use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogg
 use front_proxy_layers::body::ResponseBody;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
+use front_proxy_layers::hash_policy::{HashPolicyLayer, Hashing};
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
 use front_proxy_layers::respond::{Respond, RespondLayer};
 use front_proxy_layers::retry::{self, Retry, RetryLayer};
@@ -27,7 +28,7 @@ use front_proxy_layers::cluster::UpstreamBody;
 use crate::connection::Http1Stats;
 
 /// What a route forwards to.
-pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
+pub(crate) type RouteService = UpstreamStats<Timeout<Hashing<UpstreamTiming<Retry<Cluster>>>>>;
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
@@ -54,6 +55,7 @@ pub(crate) type ConnectionBody = upgrade::ResponseBody<
 pub(crate) fn route_service(
     cluster: &Cluster,
     timeout: &TimeoutLayer,
+    hash: &HashPolicyLayer,
     retry: &RetryLayer,
     envoy_headers: bool,
 ) -> RouteService {
@@ -62,6 +64,8 @@ pub(crate) fn route_service(
         .layer(UpstreamStatsLayer::new(Arc::clone(cluster.stats())))
         // Around all tries together.
         .layer(timeout.clone())
+        // Once for all tries; a cookie is given with the answer of an upstream only.
+        .layer(hash.clone())
         // Until the answer that counts: Envoy's time includes the tries before it.
         .layer(UpstreamTimingLayer::new().silent(!envoy_headers))
         // Innermost: each try is a request of its own to the cluster.
@@ -80,6 +84,8 @@ pub(crate) struct HttpFilters {
     pub(crate) server_header: ServerHeaderLayer,
     pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
+    /// Some route asks whose a request is.
+    pub(crate) share_client: bool,
     pub(crate) request_id: RequestIdLayer,
     pub(crate) router: Router<RouteService>,
     /// Some routes add headers that are made of what is known of a request.
@@ -114,7 +120,8 @@ impl HttpFilters {
             .layer(
                 ForwardedLayer::new(Arc::clone(&self.forwarded))
                     .peer(peer)
-                    .certificate(certificate),
+                    .certificate(certificate)
+                    .share_client(self.share_client),
             )
             .layer(self.request_id)
             .service(self.router.clone().observer(observer))

@@ -21,6 +21,7 @@ pub mod respond;
 pub mod route;
 pub mod router;
 pub mod timeout;
+pub mod hash_policy;
 pub mod retry;
 pub mod upstream_stats;
 pub mod upstream_timing;

@@ -91,6 +91,7 @@ fn filters(
         server_header: server_header(config)?,
         sanitize: sanitize(config, port)?.stats(Arc::clone(&stats)),
         forwarded: Arc::new(forwarded(config, around.node)?),
+        share_client: routes::ask_for_client(config),
         request_id: RequestIdLayer::new()
             .generate(config.generate_request_id)
             .respond(config.always_set_request_id_in_response),

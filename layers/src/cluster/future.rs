@@ -327,7 +327,8 @@ impl Exchange {
         let stats = &self.cluster.inner.stats;
         match failed.error.kind() {
             ErrorKind::ProtocolError => stats.cx_protocol_error.increment(1),
-            ErrorKind::RemoteReset | ErrorKind::RefusedStream => stats.rq_rx_reset.increment(1),
+            // A refused stream is none that was reset, as Envoy counts them.
+            ErrorKind::RemoteReset => stats.rq_rx_reset.increment(1),
             _ => {}
         }
         State::Failed(Some(failed.error))
