@@ -18,9 +18,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// it last, until it fires or is used again.
 const SPARE: usize = 256;
 
+/// The timers at hand, all of one runtime.
+type AtHand = Option<(Id, Vec<Pin<Box<Sleep>>>)>;
+
 thread_local! {
-    /// The timers at hand, all of one runtime.
-    static AT_HAND: RefCell<Option<(Id, Vec<Pin<Box<Sleep>>>)>> = const { RefCell::new(None) };
+    static AT_HAND: RefCell<AtHand> = const { RefCell::new(None) };
 }
 
 /// A timer; it costs nothing before its first poll.

@@ -1,5 +1,10 @@
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
+use hyper::ext::Protocol;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -261,4 +266,45 @@ async fn connect_becomes_a_tcp_tunnel() {
     assert_eq!(client.rest().await.0, "EHLO");
     front.expect("cluster.app.upstream_cx_total", 1).await;
     front.expect("cluster.app.upstream_cx_active", 0).await;
+}
+
+#[tokio::test]
+async fn websocket_over_http2_is_an_upgrade_further_in() {
+    let app = app(echo).await;
+    let manager = format!(
+        "{WEBSOCKET}\n          codec_type: HTTP2\n          http2_protocol_options: {{allow_connect: true}}"
+    );
+    let front = Front::start(app, Parts { manager: &manager, ..Parts::default() }).await;
+    let stream = front.connect().await.0;
+    let (mut send, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    // The client learns of the extension with the first settings.
+    let request = || {
+        let mut request = Request::connect("http://a/chat").body(Empty::<Bytes>::new()).unwrap();
+        request.extensions_mut().insert(Protocol::from_static("websocket"));
+        request
+    };
+    send.ready().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut response = send.send_request(request()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(!response.headers().contains_key("upgrade"));
+    assert!(!response.headers().contains_key("connection"));
+    let mut tunnel = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+    tunnel.write_all(b"head?").await.unwrap();
+    let mut head = vec![0; 60];
+    tunnel.read_exact(&mut head).await.unwrap();
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.starts_with("head?GET /chat HTTP/1.1\r\n"), "{head}");
+    front.expect("http.t.downstream_cx_upgrades_active", 1).await;
+    front.expect("http.t.downstream_rq_1xx", 1).await;
+    tunnel.write_all(b"bye").await.unwrap();
+    let mut rest = Vec::new();
+    tunnel.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(b"bye"));
+    front.expect("http.t.downstream_cx_upgrades_active", 0).await;
+    front.expect("cluster.app.upstream_rq_active", 0).await;
 }

@@ -50,7 +50,7 @@ impl ActiveStream {
     }
 
     /// The rest of the response will not come.
-    pub(super) fn cut(&mut self) {
+    pub(super) fn cut(&self) {
         self.stats.rq_tx_reset.increment(1);
     }
 
