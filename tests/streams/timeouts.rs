@@ -38,7 +38,7 @@ async fn an_idle_upload_is_a_408_and_closes() {
     tokio::time::sleep(Duration::from_millis(120)).await;
     client.send("c").await;
     tokio::time::sleep(Duration::from_millis(120)).await;
-    assert!(front_is_silent(&mut client).await);
+    assert!(front_is_silent(&client).await);
     let answer = client.answer().await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
@@ -47,7 +47,7 @@ async fn an_idle_upload_is_a_408_and_closes() {
     front.expect("http.t.downstream_cx_delayed_close_timeout", 1).await;
 }
 
-async fn front_is_silent(client: &mut super::front::Client) -> bool {
+async fn front_is_silent(client: &super::front::Client) -> bool {
     tokio::time::timeout(Duration::from_millis(1), client.0.readable()).await.is_err()
 }
 
