@@ -6,6 +6,7 @@ pub mod config;
 mod listener;
 pub mod connection;
 mod request_path;
+pub mod access_log;
 mod routes;
 pub mod cluster_manager;
 mod tls;
@@ -16,3 +17,8 @@ pub mod stats;
 pub mod admin;
 pub mod sandbox;
 pub mod service;
+
+/// The README's Rust is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

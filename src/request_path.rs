@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogger};
 use front_proxy_layers::body::ResponseBody;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
 use front_proxy_layers::respond::{Respond, RespondLayer};
+use front_proxy_layers::retry::{self, Retry, RetryLayer};
 use front_proxy_layers::router::Router;
 use front_proxy_layers::sanitize::{Sanitize, SanitizeLayer};
 use front_proxy_layers::server_header::{ServerHeader, ServerHeaderLayer};
@@ -21,29 +23,44 @@ use tower::ServiceBuilder;
 use front_proxy_layers::cluster::UpstreamBody;
 
 /// What a route forwards to.
-pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Cluster>>>;
+pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
-    Upgrade<Stats<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Router<RouteService>>>>>>>>;
+    Upgrade<Stats<AccessLog<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Routed>>>>>>>>;
+
+/// The last of the HTTP filters.
+type Routed = Router<RouteService>;
 
 /// The body of its responses.
 pub(crate) type ConnectionBody = upgrade::ResponseBody<
     stats::ResponseBody<
-        ResponseBody<upstream_stats::ResponseBody<timeout::ResponseBody<UpstreamBody>>>,
+        access_log::ResponseBody<
+            ResponseBody<
+                upstream_stats::ResponseBody<
+                    timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>,
+                >,
+            >,
+        >,
     >,
 >;
 
 /// From a route to its cluster. A request meets these from top to bottom, its response from
 /// bottom to top.
-pub(crate) fn route_service(cluster: &Cluster, timeout: &TimeoutLayer) -> RouteService {
+pub(crate) fn route_service(
+    cluster: &Cluster,
+    timeout: &TimeoutLayer,
+    retry: &RetryLayer,
+) -> RouteService {
     ServiceBuilder::new()
         // Outside timeouts: what counts for the cluster is what the client got in its name.
         .layer(UpstreamStatsLayer::new(Arc::clone(cluster.stats())))
         // Around all tries together.
         .layer(timeout.clone())
-        // Innermost: the upstream's own time, whatever the layers around it take.
+        // Until the answer that counts: Envoy's time includes the tries before it.
         .layer(UpstreamTimingLayer::new())
+        // Innermost: each try is a request of its own to the cluster.
+        .layer(retry.clone())
         .service(cluster.clone())
 }
 
@@ -53,6 +70,7 @@ pub(crate) struct HttpFilters {
     pub(crate) upgrade: UpgradeLayer,
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
+    pub(crate) access_logs: Arc<[AccessLogger]>,
     pub(crate) server_header: ServerHeaderLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
     pub(crate) request_id: RequestIdLayer,
@@ -61,7 +79,11 @@ pub(crate) struct HttpFilters {
 
 impl HttpFilters {
     /// From a connection to the router.
-    pub(crate) fn for_connection(&self, peer: Peer) -> ConnectionService {
+    pub(crate) fn for_connection(
+        &self,
+        peer: Peer,
+        access_log: AccessLogLayer,
+    ) -> ConnectionService {
         ServiceBuilder::new()
             // Outermost: inside a tunnel is a request and a response like any other.
             .layer(self.upgrade.clone())
@@ -69,6 +91,8 @@ impl HttpFilters {
             .layer(
                 StatsLayer::new(Arc::clone(&self.stats)).listener(Arc::clone(&self.listener_codes)),
             )
+            // Sees answers as they go out; requests that nobody logs pass through.
+            .layer(access_log)
             // On every answer, also those that the proxy makes itself.
             .layer(self.server_header.clone())
             // Errors end here: further out there are only responses.

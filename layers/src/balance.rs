@@ -33,6 +33,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Chooses endpoints for a cluster. Implement it for a policy of your own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not balance load",
+    label = "needs `LoadBalancer`",
+    note = "there are `RoundRobin`, `LeastRequest` and `Random` in `front_proxy_layers::balance`"
+)]
 pub trait LoadBalancer: Debug + Send + Sync + 'static {
     /// A picker over these candidates, which are the endpoints that may be used, in the cluster's
     /// order. Called when the set changes, never per request.
@@ -40,6 +45,10 @@ pub trait LoadBalancer: Debug + Send + Sync + 'static {
 }
 
 /// Picks one of the candidates it was made for.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not pick endpoints",
+    label = "needs `Picker`, which a `LoadBalancer` makes for each set of endpoints"
+)]
 pub trait Picker: Debug + Send + Sync + 'static {
     /// The index of a candidate; `None` where there is none.
     fn pick(&self, context: &PickContext<'_>) -> Option<usize>;

@@ -13,12 +13,10 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use front_proxy_layers::body::Body;
 //! use front_proxy_layers::cluster::Cluster;
-//! use front_proxy_layers::discover::{Member, MemberSet};
 //! use http::Request;
 //! use tower::ServiceExt;
 //!
-//! let cluster = Cluster::builder("service1").build();
-//! cluster.update(vec![Member::new("127.0.0.1:8000".parse()?)]);
+//! let cluster = Cluster::builder("service1").endpoints(["127.0.0.1:8000", "127.0.0.2:8000"])?.build();
 //! let request = Request::get("/service/1").header("host", "example.com").body(Body::empty())?;
 //! let response = cluster.oneshot(request).await?;
 //! assert!(response.status().is_success());
@@ -30,6 +28,7 @@ mod endpoint_set;
 mod future;
 mod resources;
 mod service;
+mod source;
 mod stats;
 mod switch;
 mod tries;
@@ -72,10 +71,13 @@ struct Inner {
     endpoints: ArcSwap<EndpointSet>,
     /// Updates of the membership, one at a time.
     updating: std::sync::Mutex<()>,
+    /// What keeps the membership up to date, where the cluster has it to itself.
+    discovery: std::sync::OnceLock<source::Discovery>,
 }
 
 impl Cluster {
-    /// A cluster of this name, without endpoints until [`MemberSet::update`] gives it some.
+    /// Begins a cluster of this name. Its endpoints are those that the builder is given, or those
+    /// that [`MemberSet::update`] gives it later.
     ///
     /// [`MemberSet::update`]: crate::discover::MemberSet::update
     pub fn builder(name: impl Into<Arc<str>>) -> ClusterBuilder {
@@ -95,6 +97,14 @@ impl Cluster {
     /// Its endpoints as of now, in the order in which they became members.
     pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.inner.endpoints.load().all().to_vec()
+    }
+
+    /// Waits until the cluster's own discovery has looked for members once, whatever it found. At
+    /// once where it has none.
+    pub async fn initialized(&self) {
+        if let Some(discovery) = self.inner.discovery.get() {
+            discovery.initialized().await;
+        }
     }
 
     /// The limits of a priority and what is taken of them.

@@ -21,7 +21,7 @@ use std::fmt;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::response_flags::ResponseFlag;
+use crate::response_flags::{ResponseFlag, ResponseFlags};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -32,6 +32,8 @@ pub struct ProxyError {
     kind: ErrorKind,
     retry: Retry,
     after_retries: bool,
+    flags: ResponseFlags,
+    attempts: u32,
     details: Option<&'static str>,
     source: Option<BoxError>,
     headers: Option<Box<HeaderMap>>,
@@ -242,7 +244,16 @@ impl ProxyError {
             ErrorKind::RefusedStream => Retry::Always,
             _ => Retry::Never,
         };
-        Self { kind, retry, after_retries: false, details: None, source: None, headers: None }
+        Self {
+            kind,
+            retry,
+            after_retries: false,
+            flags: ResponseFlags::default(),
+            attempts: 0,
+            details: None,
+            source: None,
+            headers: None,
+        }
     }
 
     /// With its cause.
@@ -273,6 +284,20 @@ impl ProxyError {
         self
     }
 
+    /// With a response flag beside that of its kind.
+    #[must_use]
+    pub fn with_flag(mut self, flag: ResponseFlag) -> Self {
+        self.flags.insert(flag);
+        self
+    }
+
+    /// With the number of tries, for the response to name it in `x-envoy-attempt-count`.
+    #[must_use]
+    pub fn with_attempt_count(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
     /// Headers for its response.
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.headers.as_deref()
@@ -291,6 +316,16 @@ impl ProxyError {
     /// Whether the request may be sent again without a retry policy.
     pub fn retry(&self) -> Retry {
         self.retry
+    }
+
+    /// Response flags beside that of its kind.
+    pub fn flags(&self) -> ResponseFlags {
+        self.flags
+    }
+
+    /// How many tries there were, where the response is to say so.
+    pub fn attempt_count(&self) -> Option<u32> {
+        (self.attempts > 0).then_some(self.attempts)
     }
 
     /// Whether other tries went before.

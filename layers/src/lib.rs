@@ -1,4 +1,4 @@
-//! Tower layers that proxy.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod headers;
@@ -6,7 +6,9 @@ mod timer;
 mod uri_path;
 pub mod worker;
 pub mod upgrade;
+pub mod proxy;
 pub mod stats;
+pub mod access_log;
 pub mod response_flags;
 pub mod format;
 pub mod header_edit;
@@ -19,6 +21,7 @@ pub mod respond;
 pub mod route;
 pub mod router;
 pub mod timeout;
+pub mod retry;
 pub mod upstream_stats;
 pub mod upstream_timing;
 pub mod cluster;

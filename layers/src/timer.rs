@@ -18,12 +18,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// it last, until it fires or is used again.
 const SPARE: usize = 256;
 
-/// The timers at hand, all of one runtime.
-type AtHand = Option<(Id, Vec<Pin<Box<Sleep>>>)>;
-
 thread_local! {
-    static AT_HAND: RefCell<AtHand> = const { RefCell::new(None) };
+    /// The timers at hand, all of one runtime.
+    static AT_HAND: RefCell<Option<AtHand>> = const { RefCell::new(None) };
 }
+
+/// Timers, and the runtime that they belong to.
+type AtHand = (Id, Vec<Pin<Box<Sleep>>>);
 
 /// A timer; it costs nothing before its first poll.
 #[derive(Default)]

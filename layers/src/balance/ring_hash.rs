@@ -61,7 +61,7 @@ impl RingHash {
         self
     }
 
-    fn ring(&self, candidates: &[Candidate]) -> (Box<[(u64, u32)]>, (u64, u64)) {
+    fn ring(&self, candidates: &[Candidate]) -> (Box<[Point]>, (u64, u64)) {
         let sum: f64 = candidates.iter().map(|c| f64::from(c.weight)).sum();
         let Some(least) = candidates.iter().map(|c| c.weight).min() else {
             return (Box::default(), (0, 0));
@@ -112,9 +112,12 @@ impl LoadBalancer for RingHash {
     }
 }
 
-/// Points in the order of their hashes, each with the index of its candidate.
+/// A hash, and the index of the candidate whose it is.
+type Point = (u64, u32);
+
+/// Points in the order of their hashes.
 #[derive(Debug)]
-struct Ring(Box<[(u64, u32)]>);
+struct Ring(Box<[Point]>);
 
 impl Picker for Ring {
     fn pick(&self, context: &PickContext<'_>) -> Option<usize> {

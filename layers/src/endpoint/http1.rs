@@ -374,7 +374,7 @@ impl EndpointStats {
 }
 
 fn is_io(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 /// What a failed exchange on an HTTP/1 connection was.

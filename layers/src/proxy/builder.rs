@@ -1,0 +1,106 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Proxy;
+use super::path::{path, route_service};
+use crate::cluster::Cluster;
+use crate::forwarded::ForwardedPolicy;
+use crate::request_id::RequestIdLayer;
+use crate::route::{PathMatch, RouteMatch, RouteTable};
+use crate::router::RouteEntry;
+use crate::stats::{DownstreamStats, Scope};
+use crate::timeout::TimeoutLayer;
+
+/// Builds a [`Proxy`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ProxyBuilder {
+    routes: Vec<(String, Cluster)>,
+    timeout: Option<Duration>,
+    forwarded: ForwardedPolicy,
+    request_id: RequestIdLayer,
+    stats: Option<DownstreamStats>,
+    pub(super) mount: Mount,
+}
+
+/// What is known of the app around the proxy.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mount {
+    /// What axum has taken from the path.
+    pub(super) nested_at: Option<Arc<str>>,
+    #[cfg(feature = "axum")]
+    pub(super) connect_info: Option<super::axum::ConnectInfoPeer>,
+    #[cfg(feature = "axum")]
+    pub(super) original_uri: bool,
+}
+
+impl ProxyBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            routes: Vec::new(),
+            timeout: Some(DEFAULT_TIMEOUT),
+            forwarded: ForwardedPolicy::default(),
+            request_id: RequestIdLayer::new(),
+            stats: None,
+            mount: Mount::default(),
+        }
+    }
+
+    /// Sends requests whose path begins with `prefix` to this cluster. The first route that matches
+    /// is taken, so longer prefixes come before shorter ones. Requests without a route get a 404.
+    pub fn route(mut self, prefix: impl Into<String>, cluster: Cluster) -> Self {
+        self.routes.push((prefix.into(), cluster));
+        self
+    }
+
+    /// How long a response may take, with all that belongs to it; `None` is for ever. Default 15 s.
+    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// What is believed of requests and said of them. The default is that of a proxy behind
+    /// another; at the edge, where clients connect from anywhere, set `use_remote_address`.
+    pub fn forwarded(mut self, policy: ForwardedPolicy) -> Self {
+        self.forwarded = policy;
+        self
+    }
+
+    /// Whether requests without `x-request-id` get one. Default `true`.
+    pub fn generate_request_id(mut self, generate: bool) -> Self {
+        self.request_id = self.request_id.generate(generate);
+        self
+    }
+
+    /// Counts requests as `http.<prefix>.*` in this scope. Default nowhere. Clusters count for
+    /// themselves, see [`ClusterBuilder::stats`](crate::cluster::ClusterBuilder::stats).
+    pub fn stats(mut self, scope: &Scope, prefix: &str) -> Self {
+        self.stats = Some(DownstreamStats::new(scope, prefix));
+        self
+    }
+
+    /// Puts this before every path: what `nest_service` has taken away, so that routes match and the
+    /// upstream gets the path that the client asked for.
+    pub fn nested_at(mut self, path: impl AsRef<str>) -> Self {
+        let path = path.as_ref().trim_end_matches('/');
+        self.mount.nested_at = (!path.is_empty()).then(|| path.into());
+        self
+    }
+
+    /// The proxy.
+    pub fn build(self) -> Proxy {
+        let timeout = TimeoutLayer::optional(self.timeout.filter(|t| !t.is_zero()));
+        let routes = self.routes.into_iter().map(|(prefix, cluster)| {
+            let entry = RouteEntry::forward(route_service(cluster, &timeout));
+            (RouteMatch::new(PathMatch::Prefix(prefix)), entry)
+        });
+        let table = RouteTable::builder().virtual_host("proxy", ["*"], routes).build();
+        // The one way to fail is a domain that is given twice, and there is one.
+        let table = table.expect("a single domain");
+        let stats = self.stats.unwrap_or_else(|| DownstreamStats::new(&Scope::noop(), "proxy"));
+        Proxy::new_of(path(Arc::new(stats), self.forwarded, self.request_id, table), self.mount)
+    }
+}
+
+/// Envoy's default for a route.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
