@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -307,4 +309,29 @@ async fn websocket_over_http2_is_an_upgrade_further_in() {
     assert!(rest.ends_with(b"bye"));
     front.expect("http.t.downstream_cx_upgrades_active", 0).await;
     front.expect("cluster.app.upstream_rq_active", 0).await;
+}
+
+#[tokio::test]
+async fn a_switch_is_tried_again_as_other_requests_are() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    let app = app(move |mut stream, head| {
+        let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if first {
+                let busy = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
+                let _ = stream.write_all(busy).await;
+            } else {
+                echo(stream, head).await;
+            }
+        }
+    })
+    .await;
+    let route = "retry_policy: {retry_on: 5xx, num_retries: 2},";
+    let front = Front::start(app, Parts { manager: WEBSOCKET, route, ..Parts::default() }).await;
+    let mut client = switched(&front, "early").await;
+    assert_eq!(client.bytes(5).await, "early");
+    assert_eq!(tries.load(Ordering::Relaxed), 2);
+    front.expect("cluster.app.upstream_rq_retry_success", 1).await;
+    front.expect("http.t.downstream_cx_upgrades_total", 1).await;
 }
