@@ -370,8 +370,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
 
 impl<IO> Drop for Http1Gate<IO> {
     fn drop(&mut self) {
-        // A body or a request that nobody read. What follows a request to switch protocols has no
-        // end, whether it was granted or not.
+        // A body that nobody read. What follows a request to switch protocols has no end, whether
+        // it was granted or not.
         let read_up = matches!(self.at, At::Head | At::End);
         if !read_up || self.tunnel != Tunnel::Never {
             self.state.set_delay_close();
