@@ -3,9 +3,11 @@
 pub mod http1;
 mod http2;
 mod io;
+mod log;
 mod open;
 mod serve;
 mod service;
 
+pub(crate) use log::LoggedConnection;
 pub(crate) use open::OpenConnection;
 pub(crate) use serve::{Downstream, gate_config, serve};

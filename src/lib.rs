@@ -6,6 +6,7 @@ pub mod config;
 mod listener;
 pub mod connection;
 mod request_path;
+pub mod access_log;
 mod routes;
 pub mod cluster_manager;
 mod tls;

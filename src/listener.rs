@@ -49,6 +49,11 @@ impl FilterChain {
     pub(crate) fn timeouts(&self) -> &ConnectionTimeouts {
         &self.http.timeouts
     }
+
+    /// Whether its requests are logged.
+    pub(crate) fn is_logged(&self) -> bool {
+        !self.filters.access_logs.is_empty()
+    }
 }
 
 impl std::fmt::Debug for FilterChain {

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogger};
 use front_proxy_layers::body::ResponseBody;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
 use front_proxy_layers::respond::{Respond, RespondLayer};
+use front_proxy_layers::retry::{self, Retry, RetryLayer};
 use front_proxy_layers::router::Router;
 use front_proxy_layers::sanitize::{Sanitize, SanitizeLayer};
 use front_proxy_layers::server_header::{ServerHeader, ServerHeaderLayer};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Stats, StatsLayer};
 use front_proxy_layers::timeout::{Timeout, TimeoutLayer};
+use front_proxy_layers::upgrade::{self, Upgrade, UpgradeLayer};
 use front_proxy_layers::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
 use front_proxy_layers::upstream_timing::{UpstreamTiming, UpstreamTimingLayer};
 use front_proxy_layers::{stats, timeout};
@@ -20,37 +23,55 @@ use tower::ServiceBuilder;
 use front_proxy_layers::cluster::UpstreamBody;
 
 /// What a route forwards to.
-pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Cluster>>>;
+pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
-    Stats<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Router<RouteService>>>>>>>;
+    Upgrade<Stats<AccessLog<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Routed>>>>>>>>;
+
+/// The last of the HTTP filters.
+type Routed = Router<RouteService>;
 
 /// The body of its responses.
-pub(crate) type ConnectionBody = stats::ResponseBody<
-    ResponseBody<upstream_stats::ResponseBody<timeout::ResponseBody<UpstreamBody>>>,
+pub(crate) type ConnectionBody = upgrade::ResponseBody<
+    stats::ResponseBody<
+        access_log::ResponseBody<
+            ResponseBody<
+                upstream_stats::ResponseBody<
+                    timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>,
+                >,
+            >,
+        >,
+    >,
 >;
 
 /// From a route to its cluster. A request meets these from top to bottom, its response from
 /// bottom to top.
-pub(crate) fn route_service(cluster: &Cluster, timeout: &TimeoutLayer) -> RouteService {
+pub(crate) fn route_service(
+    cluster: &Cluster,
+    timeout: &TimeoutLayer,
+    retry: &RetryLayer,
+) -> RouteService {
     ServiceBuilder::new()
         // Outside timeouts: what counts for the cluster is what the client got in its name.
         .layer(UpstreamStatsLayer::new(Arc::clone(cluster.stats())))
         // Around all tries together.
         .layer(timeout.clone())
-        // Innermost: the upstream's own time, whatever the layers around it take.
+        // Until the answer that counts: Envoy's time includes the tries before it.
         .layer(UpstreamTimingLayer::new())
+        // Innermost: each try is a request of its own to the cluster.
+        .layer(retry.clone())
         .service(cluster.clone())
 }
 
 /// What a connection manager has in common for all of its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpFilters {
+    pub(crate) upgrade: UpgradeLayer,
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
+    pub(crate) access_logs: Arc<[AccessLogger]>,
     pub(crate) server_header: ServerHeaderLayer,
-    pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
     pub(crate) request_id: RequestIdLayer,
     pub(crate) router: Router<RouteService>,
@@ -58,18 +79,26 @@ pub(crate) struct HttpFilters {
 
 impl HttpFilters {
     /// From a connection to the router.
-    pub(crate) fn for_connection(&self, peer: Peer) -> ConnectionService {
+    pub(crate) fn for_connection(
+        &self,
+        peer: Peer,
+        access_log: AccessLogLayer,
+    ) -> ConnectionService {
         ServiceBuilder::new()
-            // Outermost: counts every request once, and its response to the last byte.
+            // Outermost: inside a tunnel is a request and a response like any other.
+            .layer(self.upgrade.clone())
+            // Counts every request once, and its response to the last byte.
             .layer(
                 StatsLayer::new(Arc::clone(&self.stats)).listener(Arc::clone(&self.listener_codes)),
             )
+            // Sees answers as they go out; requests that nobody logs pass through.
+            .layer(access_log)
             // On every answer, also those that the proxy makes itself.
             .layer(self.server_header.clone())
             // Errors end here: further out there are only responses.
             .layer(RespondLayer::new())
             // Before anything looks at a header that must not be believed or passed on.
-            .layer(self.sanitize.clone())
+            .layer(SanitizeLayer::new())
             // Decides what of the client's word counts; takes an untrusted request id away.
             .layer(ForwardedLayer::new(Arc::clone(&self.forwarded)).peer(peer))
             .layer(self.request_id)

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use front_proxy_layers::cluster::{Cluster, Priority};
+use front_proxy_layers::retry::RetryLayer;
 use front_proxy_layers::route::{
     Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
 };
@@ -22,12 +24,20 @@ pub(crate) fn table(
     config: &HttpConnectionManager,
     clusters: &ClusterManager,
     stats: &Arc<DownstreamStats>,
+    buffer_limit: usize,
 ) -> Result<RouteTable<RouteEntry<RouteService>>, String> {
-    let around = Around { timeouts: &config.timeouts, clusters, stats };
     let mut builder = RouteTable::builder();
     // Without a router among the filters no request finds a route: Envoy answers 404.
     let hosts = if config.has_router { &config.routes.virtual_hosts[..] } else { &[] };
     for host in hosts {
+        let around = Around {
+            timeouts: &config.timeouts,
+            clusters,
+            stats,
+            internal_clients: !config.internal_addresses.is_empty(),
+            buffer_limit,
+            host,
+        };
         let routes = host
             .routes
             .iter()
@@ -63,12 +73,17 @@ struct Around<'a> {
     timeouts: &'a ConnectionTimeouts,
     clusters: &'a ClusterManager,
     stats: &'a Arc<DownstreamStats>,
+    /// Some clients may be internal ones, whose requests may say how they are to be retried.
+    internal_clients: bool,
+    buffer_limit: usize,
+    host: &'a model::VirtualHost,
 }
 
 fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
     Ok(match &route.action {
         RouteAction::Forward(forward) => {
-            let entry = RouteEntry::forward_to(target(forward, around)?);
+            let entry =
+                RouteEntry::forward_to(target(forward, around)?).upgrades(forward.upgrades.clone());
             if forward.path_rewrite.is_none() && forward.host_rewrite.is_none() {
                 return Ok(entry);
             }
@@ -99,6 +114,8 @@ fn single(name: &str, forward: &Forward, around: &Around<'_>) -> ForwardTarget<R
     let Some((config, cluster)) = around.clusters.with_config(name) else {
         return ForwardTarget::Missing(forward.cluster_not_found);
     };
+    let priority = if forward.high_priority { Priority::High } else { Priority::Default };
+    let cluster = cluster.clone().with_priority(priority);
     let some = |timeout: Option<Duration>| timeout.filter(|t| *t > Duration::ZERO);
     let timeout = TimeoutLayer::optional(some(forward.timeout))
         .idle(some(forward.idle_timeout.unwrap_or(around.timeouts.stream_idle)))
@@ -107,5 +124,19 @@ fn single(name: &str, forward: &Forward, around: &Around<'_>) -> ForwardTarget<R
         .max_upstream_stream_duration(some(config.max_stream_duration))
         .stats(Arc::clone(cluster.stats()))
         .downstream_stats(Arc::clone(around.stats));
-    ForwardTarget::Single(route_service(cluster, &timeout))
+    ForwardTarget::Single(route_service(&cluster, &timeout, &retry(forward, around, &cluster)))
+}
+
+fn retry(forward: &Forward, around: &Around<'_>, cluster: &Cluster) -> RetryLayer {
+    let host = around.host;
+    let counted = host.request_attempt_count || host.response_attempt_count;
+    if forward.retry.is_none() && !around.internal_clients && !counted {
+        return RetryLayer::disabled();
+    }
+    RetryLayer::new(forward.retry.clone().unwrap_or_default())
+        .cluster(cluster)
+        .client_controls(around.internal_clients)
+        .request_attempt_count(host.request_attempt_count)
+        .response_attempt_count(host.response_attempt_count)
+        .buffer_limit(around.buffer_limit)
 }

@@ -13,6 +13,7 @@ use front_proxy_layers::stats::Scope;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use crate::access_log::{FlushOptions, LogFiles};
 use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
 use crate::config::model::{self, Bootstrap};
@@ -32,6 +33,8 @@ pub struct ServerOptions {
     pub concurrency: usize,
     /// How long connections may take to finish when the process ends.
     pub drain_time: Duration,
+    /// When access logs are written out.
+    pub log_flush: FlushOptions,
     /// All command line options as `/server_info` shows them.
     pub command_line: Map<String, Value>,
     /// The log of the process, where the admin app may change its levels.
@@ -53,7 +56,13 @@ pub trait LogControl: fmt::Debug + Send + Sync {
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { concurrency: 1, drain_time: DEFAULT_DRAIN_TIME, command_line: Map::new(), log: None }
+        Self {
+            concurrency: 1,
+            drain_time: DEFAULT_DRAIN_TIME,
+            log_flush: FlushOptions::default(),
+            command_line: Map::new(),
+            log: None,
+        }
     }
 }
 
@@ -74,6 +83,8 @@ pub struct Server {
     commands: mpsc::UnboundedReceiver<Command>,
     drain_time: Duration,
     registry: Registry,
+    /// Closed when everything else is: the end of a connection may log its last request.
+    log_files: LogFiles,
     _clusters: Arc<ClusterManager>,
     _flush: AbortOnDrop,
 }
@@ -137,7 +148,9 @@ impl Server {
         };
         let clusters = ClusterManager::start(&bootstrap.clusters, &scope, workers).await?;
         let clusters = Arc::new(clusters);
-        let (listeners, sockets) = open_listeners(&bootstrap, &clusters, &scope, workers)?;
+        let log_files = LogFiles::new(&scope, options.log_flush);
+        let (listeners, sockets) =
+            open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
         let admin = match admin_socket {
             None => None,
             Some(socket) => {
@@ -186,6 +199,7 @@ impl Server {
             commands: received,
             drain_time: options.drain_time,
             registry,
+            log_files,
             _clusters: clusters,
             _flush: AbortOnDrop(flush),
         })
@@ -216,7 +230,7 @@ impl Server {
 
     /// Opens log files anew, after they were moved away.
     pub fn reopen_logs(&self) {
-        // Access logs are not written yet; the process's own log goes to standard error.
+        self.log_files.reopen();
     }
 
     /// Ends gracefully: closes the listeners, lets requests under way finish, and cuts what is
@@ -263,6 +277,7 @@ impl Drop for AbortOnDrop {
 fn open_listeners(
     bootstrap: &Bootstrap,
     clusters: &ClusterManager,
+    logs: &LogFiles,
     scope: &Scope,
     workers: usize,
 ) -> Result<(Vec<Arc<Listener>>, Vec<Sockets>), StartError> {
@@ -280,7 +295,7 @@ fn open_listeners(
             Some(socket) => socket.local_addr()?,
             None => config.address,
         };
-        let listener = Arc::new(build_listener(config, address, clusters, scope, workers)?);
+        let listener = Arc::new(build_listener(config, address, clusters, logs, scope, workers)?);
         for (worker, socket) in bound.into_iter().enumerate() {
             if let Some(sockets) = sockets.get_mut(worker) {
                 sockets.push((Arc::clone(&listener), socket));
@@ -301,6 +316,7 @@ fn build_listener(
     config: &model::Listener,
     address: SocketAddr,
     clusters: &ClusterManager,
+    logs: &LogFiles,
     scope: &Scope,
     workers: usize,
 ) -> Result<Listener, StartError> {
@@ -317,7 +333,7 @@ fn build_listener(
         stats: ListenerStats::new(&listener_scope, workers, tls),
         connection_limit: config.connection_limit,
         connections: std::sync::atomic::AtomicU64::new(0),
-        chains: listener::filter_chains(config, clusters, scope, &listener_scope)?,
+        chains: listener::filter_chains(config, clusters, logs, scope, &listener_scope)?,
     })
 }
 

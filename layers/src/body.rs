@@ -23,6 +23,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
 use crate::error::BoxError;
+use crate::upgrade::{Asked, Source};
 
 /// A request body on its way upstream.
 pub struct Body {
@@ -35,6 +36,7 @@ enum Kind {
     Full(Option<Bytes>),
     Incoming(Incoming),
     Boxed(UnsyncBoxBody<Bytes, BoxError>),
+    Switch(Arc<Source>, Asked),
 }
 
 impl Body {
@@ -66,6 +68,41 @@ impl Body {
             }
             None => Self::empty(),
         }
+    }
+
+    /// What a client sends once protocols are switched.
+    pub(crate) fn switch(source: Arc<Source>, asked: Asked) -> Self {
+        Self {
+            kind: Kind::Switch(source, asked),
+            progress: Some(Arc::new(RequestProgress::new(true))),
+        }
+    }
+
+    /// Whether the request asks to switch protocols: the body is what the client sends then.
+    pub fn is_switch(&self) -> bool {
+        matches!(self.kind, Kind::Switch(..))
+    }
+
+    /// The protocol that the request asks to switch to.
+    pub fn asked(&self) -> Option<&Asked> {
+        match &self.kind {
+            Kind::Switch(_, asked) => Some(asked),
+            _ => None,
+        }
+    }
+
+    /// Takes the client's stream out of a request to switch protocols; what is left has no body.
+    pub(crate) fn take_switch(&mut self) -> Option<Self> {
+        if !self.is_switch() {
+            return None;
+        }
+        let rest = self.rest();
+        Some(std::mem::replace(self, rest))
+    }
+
+    /// No body, but the same progress.
+    pub(crate) fn rest(&self) -> Self {
+        Self { kind: Kind::Empty, progress: self.progress.clone() }
     }
 
     /// Follows the body from here on: when it has ended, and whether it did.
@@ -112,6 +149,9 @@ impl http_body::Body for Body {
                 Pin::new(body).poll_frame(cx).map(|f| f.map(|r| r.map_err(Into::into)))
             }
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
+            Kind::Switch(source, _) => {
+                source.poll_piece(cx).map(|piece| Some(piece.map(Frame::data).map_err(Into::into)))
+            }
         };
         if let (Some(progress), Poll::Ready(frame)) = (&self.progress, &polled) {
             match frame {
@@ -134,6 +174,7 @@ impl http_body::Body for Body {
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Incoming(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
+            Kind::Switch(..) => false,
         }
     }
 
@@ -143,6 +184,7 @@ impl http_body::Body for Body {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Incoming(body) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
+            Kind::Switch(..) => SizeHint::default(),
         }
     }
 }
@@ -154,6 +196,7 @@ impl fmt::Debug for Body {
             Kind::Full(_) => "Full",
             Kind::Incoming(_) => "Incoming",
             Kind::Boxed(_) => "Boxed",
+            Kind::Switch(..) => "Switch",
         };
         f.debug_tuple("Body").field(&kind).finish()
     }

@@ -30,6 +30,8 @@ mod resources;
 mod service;
 mod source;
 mod stats;
+mod switch;
+mod tunnel;
 mod tries;
 pub(crate) mod upstream_body;
 
@@ -38,6 +40,7 @@ pub use future::ResponseFuture;
 pub use resources::{Limits, Resource, Resources};
 pub use service::{BalanceHash, Priority};
 pub use stats::ClusterStats;
+pub use switch::ConnectTcp;
 pub use tries::Tries;
 pub use upstream_body::UpstreamBody;
 

@@ -21,7 +21,7 @@ use std::fmt;
 
 use http::StatusCode;
 
-use crate::response_flags::ResponseFlag;
+use crate::response_flags::{ResponseFlag, ResponseFlags};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -32,6 +32,8 @@ pub struct ProxyError {
     kind: ErrorKind,
     retry: Retry,
     after_retries: bool,
+    flags: ResponseFlags,
+    attempts: u32,
     details: Option<&'static str>,
     source: Option<BoxError>,
 }
@@ -82,6 +84,9 @@ pub enum ErrorKind {
     PerTryTimeout,
     /// The request asks for a protocol switch that is not configured.
     UpgradeRefused,
+    /// The upstream answered a WebSocket handshake with neither a 101 nor an error, but with this
+    /// status.
+    HandshakeFailed(StatusCode),
 }
 
 /// Whose fault a failure is.
@@ -120,7 +125,7 @@ impl ErrorKind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::ClusterNotFound(status) => status,
+            Self::ClusterNotFound(status) | Self::HandshakeFailed(status) => status,
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
@@ -196,6 +201,7 @@ impl ErrorKind {
             Self::BadRequest
             | Self::RequestTimeout
             | Self::RequestTooLarge
+            | Self::HandshakeFailed(_)
             | Self::UpgradeRefused => return None,
         })
     }
@@ -212,6 +218,7 @@ impl ErrorKind {
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
+            | Self::HandshakeFailed(_)
             | Self::IdleTimeout
             | Self::MaxUpstreamDuration
             | Self::PerTryTimeout
@@ -236,7 +243,15 @@ impl ProxyError {
             ErrorKind::RefusedStream => Retry::Always,
             _ => Retry::Never,
         };
-        Self { kind, retry, after_retries: false, details: None, source: None }
+        Self {
+            kind,
+            retry,
+            after_retries: false,
+            flags: ResponseFlags::default(),
+            attempts: 0,
+            details: None,
+            source: None,
+        }
     }
 
     /// With its cause.
@@ -260,6 +275,20 @@ impl ProxyError {
         self
     }
 
+    /// With a response flag beside that of its kind.
+    #[must_use]
+    pub fn with_flag(mut self, flag: ResponseFlag) -> Self {
+        self.flags.insert(flag);
+        self
+    }
+
+    /// With the number of tries, for the response to name it in `x-envoy-attempt-count`.
+    #[must_use]
+    pub fn with_attempt_count(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
     /// What failed.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -273,6 +302,16 @@ impl ProxyError {
     /// Whether the request may be sent again without a retry policy.
     pub fn retry(&self) -> Retry {
         self.retry
+    }
+
+    /// Response flags beside that of its kind.
+    pub fn flags(&self) -> ResponseFlags {
+        self.flags
+    }
+
+    /// How many tries there were, where the response is to say so.
+    pub fn attempt_count(&self) -> Option<u32> {
+        (self.attempts > 0).then_some(self.attempts)
     }
 
     /// Whether other tries went before.

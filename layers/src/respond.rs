@@ -19,6 +19,7 @@ use tower_service::Service;
 use crate::body::{Body, ResponseBody};
 use crate::error::respond::is_grpc;
 use crate::error::{BoxError, ProxyError};
+use crate::stream_info::StreamInfo;
 
 /// Turns errors into responses; see the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,6 +65,9 @@ where
         let mut request = request.map(Body::new);
         let progress = request.body_mut().track();
         if let Some(progress) = &progress {
+            if let Some(info) = StreamInfo::of(request.extensions()) {
+                info.set_request_body(progress);
+            }
             request.extensions_mut().insert(std::sync::Arc::clone(progress));
         }
         let kind = RequestKind {

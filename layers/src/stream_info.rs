@@ -33,6 +33,7 @@ use std::time::SystemTime;
 use http::{Extensions, HeaderMap, Method, Uri, Version};
 use tokio::time::Instant;
 
+use crate::body::RequestProgress;
 use crate::endpoint::Endpoint;
 use crate::error::ProxyError;
 use crate::format::TimePoint;
@@ -84,8 +85,12 @@ pub struct StreamInfo {
     status: AtomicU16,
     flags: AtomicU32,
     details: OnceLock<Cow<'static, str>>,
+    /// What ended the response after it had begun.
+    late_details: OnceLock<Cow<'static, str>>,
+    body: OnceLock<Arc<RequestProgress>>,
+    response_headers: OnceLock<HeaderMap>,
+    response_trailers: OnceLock<HeaderMap>,
     transport_failure: OnceLock<Cow<'static, str>>,
-    bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
     /// Nanoseconds after `began`, plus one; 0: not yet.
     points: [AtomicU64; TimePoint::COUNT],
@@ -113,8 +118,11 @@ impl StreamInfo {
             status: AtomicU16::new(0),
             flags: AtomicU32::new(0),
             details: OnceLock::new(),
+            late_details: OnceLock::new(),
+            body: OnceLock::new(),
+            response_headers: OnceLock::new(),
+            response_trailers: OnceLock::new(),
             transport_failure: OnceLock::new(),
-            bytes_received: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
             points: Default::default(),
         }
@@ -182,6 +190,26 @@ impl StreamInfo {
         let _ = self.details.set(details.into());
     }
 
+    /// What ended the response after its status was decided: said instead of the details.
+    pub fn set_late_details(&self, details: impl Into<Cow<'static, str>>) {
+        let _ = self.late_details.set(details.into());
+    }
+
+    /// Follows the request's body: how much of it came, and when the last of it did.
+    pub fn set_request_body(&self, body: &Arc<RequestProgress>) {
+        let _ = self.body.set(Arc::clone(body));
+    }
+
+    /// The response's headers as they go out.
+    pub fn set_response_headers(&self, headers: HeaderMap) {
+        let _ = self.response_headers.set(headers);
+    }
+
+    /// The response's trailers.
+    pub fn set_response_trailers(&self, trailers: HeaderMap) {
+        let _ = self.response_trailers.set(trailers);
+    }
+
     /// Takes down a failure: its flag and its details.
     pub fn fail(&self, error: &ProxyError) {
         if let Some(flag) = error.kind().flag() {
@@ -194,11 +222,6 @@ impl StreamInfo {
             self.set_transport_failure(reason);
         }
         self.set_details(error.details());
-    }
-
-    /// Body bytes of the request.
-    pub fn set_bytes_received(&self, bytes: u64) {
-        self.bytes_received.store(bytes, Ordering::Relaxed);
     }
 
     /// Body bytes of the response.

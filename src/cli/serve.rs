@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::arguments::{SandboxArgs, SandboxCommand};
 use super::log::{self, Level, LogLevels};
 use super::{Options, complain};
+use crate::access_log::FlushOptions;
 use crate::admin::{LogLevel, UnknownLogger};
 use crate::config::model::Bootstrap;
 use crate::sandbox::{self, InProcess};
@@ -29,6 +30,12 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
     let server_options = ServerOptions {
         concurrency: usize::try_from(options.concurrency).unwrap_or(1),
         drain_time: options.drain_time,
+        log_flush: FlushOptions {
+            interval: options.file_flush_interval,
+            min_size: usize::try_from(options.file_flush_min_size)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(1024),
+        },
         command_line: match serde_json::to_value(options) {
             Ok(Value::Object(map)) => map,
             _ => serde_json::Map::new(),

@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use front_proxy_layers::balance::{LeastRequest, LoadBalancer, Random, RoundRobin};
+use front_proxy_layers::balance::{
+    LeastRequest, LoadBalancer, Maglev, Random, RingHash, RoundRobin,
+};
 use front_proxy_layers::cluster::{Cluster, Limits, Priority};
 use front_proxy_layers::discover::dns::{
     DnsResolver, DnsResolverOptions, FirstResolution, LogicalDns, LookupFamily, Refresh, Settings,
@@ -42,9 +44,11 @@ pub(super) fn cluster(
         None => Connector::plain(),
         Some(tls) => crate::tls::upstream(tls, config.protocol).map_err(fail)?,
     };
+    let stat_name = config.alt_stat_name.as_deref().unwrap_or(&config.name);
+    let stats = scope.child("cluster").tagged("envoy_cluster_name", stat_name);
     let builder = Cluster::builder(config.name.as_str())
         .stats(scope.clone())
-        .stat_name(config.alt_stat_name.as_deref().unwrap_or(&config.name))
+        .stat_name(stat_name)
         .connections(connections(config))
         .connector(connector)
         .limits(Priority::Default, limits(&config.breakers))
@@ -54,9 +58,8 @@ pub(super) fn cluster(
         LbPolicy::RoundRobin => balanced(builder, RoundRobin::default()),
         LbPolicy::Random => balanced(builder, Random),
         LbPolicy::LeastRequest => balanced(builder, LeastRequest),
-        LbPolicy::RingHash | LbPolicy::Maglev => {
-            return Err(fail("this load balancing policy is not supported yet".to_owned()));
-        }
+        LbPolicy::RingHash => balanced(builder, RingHash::new().stats(&stats)),
+        LbPolicy::Maglev => balanced(builder, Maglev::new().stats(&stats)),
     })
 }
 

@@ -20,6 +20,7 @@ use super::http1::{
     delayed_close,
 };
 use super::io::Counted;
+use super::log::{ConnectionLog, LoggedConnection};
 use super::open::{OpenConnection, Protocol};
 use super::service::PathService;
 use crate::config::model::{Codec, HttpConnectionManager};
@@ -33,6 +34,8 @@ pub(crate) struct Downstream {
     pub(crate) tls: bool,
     /// ALPN chose HTTP/2.
     pub(crate) alpn_http2: bool,
+    /// For access logs; not looked up where there are none.
+    pub(crate) logged: Option<Box<LoggedConnection>>,
 }
 
 /// Serves the connection until it closes. `open` counts it meanwhile.
@@ -45,8 +48,13 @@ pub(crate) async fn serve<IO>(
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let access_log = ConnectionLog::new(&chain.filters.access_logs, &downstream);
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
-    let service = || PathService::new(chain.filters.for_connection(peer));
+    let service = |state: &Arc<GateState>| {
+        PathService::new(chain.filters.for_connection(peer, access_log.layer(Some(state))))
+    };
+    let service_http2 =
+        || PathService::new(chain.filters.for_connection(peer, access_log.layer(None)));
     let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
@@ -54,13 +62,13 @@ pub(crate) async fn serve<IO>(
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, service(), &mut open, signal).await;
+        super::http2::serve(chain, io, service_http2(), &mut open, signal).await;
         return;
     }
-    let returned = serve_http1(chain, io, service, &mut open, signal.clone()).await;
+    let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), service(), &mut open, signal).await;
+        super::http2::serve(chain, Replay::new(io, read), service_http2(), &mut open, signal).await;
     }
 }
 
@@ -68,7 +76,8 @@ pub(crate) async fn serve<IO>(
 async fn serve_http1<IO>(
     chain: &Arc<FilterChain>,
     mut io: Counted<IO>,
-    service: impl Fn() -> PathService,
+    service: impl Fn(&Arc<GateState>) -> PathService,
+    access_log: &ConnectionLog,
     open: &mut OpenConnection,
     signal: Signal,
 ) -> Option<Returned<Counted<IO>>>
@@ -84,7 +93,7 @@ where
     let (mut returned, state) = loop {
         let (gate, handle) = Http1Gate::resume(io, read, Arc::clone(&chain.gate));
         let state = Arc::clone(handle.state());
-        let service = TrackedService::new(service(), Arc::clone(&state))
+        let service = TrackedService::new(service(&state), Arc::clone(&state))
             .max_requests(max_requests.saturating_sub(served));
         let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
 
@@ -103,6 +112,9 @@ where
         }
         served += state.requests();
         count_answers(chain, open, &state);
+        if let Some(refusal) = state.refusal() {
+            access_log.refused(&refusal);
+        }
         let go_on = state.unasked_switch()
             && !state.client_closed()
             && served < max_requests

@@ -12,7 +12,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{FilterChain, Listener};
-use crate::connection::{self, Downstream, OpenConnection};
+use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
 use crate::shutdown::{Phase, Signal};
 use crate::workers::OpenConnections;
 
@@ -151,7 +151,10 @@ impl AcceptedConnection {
         signal: Signal,
     ) {
         let open = OpenConnection::new(&chain.filters.stats, false);
-        let downstream = Downstream { peer, tls: false, alpn_http2: false };
+        let logged = chain.is_logged().then(|| {
+            Box::new(LoggedConnection { local: stream.local_addr().ok(), ..Default::default() })
+        });
+        let downstream = Downstream { peer, tls: false, alpn_http2: false, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 
@@ -189,7 +192,8 @@ impl AcceptedConnection {
             ssl.handshake(tls);
         }
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
-        let downstream = Downstream { peer, tls: true, alpn_http2 };
+        let logged = chain.is_logged().then(|| logged(&stream));
+        let downstream = Downstream { peer, tls: true, alpn_http2, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 
@@ -218,6 +222,19 @@ impl Drop for AcceptedConnection {
             active.decrement(1.0);
         }
     }
+}
+
+/// What access logs tell of a connection with TLS.
+fn logged(stream: &TlsStream<TcpStream>) -> Box<LoggedConnection> {
+    let (tcp, tls) = stream.get_ref();
+    Box::new(LoggedConnection {
+        local: tcp.local_addr().ok(),
+        tls_version: tls.protocol_version().map(crate::tls::version_name),
+        tls_cipher: tls
+            .negotiated_cipher_suite()
+            .map(|suite| crate::tls::cipher_name(suite.suite())),
+        server_name: tls.server_name().map(Into::into),
+    })
 }
 
 /// The chain for a server name: exact, then the longest `*.suffix`, then one without conditions.

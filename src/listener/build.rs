@@ -6,12 +6,13 @@ use std::sync::Arc;
 use front_proxy_layers::forwarded::ForwardedPolicy;
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::router::{Router, RouterStats};
-use front_proxy_layers::sanitize::SanitizeLayer;
 use front_proxy_layers::server_header::{ServerHeaderLayer, Transformation};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope};
+use front_proxy_layers::upgrade::UpgradeLayer;
 use http::HeaderValue;
 
 use super::FilterChain;
+use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, ServerHeader};
 use crate::request_path::HttpFilters;
@@ -21,6 +22,7 @@ use crate::routes;
 pub(crate) fn filter_chains(
     config: &model::Listener,
     clusters: &ClusterManager,
+    logs: &LogFiles,
     root: &Scope,
     listener_scope: &Scope,
 ) -> Result<Vec<Arc<FilterChain>>, String> {
@@ -35,30 +37,34 @@ pub(crate) fn filter_chains(
                 http: Arc::clone(&chain.http),
                 stall_timeout: routes::longest_idle_timeout(&chain.http),
                 gate: Arc::new(crate::connection::gate_config(&chain.http)),
-                filters: filters(&chain.http, clusters, root, listener_scope)?,
+                filters: filters(config, &chain.http, clusters, logs, root, listener_scope)?,
             }))
         })
         .collect()
 }
 
 fn filters(
+    listener: &model::Listener,
     config: &model::HttpConnectionManager,
     clusters: &ClusterManager,
+    logs: &LogFiles,
     root: &Scope,
     listener_scope: &Scope,
 ) -> Result<HttpFilters, String> {
     let stats = Arc::new(DownstreamStats::new(root, &config.stat_prefix));
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
-    let table = Arc::new(routes::table(config, clusters, &stats)?);
+    let buffer_limit = listener.per_connection_buffer_limit;
+    let table = Arc::new(routes::table(config, clusters, &stats, buffer_limit)?);
     let server = HeaderValue::from_str(&config.server_name).map_err(|e| e.to_string())?;
     Ok(HttpFilters {
+        access_logs: access_logs(&config.access_logs, logs)?,
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
         server_header: ServerHeaderLayer::new(server).transformation(match config.server_header {
             ServerHeader::Overwrite => Transformation::Overwrite,
             ServerHeader::AppendIfAbsent => Transformation::AppendIfAbsent,
             ServerHeader::PassThrough => Transformation::PassThrough,
         }),
-        sanitize: SanitizeLayer::new().upgrades(config.upgrades.clone()),
+        upgrade: UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide(),
         forwarded: Arc::new(ForwardedPolicy {
             use_remote_address: config.use_remote_address,
             xff_num_trusted_hops: config.xff_num_trusted_hops,

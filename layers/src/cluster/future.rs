@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::Cluster;
 use super::service::{ActiveRequest, PendingRequest};
+use super::switch::{self, ConnectTcp};
 use super::upstream_body::UpstreamBody;
 use crate::body::Body;
 use crate::endpoint::{
@@ -43,6 +44,8 @@ struct Exchange {
     request: Option<Request<Body>>,
     /// A copy of the head of a request that may be repeated.
     repeat: Option<Request<Body>>,
+    /// What the client sends once protocols are switched, where it asked for that.
+    tunnel: Option<Body>,
 }
 
 enum State {
@@ -53,13 +56,15 @@ enum State {
     Connecting(Connecting, PendingRequest),
     Waiting(Waiter, PendingRequest),
     Http1(Box<Http1Connection>, ActiveRequest),
+    Tcp(BoxFuture<switch::TcpResult>, ActiveRequest),
     Http2(BoxFuture<Result<Response<Incoming>, SendError>>, Http2Streams, ActiveRequest),
     Done,
 }
 
 impl ResponseFuture {
     pub(super) fn new(cluster: Cluster, endpoint: Arc<Endpoint>, request: Request<Body>) -> Self {
-        let exchange = Exchange { cluster, endpoint, request: Some(request), repeat: None };
+        let exchange =
+            Exchange { cluster, endpoint, request: Some(request), repeat: None, tunnel: None };
         Self { state: State::Start, exchange: Some(exchange) }
     }
 
@@ -127,7 +132,10 @@ impl Future for ResponseFuture {
                     };
                     match result {
                         Ok(response) => {
-                            return Poll::Ready(receive_http1(connection, response, active));
+                            let tunnel = exchange.tunnel.take();
+                            return Poll::Ready(receive_http1(
+                                connection, response, active, tunnel,
+                            ));
                         }
                         Err(error) => {
                             let home = connection.home();
@@ -153,6 +161,21 @@ impl Future for ResponseFuture {
                         }
                         Err(error) => this.state = exchange.recover(error, &active),
                     }
+                }
+                State::Tcp(connect, _) => {
+                    let connected = ready!(connect.as_mut().poll(cx));
+                    let State::Tcp(_, active) = std::mem::replace(&mut this.state, State::Done)
+                    else {
+                        continue;
+                    };
+                    let client = exchange.tunnel.take();
+                    return Poll::Ready(match (connected, client) {
+                        (Ok(upstream), Some(client)) => {
+                            Ok(switch::connected(upstream, active, client))
+                        }
+                        (Err(error), _) => Err(connect_error(&error)),
+                        (_, None) => Err(ProxyError::new(ErrorKind::DownstreamClosed)),
+                    });
                 }
                 State::Draining(error, turns) => {
                     // Envoy reads the body while it connects: a request that is complete by now
@@ -184,7 +207,25 @@ impl Future for ResponseFuture {
 
 impl Exchange {
     fn start(&mut self) -> State {
+        let tcp = self.request.as_ref().is_some_and(|request| {
+            request.body().is_switch() && request.extensions().get::<ConnectTcp>().is_some()
+        });
+        if tcp {
+            return self.connect_tcp();
+        }
         self.obtain(None)
+    }
+
+    /// A `CONNECT` that ends here: its bytes go on over TCP.
+    fn connect_tcp(&mut self) -> State {
+        let Some(request) = &mut self.request else {
+            return State::Failed(None);
+        };
+        self.tunnel = request.body_mut().take_switch();
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, request) else {
+            return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
+        };
+        State::Tcp(Box::pin(Arc::clone(&self.endpoint).connect_tcp()), active)
     }
 
     /// A connection, kept or new. `pending` is given where the request waited before.
@@ -233,6 +274,9 @@ impl Exchange {
             self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        if let Some(tunnel) = request.body_mut().take_switch() {
+            self.tunnel = Some(tunnel);
+        }
         for_http1(&mut request);
         self.repeat = None;
         if connection.has_rested(SURELY_ALIVE) && is_repeatable(&request) {
@@ -246,6 +290,10 @@ impl Exchange {
         let Some(mut request) = self.request.take() else {
             return State::Failed(None);
         };
+        if request.body().is_switch() {
+            // RFC 8441 towards upstreams is not spoken.
+            return State::Failed(Some(ProxyError::new(ErrorKind::UpgradeRefused)));
+        }
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
@@ -335,6 +383,7 @@ fn receive_http1(
     mut connection: Box<Http1Connection>,
     mut response: Response<Incoming>,
     active: ActiveRequest,
+    tunnel: Option<Body>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let headers = response.headers();
     if headers.contains_key(header::TRANSFER_ENCODING)
@@ -359,6 +408,9 @@ fn receive_http1(
     // The client is answered in its own version, and in Envoy's words.
     *response.version_mut() = Version::HTTP_11;
     response.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
+    if let Some(client) = tunnel {
+        return switch::receive(connection, response, active, client);
+    }
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
 }
@@ -444,6 +496,7 @@ fn copy_head(request: &Request<Body>) -> Request<Body> {
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
+    *copy.body_mut() = request.body().rest();
     copy
 }
 
@@ -456,6 +509,7 @@ impl fmt::Debug for ResponseFuture {
             State::Connecting(..) => "Connecting",
             State::Waiting(..) => "Waiting",
             State::Http1(..) => "Http1",
+            State::Tcp(..) => "Tcp",
             State::Http2(..) => "Http2",
             State::Done => "Done",
         };

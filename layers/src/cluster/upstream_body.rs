@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
+use super::tunnel::Tunnel;
 use crate::endpoint::{Http1Connection, Http2Streams};
 use crate::error::{ErrorKind, ProxyError};
 
@@ -17,7 +18,8 @@ use crate::error::{ErrorKind, ProxyError};
 /// At its end an HTTP/1 connection goes back to the pool. Dropped before, the connection is
 /// closed (HTTP/1) or the stream reset (HTTP/2), and the request is no longer in flight.
 pub struct UpstreamBody {
-    body: Incoming,
+    /// Empty for a tunnel.
+    body: Option<Incoming>,
     source: Source,
 }
 
@@ -26,6 +28,7 @@ enum Source {
     Ended,
     Http1(Box<Http1Connection>, ActiveRequest),
     Http2(#[allow(dead_code)] Http2Streams, ActiveRequest),
+    Tunnel(Box<Tunnel>),
 }
 
 impl UpstreamBody {
@@ -34,20 +37,27 @@ impl UpstreamBody {
         connection: Box<Http1Connection>,
         active: ActiveRequest,
     ) -> Self {
-        let mut this = Self { body, source: Source::Http1(connection, active) };
         // A response without a body may never be polled: it ends here.
-        if this.body.is_end_stream() {
+        let ended = body.is_end_stream();
+        let mut this = Self { body: Some(body), source: Source::Http1(connection, active) };
+        if ended {
             this.finish();
         }
         this
     }
 
     pub(super) fn http2(body: Incoming, stream: Http2Streams, active: ActiveRequest) -> Self {
-        let mut this = Self { body, source: Source::Http2(stream, active) };
-        if this.body.is_end_stream() {
+        let ended = body.is_end_stream();
+        let mut this = Self { body: Some(body), source: Source::Http2(stream, active) };
+        if ended {
             this.finish();
         }
         this
+    }
+
+    /// What comes through a tunnel.
+    pub(super) fn tunnel(tunnel: Tunnel) -> Self {
+        Self { body: None, source: Source::Tunnel(Box::new(tunnel)) }
     }
 
     fn finish(&mut self) {
@@ -97,10 +107,19 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ProxyError>>> {
         let this = &mut *self;
+        if let Source::Tunnel(tunnel) = &mut this.source {
+            let piece = ready!(tunnel.poll_piece(cx));
+            if piece.is_err() {
+                this.source = Source::Ended;
+            }
+            return Poll::Ready(Some(piece.map(Frame::data)));
+        }
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
         let frame = match &mut this.source {
-            Source::Ended => return Poll::Ready(None),
+            Source::Ended | Source::Tunnel(_) => return Poll::Ready(None),
             Source::Http1(connection, _) => {
-                let body = &mut this.body;
                 let polled =
                     ready!(connection.poll_body(cx, |cx| Pin::new(&mut *body).poll_frame(cx)));
                 match polled {
@@ -110,11 +129,11 @@ impl Body for UpstreamBody {
                     }
                 }
             }
-            Source::Http2(..) => ready!(Pin::new(&mut this.body).poll_frame(cx)),
+            Source::Http2(..) => ready!(Pin::new(&mut *body).poll_frame(cx)),
         };
         match frame {
             Some(Ok(frame)) => {
-                if frame.is_trailers() || this.body.is_end_stream() {
+                if frame.is_trailers() || body.is_end_stream() {
                     this.finish();
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -139,11 +158,15 @@ impl Body for UpstreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.source, Source::Ended) || self.body.is_end_stream()
+        match (&self.source, &self.body) {
+            (Source::Ended, _) => true,
+            (Source::Tunnel(_), _) => false,
+            (_, body) => body.as_ref().is_none_or(Body::is_end_stream),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -34,7 +35,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 /// request. Here the one request that has the connection polls it in its own task.
 pub(crate) struct Http1Connection {
     send: SendRequest<Body>,
-    connection: Connection<TokioIo<UpstreamIo>, Body>,
+    /// Gone once the stream has become a tunnel's.
+    connection: Option<Connection<TokioIo<UpstreamIo>, Body>>,
     response: ReusableBoxFuture<'static, SendResult>,
     waker: Arc<ConnectionWaker>,
     /// `waker` in the form in which hyper wants it; made once.
@@ -86,7 +88,7 @@ impl Http1Connection {
         let now = Instant::now();
         Ok(Box::new(Self {
             send,
-            connection,
+            connection: Some(connection),
             response: ReusableBoxFuture::new(std::future::pending()),
             poll_waker: Waker::from(Arc::clone(&waker)),
             waker,
@@ -230,9 +232,10 @@ impl Http1Connection {
     }
 
     fn poll_connection(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
         let mut cx = Context::from_waker(&self.poll_waker);
         // Without shutdown: after a protocol switch the stream is the tunnel's.
-        if let Poll::Ready(result) = self.connection.poll_without_shutdown(&mut cx) {
+        if let Poll::Ready(result) = connection.poll_without_shutdown(&mut cx) {
             self.ended = true;
             // An end or a reset is the upstream's doing; bytes that nobody asked for are refused.
             let refused = result
@@ -289,6 +292,17 @@ impl Http1Connection {
     /// The upstream ended the exchange by closing, rather than we.
     pub(crate) fn closed_by_upstream(&mut self) {
         self.closed_by = ClosedBy::Upstream;
+    }
+
+    /// After a protocol switch: the stream, and what was read from it behind the response.
+    pub(crate) fn take_stream(&mut self) -> Option<(UpstreamIo, Bytes)> {
+        if !self.ended {
+            self.poll_connection();
+        }
+        let connection = self.connection.take_if(|_| self.ended)?;
+        self.closed_by = ClosedBy::Us;
+        let parts = connection.into_parts();
+        Some((parts.io.into_inner(), parts.read_buf))
     }
 
     /// The endpoint it leads to.

@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::free_list::{FreeList, Handed, Taken};
 use super::http1::Http1Connection;
 use super::http2::{Http2Connection, Http2Streams};
+use super::io::UpstreamIo;
+use super::tunnel::TunnelConnection;
 use super::waker::{WatcherQueue, lock};
 use super::{ConnectError, Endpoint, EndpointStats, Protocol};
 
@@ -110,7 +112,7 @@ impl Endpoint {
         if self.shared().options.protocol == Protocol::Http2 {
             return self.connect_http2(home).await;
         }
-        match self.open(home).await.map_err(Arc::new)? {
+        match self.open(Some(home)).await.map_err(Arc::new)? {
             Opened::Http1(connection) => {
                 place.counted = false;
                 self.watch(home);
@@ -124,6 +126,7 @@ impl Endpoint {
                     None => Err(Arc::new(ConnectError::Timeout)),
                 }
             }
+            Opened::Tcp(_) => Err(Arc::new(ConnectError::Timeout)),
         }
     }
 
@@ -154,13 +157,12 @@ impl Endpoint {
             if start {
                 let this = Arc::clone(&self);
                 tokio::spawn(async move {
-                    let result = match this.open(home).await {
+                    let result = match this.open(Some(home)).await {
                         Ok(Opened::Http2(connection)) => {
                             lock(&this.shards[home].state).http2.push(connection);
                             Ok(())
                         }
-                        Ok(Opened::Http1(connection)) => {
-                            drop(connection);
+                        Ok(Opened::Http1(_) | Opened::Tcp(_)) => {
                             Err(Arc::new(ConnectError::Timeout))
                         }
                         Err(error) => Err(Arc::new(error)),
@@ -195,7 +197,19 @@ impl Endpoint {
         }
     }
 
-    async fn open(self: &Arc<Self>, home: usize) -> Result<Opened, ConnectError> {
+    /// Makes a connection on which no HTTP is spoken: the end of a tunnel.
+    pub(crate) async fn connect_tcp(
+        self: Arc<Self>,
+    ) -> Result<(UpstreamIo, TunnelConnection), Arc<ConnectError>> {
+        let opened = Instant::now();
+        match self.open(None).await.map_err(Arc::new)? {
+            Opened::Tcp(io) => Ok((io, TunnelConnection::tcp(self, opened))),
+            Opened::Http1(_) | Opened::Http2(_) => Err(Arc::new(ConnectError::Timeout)),
+        }
+    }
+
+    /// Opens a connection for the shard `home`, or for none of them, just TCP.
+    async fn open(self: &Arc<Self>, home: Option<usize>) -> Result<Opened, ConnectError> {
         let shared = self.shared();
         let stats = &shared.stats;
         let began = Instant::now();
@@ -218,6 +232,9 @@ impl Endpoint {
                 Protocol::Http1 => false,
                 Protocol::Http2 => true,
                 Protocol::Auto => io.negotiated_http2(),
+            };
+            let Some(home) = home else {
+                return Ok(Opened::Tcp(io));
             };
             Ok(if http2 {
                 Opened::Http2(Http2Connection::handshake(io, Arc::clone(self)).await?)
@@ -302,6 +319,7 @@ impl Shard {
 enum Opened {
     Http1(Box<Http1Connection>),
     Http2(Arc<Http2Connection>),
+    Tcp(UpstreamIo),
 }
 
 impl Place {

@@ -13,12 +13,19 @@ const RESET: &str = "upstream connect error or disconnect/reset before headers. 
 ///
 /// gRPC requests get `200` with `grpc-status` instead, which is [`grpc_response`].
 pub fn response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
-    let kind = error.kind();
-    let mut response = local_reply(kind.status(), body(error));
-    if kind == ErrorKind::Overflow {
-        response.headers_mut().insert("x-envoy-overloaded", HeaderValue::from_static("true"));
-    }
+    let mut response = local_reply(error.kind().status(), body(error));
+    add_headers(error, response.headers_mut());
     response
+}
+
+/// What a failure says besides its status.
+fn add_headers(error: &ProxyError, headers: &mut HeaderMap) {
+    if error.kind() == ErrorKind::Overflow {
+        headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
+    }
+    if let Some(attempts) = error.attempt_count() {
+        headers.insert("x-envoy-attempt-count", HeaderValue::from(attempts));
+    }
 }
 
 /// A response made by the proxy itself: with a body it is plain text, without one it has no type.
@@ -57,9 +64,7 @@ pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
             headers.insert("grpc-message", value);
         }
     }
-    if kind == ErrorKind::Overflow {
-        headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
-    }
+    add_headers(error, headers);
     response
 }
 

@@ -46,6 +46,9 @@ where
                     if this.kind.grpc { grpc_response(&error) } else { response(&error) };
                 // What the log and the counters make of it.
                 reply.extensions_mut().insert(error.kind());
+                if !error.flags().is_empty() {
+                    reply.extensions_mut().insert(error.flags());
+                }
                 reply
             }
         };

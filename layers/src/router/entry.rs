@@ -1,11 +1,13 @@
 use http::StatusCode;
 
-use crate::route::{DirectResponse, Redirector, RequestRewrite, WeightedChoice};
+use crate::route::{DirectResponse, Redirector, RequestRewrite, UpgradeRule, WeightedChoice};
+use crate::upgrade::Asked;
 
 /// What a route does, ready to be done.
 #[derive(Debug)]
 pub struct RouteEntry<S> {
     pub(super) action: Action<S>,
+    upgrades: Box<[UpgradeRule]>,
 }
 
 #[derive(Debug)]
@@ -34,17 +36,34 @@ impl<S> RouteEntry<S> {
 
     /// Forwards to a target.
     pub fn forward_to(target: ForwardTarget<S>) -> Self {
-        Self { action: Action::Forward { target, rewrite: None } }
+        Self::of(Action::Forward { target, rewrite: None })
     }
 
     /// Answers with a redirect.
     pub fn redirect(redirector: Redirector) -> Self {
-        Self { action: Action::Redirect(Box::new(redirector)) }
+        Self::of(Action::Redirect(Box::new(redirector)))
     }
 
     /// Answers with a fixed response.
     pub fn direct(response: DirectResponse) -> Self {
-        Self { action: Action::Direct(response) }
+        Self::of(Action::Direct(response))
+    }
+
+    fn of(action: Action<S>) -> Self {
+        Self { action, upgrades: Box::default() }
+    }
+
+    /// Which protocols may be switched to on this route; for those not named here, what is said
+    /// for all routes counts.
+    #[must_use]
+    pub fn upgrades(mut self, rules: impl Into<Box<[UpgradeRule]>>) -> Self {
+        self.upgrades = rules.into();
+        self
+    }
+
+    /// The rule for a switch, where the route has one.
+    pub(super) fn upgrade_rule(&self, asked: &Asked) -> Option<&UpgradeRule> {
+        self.upgrades.iter().find(|rule| asked.is(&rule.upgrade_type))
     }
 
     /// Changes path or host of what it forwards. Nothing to change in other answers.

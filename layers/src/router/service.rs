@@ -7,10 +7,12 @@ use tower_service::Service;
 use super::entry::Action;
 use super::{ResponseFuture, RouteEntry, RouterStats};
 use crate::body::{Body, ResponseBody};
+use crate::cluster::ConnectTcp;
 use crate::error::respond::local_reply;
 use crate::error::{ErrorKind, ProxyError};
 use crate::route::{Found, RequestView, RouteTable, redirect};
 use crate::stats::Scope;
+use crate::upgrade::{ActiveUpgrade, Asked};
 
 /// Routes requests; see the [module](super).
 #[derive(Debug)]
@@ -54,11 +56,22 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.stats.rq_total.increment(1);
         let (mut parts, body) = request.into_parts();
         let random = fastrand::u64(..);
         let view = RequestView::of(&parts, random);
-        let (matching, entry) = match self.table.find(&view) {
+        let found = self.table.find(&view);
+        let mut connect_tcp = false;
+        if let Some(asked) = parts.extensions.get::<Asked>() {
+            match self.allows(asked, found.as_ref()) {
+                Some(allowed) => connect_tcp = allowed.connect_tcp,
+                // Not counted as a request of the router: Envoy refuses before it gets there.
+                None => {
+                    return ResponseFuture::failed(ProxyError::new(ErrorKind::UpgradeRefused));
+                }
+            }
+        }
+        self.stats.rq_total.increment(1);
+        let (matching, entry) = match found {
             Some(Found::Route { matching, action, .. }) => (matching, action),
             Some(Found::RequireTls { .. }) => {
                 self.stats.rq_redirect.increment(1);
@@ -76,6 +89,9 @@ where
                         let error = ProxyError::new(ErrorKind::BadRequest).with_source(error);
                         return ResponseFuture::failed(error);
                     }
+                }
+                if connect_tcp {
+                    parts.extensions.insert(ConnectTcp);
                 }
                 match target.pick(random) {
                     Ok(service) => {
@@ -97,6 +113,33 @@ where
                 ResponseFuture::reply(local_reply(direct.status, direct.body.clone()))
             }
         }
+    }
+}
+
+/// A switch that is allowed.
+struct Allowed {
+    connect_tcp: bool,
+}
+
+impl<S> Router<S> {
+    /// Whether protocols may be switched: the route's rule counts, else the one for all routes.
+    /// Where there is no route there is nothing to refuse either.
+    fn allows(&self, asked: &Asked, found: Option<&Found<'_, RouteEntry<S>>>) -> Option<Allowed> {
+        let Some(found) = found else {
+            return Some(Allowed { connect_tcp: false });
+        };
+        let rule = match found {
+            Found::Route { action, .. } => action.upgrade_rule(asked),
+            Found::RequireTls { .. } => None,
+        };
+        let stats = &self.stats;
+        if !rule.map_or(asked.is_allowed(), |rule| rule.enabled) {
+            stats.downstream_rq_ws_on_non_ws_route.increment(1);
+            return None;
+        }
+        stats.downstream_cx_upgrades_total.increment(1);
+        asked.keep(ActiveUpgrade::new(stats.downstream_cx_upgrades_active.clone()));
+        Some(Allowed { connect_tcp: rule.is_some_and(|rule| rule.connect_tcp) })
     }
 }
 

@@ -119,11 +119,11 @@ fn connection(
     }
 
     let mut nominated = Vec::new();
-    let mut wants_upgrade = false;
+    let mut wants_upgrade = None;
     for value in headers.get_all(CONNECTION) {
         for token in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
             if token.eq_ignore_ascii_case(b"upgrade") {
-                wants_upgrade = true;
+                wants_upgrade = Some(token);
             } else if let Ok(name) = HeaderName::from_bytes(token) {
                 nominated.push(name);
             }
@@ -133,14 +133,17 @@ fn connection(
         return Err(ProxyError::new(ErrorKind::BadRequest));
     }
     let h2c = headers.get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"h2c"));
-    if wants_upgrade && has_upgrade && !h2c {
+    if let Some(token) = wants_upgrade.filter(|_| has_upgrade && !h2c) {
         if upgrade == Upgrade::Refuse {
             return Err(ProxyError::new(ErrorKind::UpgradeRefused));
         }
+        // In the client's own spelling, as Envoy forwards it.
+        let token =
+            HeaderValue::from_bytes(token).unwrap_or_else(|_| HeaderValue::from_static("upgrade"));
         for name in nominated.iter().filter(|name| !is_kept(name)) {
             headers.remove(name);
         }
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(CONNECTION, token);
         return Ok(());
     }
     headers.remove(CONNECTION);
@@ -243,7 +246,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::UpgradeRefused);
         let mut map = headers(&lines);
         request_headers(&mut map, Upgrade::Allow).expect("allowed");
-        assert_eq!(map["connection"], "upgrade");
+        assert_eq!(map["connection"], "Upgrade");
         assert_eq!(map["upgrade"], "websocket");
         assert_eq!(map.len(), 2);
     }

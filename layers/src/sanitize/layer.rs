@@ -1,6 +1,5 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -10,25 +9,17 @@ use tower_service::Service;
 
 use super::{Upgrade, request_headers, response_headers};
 use crate::error::{ErrorKind, ProxyError};
-use crate::route::UpgradeRule;
+use crate::upgrade::Asked;
 
 /// Takes hop-by-hop headers out of requests and responses; see the [module](super).
-#[derive(Clone, Debug, Default)]
-pub struct SanitizeLayer {
-    upgrades: Arc<[UpgradeRule]>,
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SanitizeLayer(());
 
 impl SanitizeLayer {
-    /// The layer; protocol switches are refused.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Protocol switches that these rules name are let through.
-    #[must_use]
-    pub fn upgrades(mut self, rules: impl Into<Arc<[UpgradeRule]>>) -> Self {
-        self.upgrades = rules.into();
-        self
+    /// The layer. Protocol switches are refused, but for those that an
+    /// [`UpgradeLayer`](crate::upgrade::UpgradeLayer) further out lets pass.
+    pub const fn new() -> Self {
+        Self(())
     }
 }
 
@@ -36,7 +27,7 @@ impl<S> Layer<S> for SanitizeLayer {
     type Service = Sanitize<S>;
 
     fn layer(&self, inner: S) -> Sanitize<S> {
-        Sanitize { inner, upgrades: Arc::clone(&self.upgrades) }
+        Sanitize { inner }
     }
 }
 
@@ -44,7 +35,6 @@ impl<S> Layer<S> for SanitizeLayer {
 #[derive(Clone, Debug)]
 pub struct Sanitize<S> {
     inner: S,
-    upgrades: Arc<[UpgradeRule]>,
 }
 
 impl<S, B, R> Service<Request<B>> for Sanitize<S>
@@ -60,27 +50,17 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let asked = request.extensions().get::<Asked>().is_some();
         let checked = one_authority(&mut request).and_then(|()| {
-            let upgrade = self.allows(&request);
+            let upgrade = if asked { Upgrade::Allow } else { Upgrade::Refuse };
             request_headers(request.headers_mut(), upgrade)
         });
         match checked {
-            Ok(()) => ResponseFuture { state: State::Inner { future: self.inner.call(request) } },
+            Ok(()) => {
+                ResponseFuture { state: State::Inner { future: self.inner.call(request), asked } }
+            }
             Err(error) => ResponseFuture { state: State::Refused { error: Some(error) } },
         }
-    }
-}
-
-impl<S> Sanitize<S> {
-    fn allows<B>(&self, request: &Request<B>) -> Upgrade {
-        if self.upgrades.is_empty() {
-            return Upgrade::Refuse;
-        }
-        let asked = request.headers().get(header::UPGRADE).map(HeaderValue::as_bytes);
-        let rule = self.upgrades.iter().find(|rule| {
-            asked.is_some_and(|asked| asked.eq_ignore_ascii_case(rule.upgrade_type.as_bytes()))
-        });
-        if rule.is_some_and(|rule| rule.enabled) { Upgrade::Allow } else { Upgrade::Refuse }
     }
 }
 
@@ -118,7 +98,7 @@ pin_project! {
     #[project = StateProj]
     #[derive(Debug)]
     enum State<F> {
-        Inner { #[pin] future: F },
+        Inner { #[pin] future: F, asked: bool },
         Refused { error: Option<ProxyError> },
     }
 }
@@ -131,9 +111,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Inner { future } => {
+            StateProj::Inner { future, asked } => {
                 let mut response = ready!(future.poll(cx))?;
-                let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                // One that nobody asked for is an answer like any other.
+                let switching = *asked && response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 response_headers(response.headers_mut(), switching);
                 Poll::Ready(Ok(response))
             }

@@ -17,7 +17,22 @@ impl FormatContext for StreamInfo {
         self.request.get().map(|request| &request.headers)
     }
 
+    fn response_headers(&self) -> Option<&HeaderMap> {
+        self.response_headers.get()
+    }
+
+    fn response_trailers(&self) -> Option<&HeaderMap> {
+        self.response_trailers.get()
+    }
+
     fn elapsed(&self, point: TimePoint) -> Option<Duration> {
+        if point == TimePoint::RequestReceived {
+            // A request without a body is complete with its head.
+            return match self.body.get() {
+                None => Some(Duration::ZERO),
+                Some(body) => Some(body.completed_at()?.saturating_duration_since(self.began)),
+            };
+        }
         let nanos = self.points[point as usize].load(Ordering::Relaxed);
         nanos.checked_sub(1).map(Duration::from_nanos)
     }
@@ -54,7 +69,7 @@ impl FormatContext for StreamInfo {
     }
 
     fn bytes_received(&self) -> u64 {
-        self.bytes_received.load(Ordering::Relaxed)
+        self.body.get().map_or(0, |body| body.bytes())
     }
 
     fn bytes_sent(&self) -> u64 {
@@ -66,7 +81,7 @@ impl FormatContext for StreamInfo {
     }
 
     fn response_code_details(&self) -> Option<&str> {
-        self.details.get().map(|details| &**details)
+        self.late_details.get().or_else(|| self.details.get()).map(|details| &**details)
     }
 
     fn response_flags(&self) -> ResponseFlags {
@@ -135,6 +150,10 @@ impl FormatContext for StreamInfo {
 
     fn stream_id(&self) -> Option<&str> {
         self.request_headers()?.get(crate::request_id::REQUEST_ID)?.to_str().ok()
+    }
+
+    fn access_log_type(&self) -> Option<&str> {
+        Some("DownstreamEnd")
     }
 
     fn filter_chain_name(&self) -> Option<&str> {

@@ -59,6 +59,7 @@ fn is_charged(kind: ErrorKind) -> bool {
     !matches!(
         kind,
         ErrorKind::DownstreamClosed
+            | ErrorKind::HandshakeFailed(_)
             | ErrorKind::IdleTimeout
             | ErrorKind::MaxDuration
             | ErrorKind::RequestIdleTimeout
