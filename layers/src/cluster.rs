@@ -31,8 +31,8 @@ mod service;
 mod source;
 mod stats;
 mod switch;
-mod tunnel;
 mod tries;
+mod tunnel;
 pub(crate) mod upstream_body;
 
 pub use builder::ClusterBuilder;

@@ -19,7 +19,7 @@ pub mod respond;
 use std::error::Error as StdError;
 use std::fmt;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::response_flags::{ResponseFlag, ResponseFlags};
 
@@ -36,6 +36,7 @@ pub struct ProxyError {
     attempts: u32,
     details: Option<&'static str>,
     source: Option<BoxError>,
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// What failed.
@@ -251,6 +252,7 @@ impl ProxyError {
             attempts: 0,
             details: None,
             source: None,
+            headers: None,
         }
     }
 
@@ -265,6 +267,13 @@ impl ProxyError {
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// With headers for its response.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = Some(Box::new(headers));
         self
     }
 
@@ -287,6 +296,11 @@ impl ProxyError {
     pub fn with_attempt_count(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
+    }
+
+    /// Headers for its response.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.headers.as_deref()
     }
 
     /// What failed.

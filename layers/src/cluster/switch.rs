@@ -45,9 +45,11 @@ pub(super) fn receive(
     }
     let websocket = asked.is_some_and(|asked| asked.is("websocket"));
     if websocket && status.as_u16() < 400 {
-        // No answer to a handshake (RFC 6455 section 4.1). Envoy gives the status and no more.
+        // No answer to a handshake (RFC 6455 section 4.1). Envoy passes its head on, but no body.
         drop(TunnelConnection::http1(connection));
-        return Err(ProxyError::new(ErrorKind::HandshakeFailed(status)));
+        let (parts, _) = response.into_parts();
+        let error = ProxyError::new(ErrorKind::HandshakeFailed(status));
+        return Err(error.with_headers(parts.headers));
     }
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))

@@ -219,6 +219,7 @@ impl Endpoint {
         EndpointStats::raise(&self.stats.cx_total);
         EndpointStats::raise(&self.stats.cx_active);
         match shared.options.protocol {
+            _ if home.is_none() => {}
             Protocol::Http1 => stats.cx_http1_total.increment(1),
             Protocol::Http2 => stats.cx_http2_total.increment(1),
             // Known after the handshake.

@@ -14,6 +14,7 @@ impl ErrorKind {
             Self::BadRequest => "bad_request",
             Self::ClusterNotFound(_) => "cluster_not_found",
             Self::DownstreamClosed => "downstream_remote_disconnect",
+            Self::HandshakeFailed(_) => "websocket_handshake_unsuccessful",
             Self::IdleTimeout | Self::RequestIdleTimeout => "stream_idle_timeout",
             Self::MaxDuration => "max_duration_timeout",
             Self::MaxUpstreamDuration => "upstream_max_stream_duration_reached",

@@ -15,6 +15,14 @@ const RESET: &str = "upstream connect error or disconnect/reset before headers. 
 pub fn response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
     let mut response = local_reply(error.kind().status(), body(error));
     add_headers(error, response.headers_mut());
+    if let Some(headers) = error.headers() {
+        // Type and length are those of the body that goes with it.
+        for (name, value) in headers {
+            if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
+                response.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+    }
     response
 }
 
