@@ -11,12 +11,15 @@ mod routes;
 pub mod cluster_manager;
 mod tls;
 pub mod server;
+pub mod embed;
 mod workers;
 pub mod shutdown;
 pub mod stats;
 pub mod admin;
 pub mod sandbox;
 pub mod service;
+
+pub use embed::from_config;
 
 /// The README's Rust is compiled with the documentation's.
 #[cfg(doctest)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogger};
-use front_proxy_layers::body::ResponseBody;
+use front_proxy_layers::body::{Body, ResponseBody};
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
@@ -18,7 +18,9 @@ use front_proxy_layers::upgrade::{self, Upgrade, UpgradeLayer};
 use front_proxy_layers::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
 use front_proxy_layers::upstream_timing::{UpstreamTiming, UpstreamTimingLayer};
 use front_proxy_layers::{stats, timeout};
+use http::Request;
 use tower::ServiceBuilder;
+use tower_service::Service;
 
 use front_proxy_layers::cluster::UpstreamBody;
 
@@ -31,6 +33,9 @@ pub(crate) type ConnectionService =
 
 /// The last of the HTTP filters.
 type Routed = Router<RouteService>;
+
+/// The future of its responses.
+pub(crate) type ConnectionFuture = <ConnectionService as Service<Request<Body>>>::Future;
 
 /// The body of its responses.
 pub(crate) type ConnectionBody = upgrade::ResponseBody<
@@ -78,10 +83,10 @@ pub(crate) struct HttpFilters {
 }
 
 impl HttpFilters {
-    /// From a connection to the router.
+    /// From a connection to the router. Without a peer it is each request's own.
     pub(crate) fn for_connection(
         &self,
-        peer: Peer,
+        peer: impl Into<Option<Peer>>,
         access_log: AccessLogLayer,
     ) -> ConnectionService {
         ServiceBuilder::new()
