@@ -23,7 +23,7 @@ impl ErrorKind {
             Self::PerTryTimeout => "upstream_per_try_timeout",
             Self::RequestTimeout => "request_overall_timeout",
             Self::RequestTooLarge => "request_payload_too_large",
-            Self::HandshakeFailed(_) | Self::UpgradeRefused => "upgrade_failed",
+            Self::UpgradeRefused => "upgrade_failed",
             Self::UpstreamTimeout => "response_timeout",
             Self::ConnectFailed
             | Self::ConnectTimeout
