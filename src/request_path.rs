@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogger};
-use front_proxy_layers::body::ResponseBody;
+use front_proxy_layers::body::{Body, ResponseBody};
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
 use front_proxy_layers::hash_policy::{HashPolicyLayer, Hashing};
@@ -20,8 +20,9 @@ use front_proxy_layers::upgrade::{self, Upgrade, UpgradeLayer};
 use front_proxy_layers::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
 use front_proxy_layers::upstream_timing::{UpstreamTiming, UpstreamTimingLayer};
 use front_proxy_layers::{stats, timeout};
-use http::HeaderValue;
+use http::{HeaderValue, Request};
 use tower::ServiceBuilder;
+use tower_service::Service;
 
 use front_proxy_layers::cluster::UpstreamBody;
 
@@ -36,6 +37,9 @@ pub(crate) type ConnectionService =
 
 /// The last of the HTTP filters.
 type Routed = Router<RouteService>;
+
+/// The future of its responses.
+pub(crate) type ConnectionFuture = <ConnectionService as Service<Request<Body>>>::Future;
 
 /// The body of its responses.
 pub(crate) type ConnectionBody = upgrade::ResponseBody<
@@ -93,10 +97,10 @@ pub(crate) struct HttpFilters {
 }
 
 impl HttpFilters {
-    /// From a connection to the router.
+    /// From a connection to the router. Without a peer it is each request's own.
     pub(crate) fn for_connection(
         &self,
-        peer: Peer,
+        peer: impl Into<Option<Peer>>,
         certificate: Option<HeaderValue>,
         access_log: AccessLogLayer,
         observer: Option<Arc<Observer>>,

@@ -317,11 +317,11 @@ impl Exchange {
             self.request = Some(request);
             return State::Start;
         }
-        if failed.error.retry() == Retry::IfConnectionReused {
-            if let Some(request) = self.repeat.take() {
-                self.request = Some(request);
-                return State::Start;
-            }
+        if failed.error.retry() == Retry::IfConnectionReused
+            && let Some(request) = self.repeat.take()
+        {
+            self.request = Some(request);
+            return State::Start;
         }
         active.outcome(false);
         let stats = &self.cluster.inner.stats;
@@ -460,12 +460,11 @@ fn for_http1(request: &mut Request<Body>) {
     if request.uri().authority().is_none() {
         return;
     }
-    if !request.headers().contains_key(header::HOST) {
-        if let Some(authority) = request.uri().authority() {
-            if let Ok(host) = authority.as_str().parse() {
-                request.headers_mut().insert(header::HOST, host);
-            }
-        }
+    if !request.headers().contains_key(header::HOST)
+        && let Some(authority) = request.uri().authority()
+        && let Ok(host) = authority.as_str().parse()
+    {
+        request.headers_mut().insert(header::HOST, host);
     }
     if request.method() != Method::CONNECT {
         let path = request.uri().path_and_query().cloned();

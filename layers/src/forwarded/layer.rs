@@ -26,8 +26,8 @@ impl ForwardedLayer {
 
     /// For one connection, whose peer is known.
     #[must_use]
-    pub fn peer(mut self, peer: Peer) -> Self {
-        self.peer = Some(peer);
+    pub fn peer(mut self, peer: impl Into<Option<Peer>>) -> Self {
+        self.peer = peer.into();
         self
     }
 
