@@ -53,7 +53,7 @@ async fn the_connection_is_finished_and_kept() {
     while endpoint.idle_connections() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let response = cluster.oneshot(get()).await.expect("answered");
+    let response = cluster.clone().oneshot(get()).await.expect("answered");
     assert_eq!(response.status(), 200);
     drop(response);
     assert_eq!(accepted.load(Ordering::SeqCst), 1);

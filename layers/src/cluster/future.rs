@@ -310,11 +310,11 @@ impl Exchange {
             self.request = Some(request);
             return State::Start;
         }
-        if failed.error.retry() == Retry::IfConnectionReused {
-            if let Some(request) = self.repeat.take() {
-                self.request = Some(request);
-                return State::Start;
-            }
+        if failed.error.retry() == Retry::IfConnectionReused
+            && let Some(request) = self.repeat.take()
+        {
+            self.request = Some(request);
+            return State::Start;
         }
         active.outcome(false);
         let stats = &self.cluster.inner.stats;
