@@ -1,31 +1,41 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::Request;
+use http::{HeaderValue, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::policy::UNKNOWN;
 use super::{Client, ForwardedPolicy, Peer};
+use crate::stream_info::StreamInfo;
 
 /// Sets `x-forwarded-*` and takes out what is not trusted; see the [module](super).
 #[derive(Clone, Debug, Default)]
 pub struct ForwardedLayer {
     policy: Arc<ForwardedPolicy>,
     peer: Option<Peer>,
+    certificate: Option<HeaderValue>,
     share_client: bool,
 }
 
 impl ForwardedLayer {
     /// By this policy. The peer is taken from the request's extensions (a [`Peer`]).
     pub fn new(policy: impl Into<Arc<ForwardedPolicy>>) -> Self {
-        Self { policy: policy.into(), peer: None, share_client: false }
+        Self { policy: policy.into(), peer: None, certificate: None, share_client: false }
     }
 
     /// For one connection, whose peer is known.
     #[must_use]
     pub fn peer(mut self, peer: Peer) -> Self {
         self.peer = Some(peer);
+        self
+    }
+
+    /// For one connection: the certificate that the client has shown, as
+    /// `x-forwarded-client-cert` describes it (`Hash=...`).
+    #[must_use]
+    pub fn certificate(mut self, certificate: Option<HeaderValue>) -> Self {
+        self.certificate = certificate;
         self
     }
 
@@ -46,6 +56,7 @@ impl<S> Layer<S> for ForwardedLayer {
             inner,
             policy: Arc::clone(&self.policy),
             peer: self.peer,
+            certificate: self.certificate.clone(),
             share_client: self.share_client,
         }
     }
@@ -57,6 +68,7 @@ pub struct Forwarded<S> {
     inner: S,
     policy: Arc<ForwardedPolicy>,
     peer: Option<Peer>,
+    certificate: Option<HeaderValue>,
     share_client: bool,
 }
 
@@ -78,7 +90,10 @@ where
             let address = self.policy.client(request.headers(), peer);
             request.extensions_mut().insert(Client { address, peer: peer.address });
         }
-        self.policy.apply(request.headers_mut(), peer);
+        self.policy.apply(request.headers_mut(), peer, self.certificate.as_ref());
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.set_client(self.policy.client_address(request.headers(), peer));
+        }
         self.inner.call(request)
     }
 }

@@ -44,8 +44,9 @@ struct Call {
     head: Parts,
     /// `None` where there is no body.
     body: Option<Replay>,
-    /// A body of which there is no copy: nothing will repeat the request, or it is the stream of
-    /// one that asks to switch protocols, which each try may have.
+    /// The body of a request to switch protocols.
+    switch: Option<Body>,
+    /// The body of a request that nothing will repeat.
     once: Option<Body>,
     progress: Option<Arc<RequestProgress>>,
     called: Instant,
@@ -81,9 +82,10 @@ impl<S, F> Tried<S, F> {
     ) -> Self {
         let (head, body) = request.into_parts();
         let repeats = plan.state.is_some();
-        let (body, once) = if body.is_end_stream() {
+        let switch = body.switch_again();
+        let (body, once) = if body.is_end_stream() || switch.is_some() {
             (None, None)
-        } else if repeats && !body.is_switch() {
+        } else if repeats {
             let stats = Arc::clone(&options.stats);
             let outgrown = move || stats.retry_or_shadow_abandoned.increment(1);
             (Some(Replay::new(body, options.buffer_limit, outgrown)), None)
@@ -102,6 +104,7 @@ impl<S, F> Tried<S, F> {
             plan,
             head,
             body,
+            switch,
             once,
             progress,
             called: Instant::now(),
@@ -175,12 +178,10 @@ impl Call {
         if let Some(ms) = self.expected() {
             head.headers.insert(EXPECTED, HeaderValue::from(ms));
         }
-        let body = match &self.body {
-            Some(body) => Body::new(body.replay()),
-            None => match self.once.as_ref().and_then(Body::share_switch) {
-                Some(stream) => stream,
-                None => self.once.take().unwrap_or_default(),
-            },
+        let body = match (&self.body, &self.switch) {
+            (Some(body), _) => Body::new(body.replay()),
+            (None, Some(switch)) => switch.switch_again().unwrap_or_default(),
+            (None, None) => self.once.take().unwrap_or_default(),
         };
         Request::from_parts(head, body)
     }
