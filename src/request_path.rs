@@ -13,14 +13,18 @@ use front_proxy_layers::router::Router;
 use front_proxy_layers::sanitize::{Sanitize, SanitizeLayer};
 use front_proxy_layers::server_header::{ServerHeader, ServerHeaderLayer};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Stats, StatsLayer};
+use front_proxy_layers::stream_info::Observer;
 use front_proxy_layers::timeout::{Timeout, TimeoutLayer};
 use front_proxy_layers::upgrade::{self, Upgrade, UpgradeLayer};
 use front_proxy_layers::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
 use front_proxy_layers::upstream_timing::{UpstreamTiming, UpstreamTimingLayer};
 use front_proxy_layers::{stats, timeout};
+use http::HeaderValue;
 use tower::ServiceBuilder;
 
 use front_proxy_layers::cluster::UpstreamBody;
+
+use crate::connection::Http1Stats;
 
 /// What a route forwards to.
 pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
@@ -51,6 +55,7 @@ pub(crate) fn route_service(
     cluster: &Cluster,
     timeout: &TimeoutLayer,
     retry: &RetryLayer,
+    envoy_headers: bool,
 ) -> RouteService {
     ServiceBuilder::new()
         // Outside timeouts: what counts for the cluster is what the client got in its name.
@@ -58,7 +63,7 @@ pub(crate) fn route_service(
         // Around all tries together.
         .layer(timeout.clone())
         // Until the answer that counts: Envoy's time includes the tries before it.
-        .layer(UpstreamTimingLayer::new())
+        .layer(UpstreamTimingLayer::new().silent(!envoy_headers))
         // Innermost: each try is a request of its own to the cluster.
         .layer(retry.clone())
         .service(cluster.clone())
@@ -70,11 +75,15 @@ pub(crate) struct HttpFilters {
     pub(crate) upgrade: UpgradeLayer,
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
+    pub(crate) codec_stats: Http1Stats,
     pub(crate) access_logs: Arc<[AccessLogger]>,
     pub(crate) server_header: ServerHeaderLayer,
+    pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
     pub(crate) request_id: RequestIdLayer,
     pub(crate) router: Router<RouteService>,
+    /// Some routes add headers that are made of what is known of a request.
+    pub(crate) observed: bool,
 }
 
 impl HttpFilters {
@@ -82,7 +91,9 @@ impl HttpFilters {
     pub(crate) fn for_connection(
         &self,
         peer: Peer,
+        certificate: Option<HeaderValue>,
         access_log: AccessLogLayer,
+        observer: Option<Arc<Observer>>,
     ) -> ConnectionService {
         ServiceBuilder::new()
             // Outermost: inside a tunnel is a request and a response like any other.
@@ -98,10 +109,14 @@ impl HttpFilters {
             // Errors end here: further out there are only responses.
             .layer(RespondLayer::new())
             // Before anything looks at a header that must not be believed or passed on.
-            .layer(SanitizeLayer::new())
+            .layer(self.sanitize.clone())
             // Decides what of the client's word counts; takes an untrusted request id away.
-            .layer(ForwardedLayer::new(Arc::clone(&self.forwarded)).peer(peer))
+            .layer(
+                ForwardedLayer::new(Arc::clone(&self.forwarded))
+                    .peer(peer)
+                    .certificate(certificate),
+            )
             .layer(self.request_id)
-            .service(self.router.clone())
+            .service(self.router.clone().observer(observer))
     }
 }

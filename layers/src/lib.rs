@@ -27,6 +27,8 @@ pub mod upstream_timing;
 pub mod cluster;
 pub mod balance;
 pub mod discover;
+#[cfg(feature = "tls")]
+pub mod tls_names;
 pub mod endpoint;
 pub mod body;
 pub mod error;

@@ -28,6 +28,19 @@ pub struct Bootstrap {
     pub runtime: Vec<(String, RuntimeValue)>,
     /// The names of the runtime layers.
     pub runtime_layers: Vec<String>,
+    /// All of it as it was written, in JSON. It holds secrets.
+    pub source: Source,
+}
+
+/// A configuration as it was written.
+#[derive(Clone, Default)]
+pub struct Source(pub serde_json::Value);
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Private keys are in it.
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
 }
 
 /// `node`.

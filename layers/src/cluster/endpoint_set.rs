@@ -76,6 +76,8 @@ impl MemberSet for Cluster {
         for member in &members {
             let new = wanted.get_mut(&(member.address, &*member.hostname)).and_then(Vec::pop);
             if let Some(new) = new {
+                // Envoy counts the choice of a transport socket for each host; here is one.
+                inner.stats.default_total_match_count.increment(1);
                 next.push(Endpoint::new(new, Arc::clone(&inner.shared)));
             }
         }
@@ -94,6 +96,8 @@ impl MemberSet for Cluster {
         if changed {
             stats.membership_change.increment(1);
         }
+        stats.membership_degraded.set(0.0);
+        stats.membership_excluded.set(0.0);
         stats.membership_total.set(total as f64);
         stats.membership_healthy.set(total as f64);
         stats.max_host_weight.set(f64::from(heaviest));

@@ -22,6 +22,7 @@ use crate::endpoint::{
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::route::is_bodiless;
+use crate::stream_info::StreamInfo;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -274,6 +275,9 @@ impl Exchange {
             self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.sent_on(connection.described(), Version::HTTP_11);
+        }
         if let Some(tunnel) = request.body_mut().take_switch() {
             self.tunnel = Some(tunnel);
         }
@@ -297,6 +301,9 @@ impl Exchange {
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.sent_on(stream.described(), Version::HTTP_2);
+        }
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
             return State::Failed(Some(error));
         }

@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use crate::cluster::{Cluster, UpstreamBody};
 use crate::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy};
-use crate::request_id::{RequestId, RequestIdLayer};
+use crate::request_id::{self, RequestId, RequestIdLayer};
 use crate::respond::{self, Respond, RespondLayer};
 use crate::route::RouteTable;
 use crate::router::{self, RouteEntry, Router, RouterStats};
@@ -24,7 +24,9 @@ pub(super) type Path = Stats<Respond<Sanitize<Forwarded<RequestId<Router<RouteSe
 
 /// The future of [`Path`].
 pub(super) type PathFuture = stats::ResponseFuture<
-    respond::ResponseFuture<sanitize::ResponseFuture<router::ResponseFuture<RouteService>>>,
+    respond::ResponseFuture<
+        sanitize::ResponseFuture<request_id::ResponseFuture<router::ResponseFuture<RouteService>>>,
+    >,
 >;
 
 /// The body of its responses.

@@ -47,7 +47,7 @@ where
         let asked = request.headers_mut().remove(ASKED);
         if let Some(ms) = asked.and_then(|ms| ms.to_str().ok()?.parse::<u64>().ok()) {
             route = (ms > 0).then(|| Duration::from_millis(ms));
-            announced = route.map(|_| HeaderValue::from(ms));
+            announced = route.filter(|_| !self.options.silent).map(|_| HeaderValue::from(ms));
         }
         if let Some(announced) = announced {
             request.headers_mut().insert(EXPECTED, announced);
