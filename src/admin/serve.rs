@@ -11,12 +11,10 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum_server::accept::NoDelayAcceptor;
 use front_proxy_layers::stats::Scope;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, SERVER, TRANSFER_ENCODING,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, SERVER};
 use http::{HeaderValue, Method, Response, StatusCode, Version};
 
-use super::traffic::{CountingAcceptor, Traffic};
+use super::traffic::{CODING_OF_GET, CountingAcceptor, Traffic};
 
 /// Stops a server: see [`axum_server::Handle`].
 pub type AdminHandle = axum_server::Handle<SocketAddr>;
@@ -57,9 +55,8 @@ async fn connection_manager(
         let is_head = request.method() == Method::HEAD;
         let mut response = next.run(request).await;
         if is_head {
-            // The HTTP library leaves it out where no body follows; Envoy has it as for GET.
             let chunked = HeaderValue::from_static("chunked");
-            response.headers_mut().insert(TRANSFER_ENCODING, chunked);
+            response.headers_mut().insert(CODING_OF_GET, chunked);
         }
         response
     };
