@@ -18,7 +18,7 @@ use crate::access_log::{FlushOptions, LogFiles};
 use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
 use crate::config::model::{self, Bootstrap};
-use crate::listener::{self, BindError, Listener, ListenerStats};
+use crate::listener::{self, BindError, Listener, ListenerStats, Surroundings};
 use crate::shutdown::{Phase, Shutdown};
 use crate::stats::server::{ServerState, ServerStats};
 use crate::stats::{Registry, absent};
@@ -310,7 +310,8 @@ fn open_listeners(
             Some(socket) => socket.local_addr()?,
             None => config.address,
         };
-        let listener = Arc::new(build_listener(config, address, clusters, logs, scope, workers)?);
+        let around = Surroundings { clusters, node: &bootstrap.node, logs, stats: scope };
+        let listener = Arc::new(build_listener(config, address, around, workers)?);
         for (worker, socket) in bound.into_iter().enumerate() {
             if let Some(sockets) = sockets.get_mut(worker) {
                 sockets.push((Arc::clone(&listener), socket));
@@ -331,9 +332,7 @@ fn open_listeners(
 fn build_listener(
     config: &model::Listener,
     address: SocketAddr,
-    clusters: &ClusterManager,
-    logs: &LogFiles,
-    scope: &Scope,
+    around: Surroundings<'_>,
     workers: usize,
 ) -> Result<Listener, StartError> {
     let stat_name = match &config.stat_prefix {
@@ -341,7 +340,8 @@ fn build_listener(
         // A port given as 0 is not known to whoever reads the configuration: the real one is.
         None => address.to_string().replace(':', "_"),
     };
-    let listener_scope = scope.child("listener").tagged("envoy_listener_address", &stat_name);
+    let listener_scope =
+        around.stats.child("listener").tagged("envoy_listener_address", &stat_name);
     let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
     absent::listener(&listener_scope, tls);
     certificates::expirations(config, &listener_scope);
@@ -351,7 +351,7 @@ fn build_listener(
         stats: ListenerStats::new(&listener_scope, workers, tls),
         connection_limit: config.connection_limit,
         connections: std::sync::atomic::AtomicU64::new(0),
-        chains: listener::filter_chains(config, clusters, logs, scope, &listener_scope)?,
+        chains: listener::filter_chains(config, address.port(), around, &listener_scope)?,
     })
 }
 

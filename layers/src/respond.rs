@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::body::{Body, ResponseBody};
 use crate::error::respond::is_grpc;
-use crate::error::{BoxError, ProxyError};
+use crate::error::{BoxError, ErrorKind, ProxyError};
 use crate::stream_info::StreamInfo;
 
 /// Turns errors into responses; see the [module](self).
@@ -76,6 +76,7 @@ where
             http1: request.version() < Version::HTTP_2,
             grpc: is_grpc(request.headers()),
             head: request.method() == Method::HEAD,
+            connect: request.method() == Method::CONNECT,
         };
         ResponseFuture::new(self.inner.call(request), progress, kind, info)
     }
@@ -87,4 +88,13 @@ struct RequestKind {
     http1: bool,
     grpc: bool,
     head: bool,
+    connect: bool,
+}
+
+impl RequestKind {
+    /// Whether an answer to this failure is the connection's last. What follows a CONNECT is no
+    /// request, whatever became of it.
+    fn ends(self, kind: ErrorKind) -> bool {
+        self.connect || kind.ends_connection()
+    }
 }

@@ -22,6 +22,7 @@
 //! ```
 
 mod context;
+mod observer;
 mod tries;
 
 use std::borrow::Cow;
@@ -39,6 +40,8 @@ use crate::error::ProxyError;
 use crate::format::TimePoint;
 use crate::response_flags::{ResponseFlag, ResponseFlags};
 use tries::Tries;
+
+pub use observer::Observer;
 
 /// A client's connection, as far as formats can tell of it. Made once per connection.
 #[derive(Clone, Debug, Default)]
@@ -117,10 +120,13 @@ pub struct StreamInfo {
     points: [AtomicU64; TimePoint::COUNT],
 }
 
-#[derive(Debug)]
-struct ClusterNames {
-    stat: Arc<str>,
-    raw: Arc<str>,
+/// The names of a cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterNames {
+    /// Its name in stats: `alt_stat_name`, where it has one.
+    pub stat: Arc<str>,
+    /// Its own.
+    pub raw: Arc<str>,
 }
 
 impl StreamInfo {
@@ -183,8 +189,8 @@ impl StreamInfo {
     }
 
     /// The cluster's name, and its name in stats.
-    pub fn set_cluster(&self, raw: &Arc<str>, stat: &Arc<str>) {
-        let _ = self.cluster.set(ClusterNames { stat: Arc::clone(stat), raw: Arc::clone(raw) });
+    pub fn set_cluster(&self, names: &ClusterNames) {
+        let _ = self.cluster.set(names.clone());
     }
 
     /// The request is tried, with this endpoint where there is one to be had.

@@ -61,8 +61,18 @@ pub(super) fn cluster(
         LbPolicy::RoundRobin => balanced(builder, RoundRobin::default()),
         LbPolicy::Random => balanced(builder, Random),
         LbPolicy::LeastRequest => balanced(builder, LeastRequest),
-        LbPolicy::RingHash => balanced(builder, RingHash::new().stats(&stats)),
-        LbPolicy::Maglev => balanced(builder, Maglev::new().stats(&stats)),
+        LbPolicy::RingHash => {
+            let ring = RingHash::new()
+                .minimum_size(config.ring_hash.minimum_size)
+                .maximum_size(config.ring_hash.maximum_size);
+            balanced(builder, ring.stats(&stats))
+        }
+        LbPolicy::Maglev => {
+            let size = config.maglev_table_size;
+            let maglev = Maglev::with_size(size)
+                .ok_or_else(|| fail(format!("the table size {size} is not a prime number")))?;
+            balanced(builder, maglev.stats(&stats))
+        }
     })
 }
 
@@ -138,7 +148,8 @@ fn member(endpoint: &model::EndpointSpec) -> Option<Member> {
     let ip: IpAddr = endpoint.host.parse().ok()?;
     Some(Member {
         address: SocketAddr::new(ip, endpoint.port),
-        hostname: endpoint.hostname.as_deref().unwrap_or(&endpoint.host).into(),
+        // An address is no name: `auto_host_rewrite` leaves the host then.
+        hostname: endpoint.hostname.as_deref().unwrap_or_default().into(),
         weight: endpoint.weight,
         locality: locality(endpoint),
         priority: endpoint.priority,

@@ -575,6 +575,10 @@ pub struct Cluster {
     pub discovery: Discovery,
     /// `lb_policy`. Default ROUND_ROBIN.
     pub lb_policy: LbPolicy,
+    /// `ring_hash_lb_config`
+    pub ring_hash: RingHashOptions,
+    /// `maglev_lb_config.table_size`: a prime number. Default 65537.
+    pub maglev_table_size: u64,
     /// `load_assignment`: endpoints as written.
     pub endpoints: Vec<EndpointSpec>,
     /// `connect_timeout`. Default 5 s.
@@ -653,6 +657,21 @@ pub enum LbPolicy {
     Random,
     RingHash,
     Maglev,
+}
+
+/// `ring_hash_lb_config`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingHashOptions {
+    /// `minimum_ring_size`. Default 1024.
+    pub minimum_size: u64,
+    /// `maximum_ring_size`. Default 8 Mi.
+    pub maximum_size: u64,
+}
+
+impl Default for RingHashOptions {
+    fn default() -> Self {
+        Self { minimum_size: 1024, maximum_size: 8 << 20 }
+    }
 }
 
 /// An endpoint as written.

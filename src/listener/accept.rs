@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{FilterChain, Listener};
+use super::{FilterChain, Listener, client_certificate};
 use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
 use crate::shutdown::{Phase, Signal};
 use crate::workers::OpenConnections;
@@ -152,10 +152,11 @@ impl AcceptedConnection {
         signal: Signal,
     ) {
         let open = OpenConnection::new(&chain.filters.stats, false);
-        let logged = chain.is_logged().then(|| {
+        let logged = chain.is_observed().then(|| {
             Box::new(LoggedConnection { local: stream.local_addr().ok(), ..Default::default() })
         });
-        let downstream = Downstream { peer, tls: false, alpn_http2: false, logged };
+        let downstream =
+            Downstream { peer, tls: false, alpn_http2: false, certificate: None, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 
@@ -193,8 +194,14 @@ impl AcceptedConnection {
             ssl.handshake(tls);
         }
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
-        let logged = chain.is_logged().then(|| logged(&stream));
-        let downstream = Downstream { peer, tls: true, alpn_http2, logged };
+        let certificate = match tls.peer_certificates() {
+            Some([leaf, ..]) if chain.filters.forwarded.client_cert.names_certificate() => {
+                client_certificate::describe(leaf, &chain.uri_names)
+            }
+            _ => None,
+        };
+        let logged = chain.is_observed().then(|| logged(&stream));
+        let downstream = Downstream { peer, tls: true, alpn_http2, certificate, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 

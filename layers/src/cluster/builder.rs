@@ -11,6 +11,7 @@ use super::{Cluster, ClusterStats, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
 use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
 use crate::stats::Scope;
+use crate::stream_info::ClusterNames;
 
 /// Builds a [`Cluster`].
 #[derive(Debug)]
@@ -135,8 +136,7 @@ impl ClusterBuilder {
         let endpoints = ArcSwap::from_pointee(EndpointSet::empty(&*self.balancer));
         let cluster = Cluster {
             inner: Arc::new(Inner {
-                name: self.name,
-                stat_name,
+                names: ClusterNames { stat: stat_name, raw: self.name },
                 stats,
                 default,
                 high,

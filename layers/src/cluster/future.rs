@@ -317,17 +317,18 @@ impl Exchange {
             self.request = Some(request);
             return State::Start;
         }
-        if failed.error.retry() == Retry::IfConnectionReused {
-            if let Some(request) = self.repeat.take() {
-                self.request = Some(request);
-                return State::Start;
-            }
+        if failed.error.retry() == Retry::IfConnectionReused
+            && let Some(request) = self.repeat.take()
+        {
+            self.request = Some(request);
+            return State::Start;
         }
         active.outcome(false);
         let stats = &self.cluster.inner.stats;
         match failed.error.kind() {
             ErrorKind::ProtocolError => stats.cx_protocol_error.increment(1),
-            ErrorKind::RemoteReset | ErrorKind::RefusedStream => stats.rq_rx_reset.increment(1),
+            // A refused stream is none that was reset, as Envoy counts them.
+            ErrorKind::RemoteReset => stats.rq_rx_reset.increment(1),
             _ => {}
         }
         State::Failed(Some(failed.error))
@@ -459,12 +460,11 @@ fn for_http1(request: &mut Request<Body>) {
     if request.uri().authority().is_none() {
         return;
     }
-    if !request.headers().contains_key(header::HOST) {
-        if let Some(authority) = request.uri().authority() {
-            if let Ok(host) = authority.as_str().parse() {
-                request.headers_mut().insert(header::HOST, host);
-            }
-        }
+    if !request.headers().contains_key(header::HOST)
+        && let Some(authority) = request.uri().authority()
+        && let Ok(host) = authority.as_str().parse()
+    {
+        request.headers_mut().insert(header::HOST, host);
     }
     if request.method() != Method::CONNECT {
         let path = request.uri().path_and_query().cloned();

@@ -46,6 +46,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let mut close = false;
         let mut response = match ready!(this.inner.poll(cx)) {
             Ok(response) => {
                 if let Some(info) = this.info {
@@ -60,6 +61,7 @@ where
                 tracing::debug!(error = &error as &dyn std::error::Error, "request failed");
                 let mut reply =
                     if this.kind.grpc { grpc_response(&error) } else { response(&error) };
+                close = this.kind.http1 && this.kind.ends(error.kind());
                 // What the log and the counters make of it.
                 reply.extensions_mut().insert(error.kind());
                 if !error.flags().is_empty() {
@@ -74,12 +76,13 @@ where
         }
         if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
             // What is left of the request, now that it is answered, is in the way of the next one.
-            if this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
+            close |= this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
             // Whether it will have been complete when the response ends is for the stats to see.
             response.extensions_mut().insert(progress);
+        }
+        if close {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
         Poll::Ready(Ok(response))
     }

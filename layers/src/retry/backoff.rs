@@ -35,7 +35,9 @@ mod tests {
             let longest = (0..2000)
                 .map(|_| {
                     let mut backoff = Backoff::new(ms(25), ms(250));
-                    (0..wait).for_each(|_| drop(backoff.next()));
+                    for _ in 0..wait {
+                        backoff.next();
+                    }
                     backoff.next()
                 })
                 .max();

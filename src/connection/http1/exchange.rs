@@ -4,8 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use front_proxy_layers::body::RequestProgress;
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -70,6 +71,7 @@ impl<S> TrackedService<S> {
 impl<S, B> Service<Request<Incoming>> for TrackedService<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
+    B: Body,
 {
     type Response = Response<ExchangeBody<B>>;
     type Error = S::Error;
@@ -81,7 +83,7 @@ where
         if leave {
             self.state.set_leaving();
         }
-        let last = leave || self.state.requests() >= self.max_requests;
+        let last = leave || self.state.requests() >= self.max_requests || is_alone(&request);
         TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
     }
 }
@@ -100,6 +102,7 @@ pin_project! {
 impl<F, B, E> Future for TrackedFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
 {
     type Output = Result<Response<ExchangeBody<B>>, E>;
 
@@ -108,24 +111,51 @@ where
         let answer = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
         Poll::Ready(answer.map(|mut answer| {
+            if let Some(exchange) = exchange.as_ref().filter(|_| ends_connection(&answer)) {
+                // The layers above have not read the request to its end.
+                exchange.state().set_delay_close();
+            }
             if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
+            if let (Some(request), Some(exchange)) =
+                (answer.extensions().get::<Arc<RequestProgress>>(), &exchange)
+                && request.completed_at().is_none()
+            {
+                // Answered before it was read: the client may be sending still, and would lose
+                // the answer to a reset.
+                exchange.state().set_delay_close();
+            }
             let announced = announced(&answer);
-            answer.map(|inner| ExchangeBody { inner, exchange, announced })
+            answer.map(|inner| ExchangeBody { inner, exchange, announced, failed: None })
         }))
     }
 }
 
 pin_project! {
     /// A body that ends its [`Exchange`] when it is dropped.
-    #[derive(Debug)]
-    pub struct ExchangeBody<B> {
+    pub struct ExchangeBody<B: Body> {
         #[pin]
         inner: B,
         exchange: Option<Exchange>,
         announced: Option<u64>,
+        failed: Option<B::Error>,
     }
+}
+
+/// Whether a request is the only one of its connection: HTTP/1.0 without `keep-alive`.
+fn is_alone<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_10
+        && !request.headers().get_all(CONNECTION).iter().any(|value| {
+            value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"keep-alive"))
+        })
+}
+
+fn ends_connection<B>(answer: &Response<B>) -> bool {
+    answer.headers().get(CONNECTION).is_some_and(|value| value == "close")
 }
 
 /// The length that a 304 announces of a body it has not (RFC 9110 section 8.6). hyper writes
@@ -137,10 +167,10 @@ fn announced<B>(answer: &Response<B>) -> Option<u64> {
     answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok().filter(|length| *length > 0)
 }
 
-impl<B> ExchangeBody<B> {
+impl<B: Body> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
-        Self { inner, exchange: Some(exchange), announced: None }
+        Self { inner, exchange: Some(exchange), announced: None, failed: None }
     }
 }
 
@@ -156,12 +186,22 @@ impl<B: Body> Body for ExchangeBody<B> {
             return Poll::Ready(None);
         }
         let this = self.project();
-        let frame = ready!(this.inner.poll_frame(cx));
-        if let (Some(Err(_)), Some(exchange)) = (&frame, &this.exchange) {
-            // The rest will not come. What is out already should still reach the client.
-            exchange.state().set_delay_close();
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
         }
-        Poll::Ready(frame)
+        match ready!(this.inner.poll_frame(cx)) {
+            Some(Err(error)) => {
+                // The rest will not come, but what is here should still reach the client. hyper
+                // drops what it has not written when it sees the error, so it sees it a turn late.
+                if let Some(exchange) = &this.exchange {
+                    exchange.state().set_delay_close();
+                }
+                *this.failed = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -170,5 +210,11 @@ impl<B: Body> Body for ExchangeBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.announced.map_or_else(|| self.inner.size_hint(), SizeHint::with_exact)
+    }
+}
+
+impl<B: Body> std::fmt::Debug for ExchangeBody<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeBody").field("exchange", &self.exchange).finish_non_exhaustive()
     }
 }

@@ -50,6 +50,7 @@ pub struct GateState {
     unasked_switch: AtomicBool,
     client_closed: AtomicBool,
     delay_close: AtomicBool,
+    linger: AtomicBool,
     leaving: AtomicBool,
     time_out: AtomicBool,
     waiting: AtomicBool,
@@ -73,6 +74,7 @@ impl GateState {
             unasked_switch: AtomicBool::new(false),
             client_closed: AtomicBool::new(false),
             delay_close: AtomicBool::new(false),
+            linger: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             time_out: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
@@ -142,6 +144,16 @@ impl GateState {
     /// before it has read the last answer.
     pub fn delay_close(&self) -> bool {
         !self.client_closed() && self.delay_close.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client may still be sending what nobody will read, though Envoy would close at
+    /// once: waiting costs nothing but the wait, and is not counted.
+    pub fn linger(&self) -> bool {
+        !self.client_closed() && self.linger.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_linger(&self) {
+        self.linger.store(true, Ordering::Relaxed);
     }
 
     /// Asks for a delayed close, for an answer given before the request was read.
@@ -224,6 +236,11 @@ impl GateState {
         add(&self.released, 1);
         self.head_since.store(0, Ordering::Relaxed);
         self.set_phase(phase);
+    }
+
+    /// A request that was released never got to hyper.
+    pub(super) fn take_back(&self) {
+        self.released.store(self.requests().saturating_sub(1), Ordering::Relaxed);
     }
 
     pub(super) fn continued(&self) {
