@@ -21,7 +21,7 @@ use tower_service::Service;
 use crate::access_log::{FlushOptions, LogFiles};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::Bootstrap;
-use crate::listener;
+use crate::listener::{self, Surroundings};
 use crate::request_path::ConnectionService;
 use crate::server::StartError;
 
@@ -61,11 +61,17 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
             None => config.address.to_string().replace(':', "_"),
         };
         let listener_scope = scope.child("listener").tagged("envoy_listener_address", &stat_name);
-        let chains =
-            listener::filter_chains(config, &kept.clusters, &kept.logs, scope, &listener_scope)?;
+        let around = Surroundings {
+            clusters: &kept.clusters,
+            node: &bootstrap.node,
+            logs: &kept.logs,
+            stats: scope,
+        };
+        let port = config.address.port();
+        let chains = listener::filter_chains(config, port, around, &listener_scope)?;
         if let Some(chain) = chains.first() {
             let log = AccessLogLayer::new(Arc::clone(&chain.filters.access_logs));
-            let path = chain.filters.for_connection(None, log);
+            let path = chain.filters.for_connection(None, None, log, None);
             proxies.push((config.name.clone(), EmbeddedProxy { path, _kept: Arc::clone(&kept) }));
         }
     }

@@ -3,11 +3,12 @@
 mod accept;
 mod bind;
 mod build;
+mod client_certificate;
 mod stats;
 
 pub(crate) use accept::accept;
 pub(crate) use bind::{BindError, bind};
-pub(crate) use build::filter_chains;
+pub(crate) use build::{Surroundings, filter_chains};
 pub(crate) use stats::ListenerStats;
 
 use std::net::SocketAddr;
@@ -37,6 +38,8 @@ pub(crate) struct Listener {
 pub(crate) struct FilterChain {
     pub(crate) server_names: Vec<String>,
     pub(crate) tls: Option<TlsAcceptor>,
+    /// The URIs in our certificate.
+    pub(crate) uri_names: Vec<String>,
     pub(crate) http: Arc<HttpConnectionManager>,
     pub(crate) filters: HttpFilters,
     /// The limits of HTTP/1, as its gate wants them.
@@ -50,9 +53,9 @@ impl FilterChain {
         &self.http.timeouts
     }
 
-    /// Whether its requests are logged.
-    pub(crate) fn is_logged(&self) -> bool {
-        !self.filters.access_logs.is_empty()
+    /// Whether anybody wants to know about its connections: a log, or a route's header edits.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.filters.observed || !self.filters.access_logs.is_empty()
     }
 }
 

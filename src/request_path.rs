@@ -6,6 +6,7 @@ use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogg
 use front_proxy_layers::body::{Body, ResponseBody};
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
+use front_proxy_layers::hash_policy::{HashPolicyLayer, Hashing};
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
 use front_proxy_layers::respond::{Respond, RespondLayer};
 use front_proxy_layers::retry::{self, Retry, RetryLayer};
@@ -13,19 +14,22 @@ use front_proxy_layers::router::Router;
 use front_proxy_layers::sanitize::{Sanitize, SanitizeLayer};
 use front_proxy_layers::server_header::{ServerHeader, ServerHeaderLayer};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Stats, StatsLayer};
+use front_proxy_layers::stream_info::Observer;
 use front_proxy_layers::timeout::{Timeout, TimeoutLayer};
 use front_proxy_layers::upgrade::{self, Upgrade, UpgradeLayer};
 use front_proxy_layers::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
 use front_proxy_layers::upstream_timing::{UpstreamTiming, UpstreamTimingLayer};
 use front_proxy_layers::{stats, timeout};
-use http::Request;
+use http::{HeaderValue, Request};
 use tower::ServiceBuilder;
 use tower_service::Service;
 
 use front_proxy_layers::cluster::UpstreamBody;
 
+use crate::connection::Http1Stats;
+
 /// What a route forwards to.
-pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
+pub(crate) type RouteService = UpstreamStats<Timeout<Hashing<UpstreamTiming<Retry<Cluster>>>>>;
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
@@ -55,15 +59,19 @@ pub(crate) type ConnectionBody = upgrade::ResponseBody<
 pub(crate) fn route_service(
     cluster: &Cluster,
     timeout: &TimeoutLayer,
+    hash: &HashPolicyLayer,
     retry: &RetryLayer,
+    envoy_headers: bool,
 ) -> RouteService {
     ServiceBuilder::new()
         // Outside timeouts: what counts for the cluster is what the client got in its name.
         .layer(UpstreamStatsLayer::new(Arc::clone(cluster.stats())))
         // Around all tries together.
         .layer(timeout.clone())
+        // Once for all tries; a cookie is given with the answer of an upstream only.
+        .layer(hash.clone())
         // Until the answer that counts: Envoy's time includes the tries before it.
-        .layer(UpstreamTimingLayer::new())
+        .layer(UpstreamTimingLayer::new().silent(!envoy_headers))
         // Innermost: each try is a request of its own to the cluster.
         .layer(retry.clone())
         .service(cluster.clone())
@@ -75,11 +83,17 @@ pub(crate) struct HttpFilters {
     pub(crate) upgrade: UpgradeLayer,
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
+    pub(crate) codec_stats: Http1Stats,
     pub(crate) access_logs: Arc<[AccessLogger]>,
     pub(crate) server_header: ServerHeaderLayer,
+    pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
+    /// Some route asks whose a request is.
+    pub(crate) share_client: bool,
     pub(crate) request_id: RequestIdLayer,
     pub(crate) router: Router<RouteService>,
+    /// Some routes add headers that are made of what is known of a request.
+    pub(crate) observed: bool,
 }
 
 impl HttpFilters {
@@ -87,7 +101,9 @@ impl HttpFilters {
     pub(crate) fn for_connection(
         &self,
         peer: impl Into<Option<Peer>>,
+        certificate: Option<HeaderValue>,
         access_log: AccessLogLayer,
+        observer: Option<Arc<Observer>>,
     ) -> ConnectionService {
         ServiceBuilder::new()
             // Outermost: inside a tunnel is a request and a response like any other.
@@ -103,10 +119,15 @@ impl HttpFilters {
             // Errors end here: further out there are only responses.
             .layer(RespondLayer::new())
             // Before anything looks at a header that must not be believed or passed on.
-            .layer(SanitizeLayer::new())
+            .layer(self.sanitize.clone())
             // Decides what of the client's word counts; takes an untrusted request id away.
-            .layer(ForwardedLayer::new(Arc::clone(&self.forwarded)).peer(peer))
+            .layer(
+                ForwardedLayer::new(Arc::clone(&self.forwarded))
+                    .peer(peer)
+                    .certificate(certificate)
+                    .share_client(self.share_client),
+            )
             .layer(self.request_id)
-            .service(self.router.clone())
+            .service(self.router.clone().observer(observer))
     }
 }

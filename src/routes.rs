@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use front_proxy_layers::cluster::{Cluster, Priority};
+use front_proxy_layers::hash_policy::HashPolicyLayer;
+use front_proxy_layers::header_edit::{HeaderEditor, Levels};
 use front_proxy_layers::retry::RetryLayer;
+use front_proxy_layers::route::rewrite::HostOptions;
 use front_proxy_layers::route::{
-    Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
+    HashPolicy, HeaderEdits, Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
 };
-use front_proxy_layers::router::{ForwardTarget, RouteEntry};
+use front_proxy_layers::router::{Destination, ForwardTarget, RouteEntry};
 use front_proxy_layers::stats::DownstreamStats;
 use front_proxy_layers::timeout::TimeoutLayer;
+use http::HeaderName;
 
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{
@@ -31,6 +35,8 @@ pub(crate) fn table(
     let hosts = if config.has_router { &config.routes.virtual_hosts[..] } else { &[] };
     for host in hosts {
         let around = Around {
+            table: &config.routes,
+            envoy_headers: !config.suppress_envoy_headers,
             timeouts: &config.timeouts,
             clusters,
             stats,
@@ -68,8 +74,22 @@ pub(crate) fn longest_idle_timeout(config: &HttpConnectionManager) -> Option<Dur
     })
 }
 
+/// Whether a route hashes the client's address, or makes a cookie of it.
+pub(crate) fn ask_for_client(config: &HttpConnectionManager) -> bool {
+    let routes = config.routes.virtual_hosts.iter().flat_map(|host| &host.routes);
+    routes.into_iter().any(|route| match &route.action {
+        RouteAction::Forward(forward) => forward.hash_policy.iter().any(|policy| {
+            matches!(policy, HashPolicy::SourceIp { .. } | HashPolicy::Cookie { ttl: Some(_), .. })
+        }),
+        RouteAction::Redirect(_) | RouteAction::Direct(_) => false,
+    })
+}
+
 /// What the routes of a table have around them.
 struct Around<'a> {
+    table: &'a model::RouteTable,
+    /// Envoy's own headers are wanted.
+    envoy_headers: bool,
     timeouts: &'a ConnectionTimeouts,
     clusters: &'a ClusterManager,
     stats: &'a Arc<DownstreamStats>,
@@ -80,52 +100,109 @@ struct Around<'a> {
 }
 
 fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
-    Ok(match &route.action {
+    let entry = match &route.action {
         RouteAction::Forward(forward) => {
-            let entry =
-                RouteEntry::forward_to(target(forward, around)?).upgrades(forward.upgrades.clone());
-            if forward.path_rewrite.is_none() && forward.host_rewrite.is_none() {
-                return Ok(entry);
+            let entry = RouteEntry::forward_to(target(route, forward, around)?)
+                .upgrades(forward.upgrades.clone());
+            match rewrite(forward, around)? {
+                Some(rewrite) => entry.rewrite(rewrite),
+                None => entry,
             }
-            let rewrite =
-                RequestRewrite::new(forward.path_rewrite.clone(), forward.host_rewrite.clone())
-                    .map_err(|e| e.to_string())?;
-            entry.rewrite(rewrite)
         }
         RouteAction::Redirect(redirect) => {
             RouteEntry::redirect(Redirector::new(redirect.clone()).map_err(|e| e.to_string())?)
         }
         RouteAction::Direct(direct) => RouteEntry::direct(direct.clone()),
-    })
-}
-
-fn target(forward: &Forward, around: &Around<'_>) -> Result<ForwardTarget<RouteService>, String> {
-    match &forward.target {
-        Target::Cluster(name) => Ok(single(name, forward, around)),
-        Target::Weighted(choices) => {
-            let choices = choices.iter().map(|c| (c.weight, single(&c.name, forward, around)));
-            let choice = WeightedChoice::new(choices).map_err(|e| e.to_string())?;
-            Ok(ForwardTarget::Weighted(choice))
-        }
-    }
-}
-
-fn single(name: &str, forward: &Forward, around: &Around<'_>) -> ForwardTarget<RouteService> {
-    let Some((config, cluster)) = around.clusters.with_config(name) else {
-        return ForwardTarget::Missing(forward.cluster_not_found);
     };
+    let entry = entry.headers(editor(route, None, around)?);
+    Ok(if route.name.is_empty() { entry } else { entry.named(route.name.as_str()) })
+}
+
+fn rewrite(forward: &Forward, around: &Around<'_>) -> Result<Option<RequestRewrite>, String> {
+    if forward.path_rewrite.is_none() && forward.host_rewrite.is_none() {
+        return Ok(None);
+    }
+    let options = HostOptions {
+        keep_original: around.envoy_headers,
+        append_x_forwarded_host: forward.append_x_forwarded_host,
+    };
+    RequestRewrite::new(forward.path_rewrite.clone(), forward.host_rewrite.clone())
+        .map(|rewrite| Some(rewrite.options(options)))
+        .map_err(|e| e.to_string())
+}
+
+/// The header edits that concern a route, or those of one of its weighted clusters.
+fn editor(
+    route: &model::Route,
+    weighted_cluster: Option<&HeaderEdits>,
+    around: &Around<'_>,
+) -> Result<HeaderEditor, String> {
+    HeaderEditor::compile(Levels {
+        weighted_cluster,
+        route: Some(&route.headers),
+        virtual_host: Some(&around.host.headers),
+        table: Some(&around.table.headers),
+        most_specific_wins: around.table.most_specific_wins,
+    })
+    .map_err(|e| e.to_string())
+}
+
+fn target(
+    route: &model::Route,
+    forward: &Forward,
+    around: &Around<'_>,
+) -> Result<ForwardTarget<RouteService>, String> {
+    let choices = match &forward.target {
+        Target::Cluster(name) => {
+            let editor = editor(route, None, around)?;
+            return Ok(match destination(name, forward, around, &editor) {
+                Some(destination) => ForwardTarget::Single(destination),
+                None => ForwardTarget::Missing(forward.cluster_not_found),
+            });
+        }
+        Target::Weighted(choices) => choices,
+    };
+    let choices = choices
+        .iter()
+        .map(|choice| {
+            let editor = editor(route, Some(&choice.headers), around)?;
+            let target = match destination(&choice.name, forward, around, &editor) {
+                Some(destination) => ForwardTarget::Single(destination.headers(editor)),
+                None => ForwardTarget::Missing(forward.cluster_not_found),
+            };
+            Ok((choice.weight, target))
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    WeightedChoice::new(choices).map(ForwardTarget::Weighted).map_err(|e| e.to_string())
+}
+
+/// `None` where there is no such cluster.
+fn destination(
+    name: &str,
+    forward: &Forward,
+    around: &Around<'_>,
+    editor: &HeaderEditor,
+) -> Option<Destination<RouteService>> {
+    let (config, cluster) = around.clusters.with_config(name)?;
     let priority = if forward.high_priority { Priority::High } else { Priority::Default };
     let cluster = cluster.clone().with_priority(priority);
     let some = |timeout: Option<Duration>| timeout.filter(|t| *t > Duration::ZERO);
     let timeout = TimeoutLayer::optional(some(forward.timeout))
+        .announce(around.envoy_headers && !editor.removes_from_requests(&EXPECTED_TIMEOUT))
         .idle(some(forward.idle_timeout.unwrap_or(around.timeouts.stream_idle)))
         .request(some(around.timeouts.request))
         .max_stream_duration(some(around.timeouts.max_stream_duration))
         .max_upstream_stream_duration(some(config.max_stream_duration))
         .stats(Arc::clone(cluster.stats()))
         .downstream_stats(Arc::clone(around.stats));
-    ForwardTarget::Single(route_service(&cluster, &timeout, &retry(forward, around, &cluster)))
+    let hash = HashPolicyLayer::new(forward.hash_policy.clone());
+    let retry = retry(forward, around, &cluster);
+    let service = route_service(&cluster, &timeout, &hash, &retry, around.envoy_headers);
+    Some(Destination::new(service).cluster(cluster.names().clone()))
 }
+
+/// Made by the timeout, after the edits; in Envoy before them.
+const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
 fn retry(forward: &Forward, around: &Around<'_>, cluster: &Cluster) -> RetryLayer {
     let host = around.host;

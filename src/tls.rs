@@ -73,28 +73,6 @@ pub(crate) fn upstream(
     Ok(Connector::tls(Arc::new(client), name))
 }
 
-/// The version as logs and stats say it: `TLSv1.3`.
-pub(crate) fn version_name(version: rustls::ProtocolVersion) -> &'static str {
-    match version {
-        rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2",
-        rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
-        _ => "-",
-    }
-}
-
-/// A cipher under OpenSSL's name: that of RFC 8446 for TLS 1.3, `ECDHE-RSA-AES128-GCM-SHA256` and
-/// its like before.
-pub(crate) fn cipher_name(suite: rustls::CipherSuite) -> String {
-    let name = suite.as_str().unwrap_or("-");
-    if let Some(name) = name.strip_prefix("TLS13_") {
-        return format!("TLS_{name}");
-    }
-    let name = name.strip_prefix("TLS_").unwrap_or(name).replace("_WITH_", "-");
-    let name = name.replace("AES_128", "AES128").replace("AES_256", "AES256").replace('_', "-");
-    // OpenSSL leaves the hash of this one unsaid.
-    name.replace("CHACHA20-POLY1305-SHA256", "CHACHA20-POLY1305")
-}
-
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

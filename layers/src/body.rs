@@ -100,6 +100,16 @@ impl Body {
         Some(std::mem::replace(self, rest))
     }
 
+    /// The same stream of a request to switch protocols, for another try of it: nothing is read
+    /// from it before an upstream has agreed.
+    pub(crate) fn share_switch(&self) -> Option<Self> {
+        let Kind::Switch(source, asked) = &self.kind else {
+            return None;
+        };
+        let kind = Kind::Switch(Arc::clone(source), asked.clone());
+        Some(Self { kind, progress: self.progress.clone() })
+    }
+
     /// No body, but the same progress.
     pub(crate) fn rest(&self) -> Self {
         Self { kind: Kind::Empty, progress: self.progress.clone() }

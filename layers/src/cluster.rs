@@ -38,7 +38,7 @@ pub(crate) mod upstream_body;
 pub use builder::ClusterBuilder;
 pub use future::ResponseFuture;
 pub use resources::{Limits, Resource, Resources};
-pub use service::{BalanceHash, Priority};
+pub use service::{AutoHost, BalanceHash, Priority};
 pub use stats::ClusterStats;
 pub use switch::ConnectTcp;
 pub use tries::Tries;
@@ -51,6 +51,7 @@ use arc_swap::ArcSwap;
 
 use crate::balance::LoadBalancer;
 use crate::endpoint::{Endpoint, Shared};
+use crate::stream_info::ClusterNames;
 
 use endpoint_set::EndpointSet;
 
@@ -62,7 +63,7 @@ pub struct Cluster {
 }
 
 struct Inner {
-    name: Arc<str>,
+    names: ClusterNames,
     stats: Arc<ClusterStats>,
     default: Arc<Resources>,
     high: Arc<Resources>,
@@ -86,7 +87,12 @@ impl Cluster {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.inner.name
+        &self.inner.names.raw
+    }
+
+    /// Its names, for what is said of requests that go to it.
+    pub fn names(&self) -> &ClusterNames {
+        &self.inner.names
     }
 
     /// Its counters.
@@ -144,7 +150,7 @@ impl Drop for Inner {
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster")
-            .field("name", &self.inner.name)
+            .field("name", &self.inner.names.raw)
             .field("endpoints", &self.inner.endpoints.load().all().len())
             .finish_non_exhaustive()
     }

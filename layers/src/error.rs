@@ -35,8 +35,9 @@ pub struct ProxyError {
     flags: ResponseFlags,
     attempts: u32,
     details: Option<&'static str>,
-    source: Option<BoxError>,
     headers: Option<Box<HeaderMap>>,
+    envoy_headers: bool,
+    source: Option<BoxError>,
 }
 
 /// What failed.
@@ -63,10 +64,14 @@ pub enum ErrorKind {
     MaxUpstreamDuration,
     /// The cluster has no endpoint that may be used.
     NoHealthyUpstream,
+    /// The target is no path (`OPTIONS *`).
+    NonRelativePath,
     /// No virtual host or route matches.
     NoRoute,
     /// A circuit breaker is open.
     Overflow,
+    /// The client is to use the normalised path instead; carries it as a `location`.
+    PathNotNormal,
     /// What the upstream sent is not HTTP.
     ProtocolError,
     /// The request body was larger than may be buffered.
@@ -141,7 +146,8 @@ impl ErrorKind {
             | Self::UpstreamTimeout
             | Self::PerTryTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestTimeout | Self::RequestIdleTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::NonRelativePath => StatusCode::NOT_FOUND,
+            Self::PathNotNormal => StatusCode::TEMPORARY_REDIRECT,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UpgradeRefused => StatusCode::FORBIDDEN,
             // Never sent: there is nobody left to read it. Envoy logs status 0.
@@ -200,6 +206,8 @@ impl ErrorKind {
             Self::RemoteReset | Self::RefusedStream => ResponseFlag::UpstreamRemoteReset,
             Self::DownstreamClosed => ResponseFlag::DownstreamConnectionTermination,
             Self::BadRequest
+            | Self::NonRelativePath
+            | Self::PathNotNormal
             | Self::RequestTimeout
             | Self::RequestTooLarge
             | Self::HandshakeFailed(_)
@@ -207,11 +215,37 @@ impl ErrorKind {
         })
     }
 
+    /// Whether Envoy ends an HTTP/1 connection with the answer: of what it refuses it has not read
+    /// the end.
+    pub fn ends_connection(self) -> bool {
+        matches!(self, Self::BadRequest | Self::UpgradeRefused)
+    }
+
+    /// Whether it is the router that fails, on the route's behalf. What the connection manager
+    /// fails of its own accord has nothing to do with the route.
+    pub fn is_of_route(self) -> bool {
+        !matches!(
+            self,
+            Self::BadRequest
+                | Self::DownstreamClosed
+                | Self::IdleTimeout
+                | Self::MaxDuration
+                | Self::NonRelativePath
+                | Self::PathNotNormal
+                | Self::RequestIdleTimeout
+                | Self::RequestTimeout
+                | Self::RequestTooLarge
+                | Self::UpgradeRefused
+        )
+    }
+
     /// Whose fault it is.
     pub fn origin(self) -> Origin {
         match self {
             Self::BadRequest
             | Self::DownstreamClosed
+            | Self::NonRelativePath
+            | Self::PathNotNormal
             | Self::RequestTimeout
             | Self::RequestIdleTimeout
             | Self::RequestTooLarge
@@ -251,8 +285,9 @@ impl ProxyError {
             flags: ResponseFlags::default(),
             attempts: 0,
             details: None,
-            source: None,
             headers: None,
+            envoy_headers: true,
+            source: None,
         }
     }
 
@@ -267,13 +302,6 @@ impl ProxyError {
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
-        self
-    }
-
-    /// With headers for its response.
-    #[must_use]
-    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers = Some(Box::new(headers));
         self
     }
 
@@ -298,9 +326,32 @@ impl ProxyError {
         self
     }
 
-    /// Headers for its response.
+    /// With headers for the response, before those that it has anyway.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = (!headers.is_empty()).then(|| Box::new(headers));
+        self
+    }
+
+    /// With nothing of Envoy's own in its response.
+    #[must_use]
+    pub fn without_envoy_headers(mut self) -> Self {
+        self.envoy_headers = false;
+        self
+    }
+
+    pub(crate) fn has_envoy_headers(&self) -> bool {
+        self.envoy_headers
+    }
+
+    /// Headers for the response.
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.headers.as_deref()
+    }
+
+    /// Headers for the response, to add to.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers.get_or_insert_default()
     }
 
     /// What failed.

@@ -21,12 +21,15 @@ pub mod respond;
 pub mod route;
 pub mod router;
 pub mod timeout;
+pub mod hash_policy;
 pub mod retry;
 pub mod upstream_stats;
 pub mod upstream_timing;
 pub mod cluster;
 pub mod balance;
 pub mod discover;
+#[cfg(feature = "tls")]
+pub mod tls_names;
 pub mod endpoint;
 pub mod body;
 pub mod error;

@@ -22,6 +22,7 @@
 //! ```
 
 mod context;
+mod observer;
 mod tries;
 
 use std::borrow::Cow;
@@ -34,11 +35,13 @@ use http::{Extensions, HeaderMap, Method, Uri, Version};
 use tokio::time::Instant;
 
 use crate::body::RequestProgress;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, UpstreamConnection};
 use crate::error::ProxyError;
 use crate::format::TimePoint;
 use crate::response_flags::{ResponseFlag, ResponseFlags};
 use tries::Tries;
+
+pub use observer::Observer;
 
 /// A client's connection, as far as formats can tell of it. Made once per connection.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +73,26 @@ pub struct RequestHead {
     pub headers: HeaderMap,
 }
 
+impl RequestHead {
+    /// A copy of a request's.
+    pub fn of<B>(request: &http::Request<B>) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        }
+    }
+
+    /// A copy of that of a request in parts.
+    pub fn of_parts(parts: &http::request::Parts) -> Self {
+        Self {
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+        }
+    }
+}
+
 /// What is known of one request; see the [module](self).
 #[derive(Debug)]
 pub struct StreamInfo {
@@ -82,6 +105,7 @@ pub struct StreamInfo {
     route: OnceLock<Arc<str>>,
     cluster: OnceLock<ClusterNames>,
     tries: Tries,
+    attempts: AtomicU32,
     status: AtomicU16,
     flags: AtomicU32,
     details: OnceLock<Cow<'static, str>>,
@@ -96,10 +120,13 @@ pub struct StreamInfo {
     points: [AtomicU64; TimePoint::COUNT],
 }
 
-#[derive(Debug)]
-struct ClusterNames {
-    stat: Arc<str>,
-    raw: Arc<str>,
+/// The names of a cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterNames {
+    /// Its name in stats: `alt_stat_name`, where it has one.
+    pub stat: Arc<str>,
+    /// Its own.
+    pub raw: Arc<str>,
 }
 
 impl StreamInfo {
@@ -115,6 +142,7 @@ impl StreamInfo {
             route: OnceLock::new(),
             cluster: OnceLock::new(),
             tries: Tries::default(),
+            attempts: AtomicU32::new(0),
             status: AtomicU16::new(0),
             flags: AtomicU32::new(0),
             details: OnceLock::new(),
@@ -161,13 +189,22 @@ impl StreamInfo {
     }
 
     /// The cluster's name, and its name in stats.
-    pub fn set_cluster(&self, raw: &Arc<str>, stat: &Arc<str>) {
-        let _ = self.cluster.set(ClusterNames { stat: Arc::clone(stat), raw: Arc::clone(raw) });
+    pub fn set_cluster(&self, names: &ClusterNames) {
+        let _ = self.cluster.set(names.clone());
     }
 
-    /// The request is tried with this endpoint.
-    pub fn try_endpoint(&self, endpoint: &Arc<Endpoint>) {
-        self.tries.push(endpoint);
+    /// The request is tried, with this endpoint where there is one to be had.
+    pub fn try_endpoint(&self, endpoint: Option<&Arc<Endpoint>>) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        if let Some(endpoint) = endpoint {
+            self.tries.push(endpoint);
+        }
+    }
+
+    /// The current try is sent on this connection, in this protocol.
+    pub(crate) fn sent_on(&self, connection: &Arc<UpstreamConnection>, protocol: Version) {
+        self.mark(TimePoint::UpstreamSendBegin);
+        self.tries.sent_on(connection, protocol);
     }
 
     /// Why no connection to the endpoint came about.

@@ -11,8 +11,10 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum_server::accept::NoDelayAcceptor;
 use front_proxy_layers::stats::Scope;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, SERVER};
-use http::{HeaderValue, Response, StatusCode, Version};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, SERVER, TRANSFER_ENCODING,
+};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 
 use super::traffic::{CountingAcceptor, Traffic};
 
@@ -52,7 +54,14 @@ async fn connection_manager(
     } else if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
         refuse(StatusCode::BAD_REQUEST, "")
     } else {
-        next.run(request).await
+        let is_head = request.method() == Method::HEAD;
+        let mut response = next.run(request).await;
+        if is_head {
+            // The HTTP library leaves it out where no body follows; Envoy has it as for GET.
+            let chunked = HeaderValue::from_static("chunked");
+            response.headers_mut().insert(TRANSFER_ENCODING, chunked);
+        }
+        response
     };
     active.answered(response)
 }

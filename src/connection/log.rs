@@ -5,15 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use front_proxy_layers::access_log::{AccessLogLayer, AccessLogger, ClientFault, Fault, log_all};
-use front_proxy_layers::stream_info::{DownstreamConnection, RequestHead, StreamInfo};
+use front_proxy_layers::forwarded::Peer;
+use front_proxy_layers::stream_info::{DownstreamConnection, Observer, RequestHead, StreamInfo};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
 use super::Downstream;
 use super::http1::{GateState, Refusal, RefusalKind};
+use crate::listener::FilterChain;
 
-/// The loggers of a connection and what they can know of it; nothing where there are none.
+/// The loggers of a connection and what they can know of it; nothing where nobody asks.
 #[derive(Debug)]
-pub(super) struct ConnectionLog(Option<(Arc<[AccessLogger]>, Arc<DownstreamConnection>)>);
+pub(super) struct ConnectionLog {
+    loggers: Arc<[AccessLogger]>,
+    connection: Option<Arc<DownstreamConnection>>,
+    observer: Option<Arc<Observer>>,
+}
 
 /// What logs tell of a connection beyond its peer. Looked up only where there is a log.
 #[derive(Clone, Debug, Default)]
@@ -28,9 +34,10 @@ pub(crate) struct LoggedConnection {
 static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
 impl ConnectionLog {
-    pub(super) fn new(loggers: &Arc<[AccessLogger]>, downstream: &Downstream) -> Self {
-        if loggers.is_empty() {
-            return Self(None);
+    pub(super) fn new(chain: &FilterChain, downstream: &Downstream, peer: Peer) -> Self {
+        let loggers = Arc::clone(&chain.filters.access_logs);
+        if !chain.is_observed() {
+            return Self { loggers, connection: None, observer: None };
         }
         let logged = downstream.logged.as_deref().cloned().unwrap_or_default();
         let connection = DownstreamConnection {
@@ -42,12 +49,28 @@ impl ConnectionLog {
             id: Some(CONNECTIONS.fetch_add(1, Ordering::Relaxed)),
             filter_chain: None,
         };
-        Self(Some((Arc::clone(loggers), Arc::new(connection))))
+        let connection = Arc::new(connection);
+        let observer = chain.filters.observed.then(|| {
+            let policy = Arc::clone(&chain.filters.forwarded);
+            Arc::new(Observer { connection: Arc::clone(&connection), policy, peer })
+        });
+        Self { loggers, connection: Some(connection), observer }
+    }
+
+    /// For routes that add headers made of what is known of a request.
+    pub(super) fn observer(&self) -> Option<Arc<Observer>> {
+        self.observer.clone()
+    }
+
+    /// Where logs go, if there are any.
+    fn logged(&self) -> Option<(&Arc<[AccessLogger]>, &Arc<DownstreamConnection>)> {
+        let connection = self.connection.as_ref().filter(|_| !self.loggers.is_empty())?;
+        Some((&self.loggers, connection))
     }
 
     /// The layer for the connection's requests. `gate` says what the client did wrong.
     pub(super) fn layer(&self, gate: Option<&Arc<GateState>>) -> AccessLogLayer {
-        match &self.0 {
+        match self.logged() {
             None => AccessLogLayer::off(),
             Some((loggers, connection)) => AccessLogLayer::for_connection(
                 Arc::clone(loggers),
@@ -59,7 +82,7 @@ impl ConnectionLog {
 
     /// Logs a request that was refused before any layer saw it.
     pub(super) fn refused(&self, refusal: &Refusal) {
-        let Some((loggers, connection)) = &self.0 else {
+        let Some((loggers, connection)) = self.logged() else {
             return;
         };
         if refusal.head_seen {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use front_proxy_layers::forwarded::Peer;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -34,6 +34,8 @@ pub(crate) struct Downstream {
     pub(crate) tls: bool,
     /// ALPN chose HTTP/2.
     pub(crate) alpn_http2: bool,
+    /// The client's certificate in the words of `x-forwarded-client-cert`, where they are wanted.
+    pub(crate) certificate: Option<HeaderValue>,
     /// For access logs; not looked up where there are none.
     pub(crate) logged: Option<Box<LoggedConnection>>,
 }
@@ -48,13 +50,14 @@ pub(crate) async fn serve<IO>(
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let access_log = ConnectionLog::new(&chain.filters.access_logs, &downstream);
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
-    let service = |state: &Arc<GateState>| {
-        PathService::new(chain.filters.for_connection(peer, access_log.layer(Some(state))))
+    let access_log = ConnectionLog::new(chain, &downstream, peer);
+    let path = |gate: Option<&Arc<GateState>>| {
+        let (log, observer) = (access_log.layer(gate), access_log.observer());
+        let certificate = downstream.certificate.clone();
+        PathService::new(chain.filters.for_connection(peer, certificate, log, observer))
     };
-    let service_http2 =
-        || PathService::new(chain.filters.for_connection(peer, access_log.layer(None)));
+    let service = |gate: &Arc<GateState>| path(Some(gate));
     let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
@@ -62,13 +65,13 @@ pub(crate) async fn serve<IO>(
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, service_http2(), &mut open, signal).await;
+        super::http2::serve(chain, io, path(None), &mut open, signal).await;
         return;
     }
     let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), service_http2(), &mut open, signal).await;
+        super::http2::serve(chain, Replay::new(io, read), path(None), &mut open, signal).await;
     }
 }
 
@@ -94,7 +97,8 @@ where
         let (gate, handle) = Http1Gate::resume(io, read, Arc::clone(&chain.gate));
         let state = Arc::clone(handle.state());
         let service = TrackedService::new(service(&state), Arc::clone(&state))
-            .max_requests(max_requests.saturating_sub(served));
+            .max_requests(max_requests.saturating_sub(served))
+            .signal(signal.clone());
         let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
 
         drive(connection, &state, chain, open, signal.clone()).await;
@@ -128,11 +132,16 @@ where
         open.stats().cx_max_requests_reached.increment(1);
     }
     let delay = match chain.timeouts().delayed_close {
-        Some(delay) if state.delay_close() => delay,
+        Some(delay) if state.delay_close() || state.linger() => delay,
         _ => Duration::ZERO,
     };
     // The client may close while we wait for that: then it was the client.
     let by_client = state.client_closed();
+    if state.linger() && !state.delay_close() {
+        open.closed_by_client(false);
+        let _ = http1::lingering_close(&mut returned.io, delay).await;
+        return None;
+    }
     let closed = delayed_close(&mut returned.io, delay).await;
     if !delay.is_zero() && matches!(closed, Ok(true)) {
         open.stats().cx_delayed_close_timeout.increment(1);
@@ -348,7 +357,7 @@ pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {
         enable_trailers: config.http1.enable_trailers,
         answer_100_continue: !config.proxy_100_continue,
         underscores: config.underscores,
-        server_header: http::HeaderValue::from_str(&config.server_name).ok(),
+        server_header: HeaderValue::from_str(&config.server_name).ok(),
         detect_http2: config.codec == Codec::Auto,
     }
 }
@@ -360,7 +369,18 @@ fn count_answers(chain: &FilterChain, open: &OpenConnection, state: &GateState) 
         open.stats().charge(StatusCode::CONTINUE);
         chain.filters.listener_codes.charge(StatusCode::CONTINUE);
     }
+    if state.is_leaving() {
+        open.stats().cx_drain_close.increment(1);
+    }
+    let dropped = state.dropped_underscores();
+    if dropped > 0 {
+        chain.filters.codec_stats.dropped_headers_with_underscores.increment(dropped.into());
+    }
     if let Some(refusal) = state.refusal() {
+        if refusal.kind == http1::RefusalKind::Underscore {
+            let stats = &chain.filters.codec_stats;
+            stats.requests_rejected_with_underscores_in_headers.increment(1);
+        }
         count_refusal(chain, open, &refusal);
     }
 }

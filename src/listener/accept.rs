@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use front_proxy_layers::tls_names;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{FilterChain, Listener};
+use super::{FilterChain, Listener, client_certificate};
 use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
 use crate::shutdown::{Phase, Signal};
 use crate::workers::OpenConnections;
@@ -151,10 +152,11 @@ impl AcceptedConnection {
         signal: Signal,
     ) {
         let open = OpenConnection::new(&chain.filters.stats, false);
-        let logged = chain.is_logged().then(|| {
+        let logged = chain.is_observed().then(|| {
             Box::new(LoggedConnection { local: stream.local_addr().ok(), ..Default::default() })
         });
-        let downstream = Downstream { peer, tls: false, alpn_http2: false, logged };
+        let downstream =
+            Downstream { peer, tls: false, alpn_http2: false, certificate: None, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 
@@ -192,8 +194,14 @@ impl AcceptedConnection {
             ssl.handshake(tls);
         }
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
-        let logged = chain.is_logged().then(|| logged(&stream));
-        let downstream = Downstream { peer, tls: true, alpn_http2, logged };
+        let certificate = match tls.peer_certificates() {
+            Some([leaf, ..]) if chain.filters.forwarded.client_cert.names_certificate() => {
+                client_certificate::describe(leaf, &chain.uri_names)
+            }
+            _ => None,
+        };
+        let logged = chain.is_observed().then(|| logged(&stream));
+        let downstream = Downstream { peer, tls: true, alpn_http2, certificate, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 
@@ -229,10 +237,8 @@ fn logged(stream: &TlsStream<TcpStream>) -> Box<LoggedConnection> {
     let (tcp, tls) = stream.get_ref();
     Box::new(LoggedConnection {
         local: tcp.local_addr().ok(),
-        tls_version: tls.protocol_version().map(crate::tls::version_name),
-        tls_cipher: tls
-            .negotiated_cipher_suite()
-            .map(|suite| crate::tls::cipher_name(suite.suite())),
+        tls_version: tls.protocol_version().and_then(tls_names::version),
+        tls_cipher: tls.negotiated_cipher_suite().map(|suite| tls_names::cipher(suite.suite())),
         server_name: tls.server_name().map(Into::into),
     })
 }

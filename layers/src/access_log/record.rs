@@ -9,7 +9,7 @@ use super::{AccessLogger, log_all};
 use crate::error::{ErrorKind, ProxyError};
 use crate::format::{FormatContext, TimePoint};
 use crate::response_flags::ResponseFlag;
-use crate::stream_info::{DownstreamConnection, StreamInfo};
+use crate::stream_info::{DownstreamConnection, RequestHead, StreamInfo};
 
 /// What is the same for all requests of a connection.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ impl Fault {
 pub(super) struct Record {
     connection: Arc<Connection>,
     info: Arc<StreamInfo>,
+    /// The head as it came, should the router never see it.
+    head: Option<RequestHead>,
     bodiless: bool,
     responded: bool,
     sent: u64,
@@ -80,6 +82,7 @@ impl Record {
         Self {
             connection: Arc::clone(connection),
             info,
+            head: Some(RequestHead::of(request)),
             bodiless: request.method() == Method::HEAD,
             responded: false,
             sent: 0,
@@ -132,14 +135,12 @@ impl Record {
     }
 
     /// There is no response.
-    #[expect(clippy::boxed_local, reason = "it is dropped where it lies")]
     pub(super) fn abandon(mut self: Box<Self>) {
         self.explained = true;
         self.info.flag(ResponseFlag::LocalReset);
     }
 
     /// The response has ended.
-    #[expect(clippy::boxed_local, reason = "it is dropped where it lies")]
     pub(super) fn finish(mut self: Box<Self>) {
         self.explained = true;
         self.info.mark(TimePoint::ResponseEnd);
@@ -167,6 +168,9 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.info.set_bytes_sent(self.sent);
+        if let Some(head) = self.head.take() {
+            self.info.set_request(head);
+        }
         if !self.explained {
             self.explain();
         }

@@ -11,6 +11,7 @@ use super::{Cluster, ClusterStats, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
 use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
 use crate::stats::Scope;
+use crate::stream_info::ClusterNames;
 
 /// Builds a [`Cluster`].
 #[derive(Debug)]
@@ -115,9 +116,11 @@ impl ClusterBuilder {
     /// If its members come from DNS and this is not called on a tokio runtime, where the lookups
     /// are to run.
     pub fn build(self) -> Cluster {
-        let stat_name = self.stat_name.as_ref().unwrap_or(&self.name);
-        let scope = self.scope.child("cluster").tagged("envoy_cluster_name", stat_name);
+        let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
+        let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
         let stats = Arc::new(ClusterStats::new(&scope));
+        // Said once, be it 0, so that it shows where only what is in use is asked for.
+        stats.warming_state.set(0.0);
         let breakers = scope.child("circuit_breakers");
         let default = Arc::new(Resources::new(&self.limits, &breakers.child("default")));
         let high = Arc::new(Resources::new(&self.high_limits, &breakers.child("high")));
@@ -133,7 +136,7 @@ impl ClusterBuilder {
         let endpoints = ArcSwap::from_pointee(EndpointSet::empty(&*self.balancer));
         let cluster = Cluster {
             inner: Arc::new(Inner {
-                name: self.name,
+                names: ClusterNames { stat: stat_name, raw: self.name },
                 stats,
                 default,
                 high,

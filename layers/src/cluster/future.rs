@@ -22,6 +22,7 @@ use crate::endpoint::{
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::route::is_bodiless;
+use crate::stream_info::StreamInfo;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -274,6 +275,9 @@ impl Exchange {
             self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.sent_on(connection.described(), Version::HTTP_11);
+        }
         if let Some(tunnel) = request.body_mut().take_switch() {
             self.tunnel = Some(tunnel);
         }
@@ -297,6 +301,9 @@ impl Exchange {
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.sent_on(stream.described(), Version::HTTP_2);
+        }
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
             return State::Failed(Some(error));
         }
@@ -320,7 +327,8 @@ impl Exchange {
         let stats = &self.cluster.inner.stats;
         match failed.error.kind() {
             ErrorKind::ProtocolError => stats.cx_protocol_error.increment(1),
-            ErrorKind::RemoteReset | ErrorKind::RefusedStream => stats.rq_rx_reset.increment(1),
+            // A refused stream is none that was reset, as Envoy counts them.
+            ErrorKind::RemoteReset => stats.rq_rx_reset.increment(1),
             _ => {}
         }
         State::Failed(Some(failed.error))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
@@ -35,7 +35,10 @@ pub(super) fn receive(
         false => status == StatusCode::SWITCHING_PROTOCOLS,
     };
     if granted {
-        let (parts, _) = response.into_parts();
+        let (mut parts, _) = response.into_parts();
+        // Their type and length are those of a body that does not come.
+        parts.headers.remove(header::CONTENT_TYPE);
+        parts.headers.remove(header::CONTENT_LENGTH);
         let stream = connection.take_stream();
         let connection = TunnelConnection::http1(connection);
         // Without a stream the upstream closed right behind its answer.

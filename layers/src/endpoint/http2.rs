@@ -13,8 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::http1::{SendError, close_stats};
-use super::io::UpstreamIo;
+use super::http1::{SendError, close_stats, next_id};
+use super::io::{UpstreamConnection, UpstreamIo};
 use super::{ConnectError, Endpoint};
 use crate::body::Body;
 use crate::error::{ErrorKind, ProxyError, Retry};
@@ -28,6 +28,7 @@ pub(crate) struct Http2Connection {
     max_streams: AtomicU32,
     closed: AtomicBool,
     opened: Instant,
+    described: Arc<UpstreamConnection>,
     close: Arc<Notify>,
 }
 
@@ -50,6 +51,7 @@ impl Http2Connection {
         if let Some((interval, timeout)) = options.http2_keepalive {
             builder.keep_alive_interval(interval).keep_alive_timeout(timeout);
         }
+        let described = Arc::new(io.describe(next_id()));
         let (send, mut connection) =
             builder.handshake(TokioIo::new(io)).await.map_err(ConnectError::Http)?;
         let this = Arc::new(Self {
@@ -59,6 +61,7 @@ impl Http2Connection {
             max_streams: AtomicU32::new(options.http2_max_streams),
             closed: AtomicBool::new(false),
             opened: Instant::now(),
+            described,
             close: Arc::new(Notify::new()),
         });
         let driven = Arc::clone(&this);
@@ -136,6 +139,13 @@ impl Http2Streams {
                 }
             })
         }
+    }
+}
+
+impl Http2Streams {
+    /// What there is to tell of the connection.
+    pub(crate) fn described(&self) -> &Arc<UpstreamConnection> {
+        &self.0.described
     }
 }
 

@@ -20,6 +20,8 @@ impl ErrorKind {
             Self::MaxUpstreamDuration => "upstream_max_stream_duration_reached",
             Self::NoHealthyUpstream => "no_healthy_upstream",
             Self::NoRoute => "route_not_found",
+            Self::NonRelativePath => "absolute_path_rejected",
+            Self::PathNotNormal => "path_normalization_failed",
             Self::PerTryTimeout => "upstream_per_try_timeout",
             Self::RequestTimeout => "request_overall_timeout",
             Self::RequestTooLarge => "request_payload_too_large",

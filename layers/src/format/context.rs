@@ -54,6 +54,26 @@ macro_rules! questions {
                 None
             }
 
+            /// The request's method.
+            fn method(&self) -> Option<&str> {
+                None
+            }
+
+            /// Its path with the query.
+            fn path(&self) -> Option<&str> {
+                None
+            }
+
+            /// Its host and port.
+            fn authority(&self) -> Option<&str> {
+                None
+            }
+
+            /// Its scheme.
+            fn scheme(&self) -> Option<&str> {
+                None
+            }
+
             /// How long after the start of the request something happened.
             fn elapsed(&self, point: TimePoint) -> Option<Duration> {
                 let _ = point;
@@ -74,6 +94,22 @@ macro_rules! questions {
                 self.response_headers.or_else(|| self.inner.response_headers())
             }
 
+            fn method(&self) -> Option<&str> {
+                self.line.map_or_else(|| self.inner.method(), |line| Some(line.method))
+            }
+
+            fn path(&self) -> Option<&str> {
+                self.line.map_or_else(|| self.inner.path(), |line| line.path)
+            }
+
+            fn authority(&self) -> Option<&str> {
+                self.line.map_or_else(|| self.inner.authority(), |line| line.authority)
+            }
+
+            fn scheme(&self) -> Option<&str> {
+                self.line.map_or_else(|| self.inner.scheme(), |line| Some(line.scheme))
+            }
+
             fn elapsed(&self, point: TimePoint) -> Option<Duration> {
                 self.inner.elapsed(point)
             }
@@ -90,14 +126,6 @@ questions! {
     start_time: Option<SystemTime>;
     /// How long it took, or has taken so far.
     duration: Option<Duration>;
-    /// The request's method.
-    method: Option<&str>;
-    /// Its path with the query.
-    path: Option<&str>;
-    /// Its host and port.
-    authority: Option<&str>;
-    /// Its scheme.
-    scheme: Option<&str>;
     /// The protocol that the client speaks.
     protocol: Option<Version>;
     /// The protocol spoken with the upstream.
@@ -169,8 +197,18 @@ questions! {
 /// A context with other headers: those that are just being edited.
 pub(crate) struct Overlay<'a> {
     pub(crate) inner: &'a dyn FormatContext,
+    pub(crate) line: Option<RequestLine<'a>>,
     pub(crate) request_headers: Option<&'a HeaderMap>,
     pub(crate) response_headers: Option<&'a HeaderMap>,
+}
+
+/// The line of a request, as it is when its headers are edited.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestLine<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: Option<&'a str>,
+    pub(crate) authority: Option<&'a str>,
+    pub(crate) scheme: &'a str,
 }
 
 impl FormatContext for () {}

@@ -44,7 +44,8 @@ struct Call {
     head: Parts,
     /// `None` where there is no body.
     body: Option<Replay>,
-    /// The body of a request that nothing will repeat.
+    /// A body of which there is no copy: nothing will repeat the request, or it is the stream of
+    /// one that asks to switch protocols, which each try may have.
     once: Option<Body>,
     progress: Option<Arc<RequestProgress>>,
     called: Instant,
@@ -82,7 +83,7 @@ impl<S, F> Tried<S, F> {
         let repeats = plan.state.is_some();
         let (body, once) = if body.is_end_stream() {
             (None, None)
-        } else if repeats {
+        } else if repeats && !body.is_switch() {
             let stats = Arc::clone(&options.stats);
             let outgrown = move || stats.retry_or_shadow_abandoned.increment(1);
             (Some(Replay::new(body, options.buffer_limit, outgrown)), None)
@@ -176,7 +177,10 @@ impl Call {
         }
         let body = match &self.body {
             Some(body) => Body::new(body.replay()),
-            None => self.once.take().unwrap_or_default(),
+            None => match self.once.as_ref().and_then(Body::share_switch) {
+                Some(stream) => stream,
+                None => self.once.take().unwrap_or_default(),
+            },
         };
         Request::from_parts(head, body)
     }
@@ -188,8 +192,8 @@ impl Call {
             return per_try;
         };
         let began = match &self.progress {
-            None => Some(self.called),
-            Some(progress) => progress.completed_at(),
+            Some(progress) if !progress.is_switch() => progress.completed_at(),
+            _ => Some(self.called),
         };
         let elapsed = began.map_or(0, |at| at.elapsed().as_millis());
         let left = global.saturating_sub(u64::try_from(elapsed).unwrap_or(u64::MAX));
@@ -262,6 +266,7 @@ impl Call {
         if let Some(body) = &self.body {
             body.release();
         }
+        self.once = None;
         self.plan.state = None;
         let denied = match verdict {
             Verdict::Denied(why) => Some(why),

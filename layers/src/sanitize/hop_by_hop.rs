@@ -5,6 +5,7 @@ use http::header::{
 };
 
 use crate::error::{ErrorKind, ProxyError};
+use crate::headers;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -28,6 +29,7 @@ pub enum Upgrade {
 /// for (`x-forwarded-*`, pseudo headers): taking it out would let a client choose what the
 /// upstream believes.
 pub fn request_headers(headers: &mut HeaderMap, upgrade: Upgrade) -> Result<(), ProxyError> {
+    headers::join_single_lines(headers);
     let present = Present::of(headers);
     if present.connection {
         connection(headers, upgrade, present.upgrade)?;
@@ -162,6 +164,13 @@ fn connection(
 /// rule of its own.
 fn is_kept(name: &HeaderName) -> bool {
     matches!(*name, TE | HOST | CONTENT_LENGTH | TRAILER)
+}
+
+/// Whether a value of `connection` nominates only what may be taken out.
+pub fn may_nominate(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').all(|token| {
+        !HeaderName::from_bytes(token.trim_ascii()).is_ok_and(|name| is_vouched_for(&name))
+    })
 }
 
 /// Headers whose nomination is refused.

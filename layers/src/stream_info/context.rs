@@ -29,7 +29,7 @@ impl FormatContext for StreamInfo {
         if point == TimePoint::RequestReceived {
             // A request without a body is complete with its head.
             return match self.body.get() {
-                None => Some(Duration::ZERO),
+                None => self.request.get().map(|_| Duration::ZERO),
                 Some(body) => Some(body.completed_at()?.saturating_duration_since(self.began)),
             };
         }
@@ -108,8 +108,28 @@ impl FormatContext for StreamInfo {
         self.tries.last().map(|endpoint| Endpoint::hostname(endpoint))
     }
 
+    fn upstream_protocol(&self) -> Option<Version> {
+        self.tries.connection().map(|(_, protocol)| *protocol)
+    }
+
+    fn upstream_local_address(&self) -> Option<SocketAddr> {
+        self.tries.connection()?.0.local_address
+    }
+
     fn upstream_remote_address(&self) -> Option<SocketAddr> {
-        self.upstream_host()
+        self.tries.connection().and_then(|_| self.upstream_host())
+    }
+
+    fn upstream_connection_id(&self) -> Option<u64> {
+        Some(self.tries.connection()?.0.id)
+    }
+
+    fn upstream_tls_version(&self) -> Option<&str> {
+        self.tries.connection()?.0.tls_version
+    }
+
+    fn upstream_tls_cipher(&self) -> Option<&str> {
+        self.tries.connection()?.0.tls_cipher.as_deref()
     }
 
     fn upstream_transport_failure_reason(&self) -> Option<&str> {
@@ -117,7 +137,7 @@ impl FormatContext for StreamInfo {
     }
 
     fn upstream_attempt_count(&self) -> u32 {
-        self.tries.count()
+        self.attempts.load(Ordering::Relaxed)
     }
 
     fn downstream_local_address(&self) -> Option<SocketAddr> {

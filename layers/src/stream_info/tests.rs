@@ -47,7 +47,7 @@ fn the_last_endpoint_tried_is_the_upstream() {
     let info = info();
     let endpoints = cluster.endpoints();
     for endpoint in endpoints.iter().chain(&endpoints[..1]) {
-        info.try_endpoint(endpoint);
+        info.try_endpoint(Some(endpoint));
     }
     assert_eq!(info.upstream_host(), Some("127.0.0.1:1".parse().unwrap()));
     assert_eq!(info.upstream_attempt_count(), 3);

@@ -21,6 +21,8 @@ pub(super) struct Options {
     pub(super) route: Option<Duration>,
     /// `route` as the header's value.
     pub(super) announced: Option<HeaderValue>,
+    /// Nothing is announced, whoever sets the timeout.
+    pub(super) silent: bool,
     pub(super) idle: Option<Duration>,
     pub(super) request: Option<Duration>,
     pub(super) max_stream: Option<Duration>,
@@ -42,6 +44,17 @@ impl TimeoutLayer {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let announced = duration.map(|d| HeaderValue::from(ms(d)));
         Self { options: Arc::new(Options { route: duration, announced, ..Options::default() }) }
+    }
+
+    /// Whether the upstream is told, in `x-envoy-expected-rq-timeout-ms`. Default `true`.
+    #[must_use]
+    pub fn announce(self, announce: bool) -> Self {
+        self.with(|options| {
+            options.silent = !announce;
+            if options.silent {
+                options.announced = None;
+            }
+        })
     }
 
     /// How long nothing may move, neither of the request nor of the response (Envoy's

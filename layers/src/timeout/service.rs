@@ -48,7 +48,7 @@ where
             && let Some(ms) = asked.to_str().ok().and_then(|ms| ms.parse::<u64>().ok())
         {
             route = (ms > 0).then(|| Duration::from_millis(ms));
-            announced = route.map(|_| HeaderValue::from(ms));
+            announced = route.filter(|_| !self.options.silent).map(|_| HeaderValue::from(ms));
         }
         if let Some(announced) = announced {
             request.headers_mut().insert(EXPECTED, announced);

@@ -19,12 +19,18 @@ pin_project! {
         inner: F,
         called: Instant,
         progress: Option<Arc<RequestProgress>>,
+        silent: bool,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, called: Instant, progress: Option<Arc<RequestProgress>>) -> Self {
-        Self { inner, called, progress }
+    pub(super) fn new(
+        inner: F,
+        called: Instant,
+        progress: Option<Arc<RequestProgress>>,
+        silent: bool,
+    ) -> Self {
+        Self { inner, called, progress, silent }
     }
 }
 
@@ -37,6 +43,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
+        if *this.silent {
+            return Poll::Ready(Ok(response));
+        }
         let now = Instant::now();
         // Of an upstream that answers before it has the whole request it can't be told.
         let began = this.progress.as_ref().map_or(Some(*this.called), |p| p.completed_at());

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 
 use super::state::GateState;
+use crate::shutdown::Signal;
 
 /// One request and its answer. Dropping it tells the gate that the answer has ended, so it belongs
 /// into the body of the answer: hyper drops that when it has taken all of it.
@@ -42,12 +43,20 @@ pub struct TrackedService<S> {
     inner: S,
     state: Arc<GateState>,
     max_requests: u64,
+    signal: Option<Signal>,
 }
 
 impl<S> TrackedService<S> {
     /// Wraps the service of one connection.
     pub fn new(inner: S, state: Arc<GateState>) -> Self {
-        Self { inner, state, max_requests: u64::MAX }
+        Self { inner, state, max_requests: u64::MAX, signal: None }
+    }
+
+    /// Closes the connection after an answer that is given while `signal` asks clients to leave.
+    #[must_use]
+    pub fn signal(mut self, signal: Signal) -> Self {
+        self.signal = Some(signal);
+        self
     }
 
     /// Closes the connection after so many requests: the last answer says `connection: close`.
@@ -68,7 +77,11 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let exchange = Exchange::begin(&self.state);
-        let last = self.state.requests() >= self.max_requests;
+        let leave = self.signal.as_ref().is_some_and(Signal::asks_to_leave);
+        if leave {
+            self.state.set_leaving();
+        }
+        let last = leave || self.state.requests() >= self.max_requests || is_alone(&request);
         TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
     }
 }
@@ -95,6 +108,10 @@ where
         let answer = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
         Poll::Ready(answer.map(|mut answer| {
+            if let Some(exchange) = exchange.as_ref().filter(|_| ends_connection(&answer)) {
+                // The layers above have not read the request to its end.
+                exchange.state().set_delay_close();
+            }
             if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -113,6 +130,21 @@ pin_project! {
         exchange: Option<Exchange>,
         announced: Option<u64>,
     }
+}
+
+/// Whether a request is the only one of its connection: HTTP/1.0 without `keep-alive`.
+fn is_alone<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_10
+        && !request.headers().get_all(CONNECTION).iter().any(|value| {
+            value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"keep-alive"))
+        })
+}
+
+fn ends_connection<B>(answer: &Response<B>) -> bool {
+    answer.headers().get(CONNECTION).is_some_and(|value| value == "close")
 }
 
 /// The length that a 304 announces of a body it has not (RFC 9110 section 8.6). hyper writes
