@@ -135,14 +135,12 @@ impl Record {
     }
 
     /// There is no response.
-    #[expect(clippy::boxed_local, reason = "it is dropped where it lies")]
     pub(super) fn abandon(mut self: Box<Self>) {
         self.explained = true;
         self.info.flag(ResponseFlag::LocalReset);
     }
 
     /// The response has ended.
-    #[expect(clippy::boxed_local, reason = "it is dropped where it lies")]
     pub(super) fn finish(mut self: Box<Self>) {
         self.explained = true;
         self.info.mark(TimePoint::ResponseEnd);
