@@ -88,6 +88,8 @@ const CLUSTER_GAUGES: &[&str] = &[
 
 /// No HTTP/3, overload manager, IP detection, watermarks or tracing.
 const HTTP_COUNTERS: &[&str] = &[
+    // Envoy 1.40 leaves it at 0 even where a response is cut off.
+    "rq_reset_after_downstream_response_started",
     "downstream_cx_http3_total",
     "downstream_cx_overload_disable_keepalive",
     "downstream_flow_control_paused_reading_total",
