@@ -86,7 +86,9 @@ const CLUSTER_GAUGES: &[&str] = &[
     "upstream_queue_overloaded",
 ];
 
-/// No HTTP/3, overload manager, IP detection, watermarks or tracing.
+/// No HTTP/3, overload manager, IP detection, watermarks or tracing. Of responses that are cut off
+/// Envoy counts none in `rq_reset_after_downstream_response_started`: not those whose upstream
+/// closed or was reset, nor those whose time was up.
 const HTTP_COUNTERS: &[&str] = &[
     // Envoy 1.40 leaves it at 0 even where a response is cut off.
     "rq_reset_after_downstream_response_started",
@@ -99,6 +101,7 @@ const HTTP_COUNTERS: &[&str] = &[
     "downstream_rq_rejected_via_ip_detection",
     "downstream_rq_too_many_premature_resets",
     "rq_overload_local_reply",
+    "rq_reset_after_downstream_response_started",
     "rs_too_large",
     "tracing.client_enabled",
     "tracing.health_check",
