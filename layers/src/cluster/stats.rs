@@ -1,6 +1,6 @@
 //! The counters of a cluster: `cluster.<name>.*`, handles made when the cluster is built.
 
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram};
@@ -22,6 +22,7 @@ macro_rules! cluster_stats {
             internal: CodeCounters,
             canary: CodeCounters,
             retry: CodeCounters,
+            http1: Once,
         }
 
         impl ClusterStats {
@@ -36,6 +37,7 @@ macro_rules! cluster_stats {
                     internal: CodeCounters::lazy(scope.child("internal")),
                     canary: CodeCounters::lazy(scope.child("canary")),
                     retry: CodeCounters::lazy(scope.child("retry")),
+                    http1: Once::new(),
                 }
             }
         }
@@ -104,6 +106,23 @@ impl ClusterStats {
     pub fn record_time(&self, ms: f64, internal: bool) {
         self.codes.time().record(ms);
         self.side(internal).time().record(ms);
+    }
+
+    /// Counts a connection that speaks HTTP/1. With the first, its codec's own stats appear, as in
+    /// Envoy; what they count can't happen with the codec that is used here.
+    pub(crate) fn speaks_http1(&self) {
+        self.cx_http1_total.increment(1);
+        self.http1.call_once(|| {
+            let scope = self.codes.scope.child("http1");
+            for name in [
+                "dropped_headers_with_underscores",
+                "metadata_not_supported_error",
+                "requests_rejected_with_underscores_in_headers",
+                "response_flood",
+            ] {
+                drop(scope.counter(name));
+            }
+        });
     }
 
     fn side(&self, internal: bool) -> &CodeCounters {
