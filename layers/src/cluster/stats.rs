@@ -21,6 +21,8 @@ macro_rules! cluster_stats {
             external: CodeCounters,
             internal: CodeCounters,
             retry: CodeCounters,
+            canary: OnceLock<CodeCounters>,
+            scope: Scope,
         }
 
         impl ClusterStats {
@@ -34,6 +36,8 @@ macro_rules! cluster_stats {
                     external: CodeCounters::lazy(scope.child("external")),
                     internal: CodeCounters::lazy(scope.child("internal")),
                     retry: CodeCounters::lazy(scope.child("retry")),
+                    canary: OnceLock::new(),
+                    scope: scope.clone(),
                 }
             }
         }
@@ -84,6 +88,12 @@ impl ClusterStats {
     pub fn charge(&self, status: StatusCode, internal: bool) {
         self.codes.count(status);
         self.side(internal).count(status);
+    }
+
+    /// Counts the status of a response that says that it is a canary's: `canary.upstream_rq_200`.
+    pub fn charge_canary(&self, status: StatusCode) {
+        let canary = || CodeCounters::lazy(self.scope.child("canary"));
+        self.canary.get_or_init(canary).count(status);
     }
 
     /// Counts the status of a try that is followed by another: `retry.upstream_rq_503` ...

@@ -2,12 +2,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{HeaderName, Response};
 use pin_project_lite::pin_project;
 
 use super::ResponseBody;
 use super::service::Charge;
 use crate::error::{ErrorKind, ProxyError};
+
+const CANARY: HeaderName = HeaderName::from_static("x-envoy-upstream-canary");
 
 pin_project! {
     /// The future of [`UpstreamStats`](super::UpstreamStats).
@@ -41,6 +43,9 @@ where
         Poll::Ready(match result {
             Ok(response) => {
                 charge.stats.charge(response.status(), charge.internal);
+                if response.headers().get(CANARY).is_some_and(|value| value == "true") {
+                    charge.stats.charge_canary(response.status());
+                }
                 Ok(response.map(|body| ResponseBody::new(body, charge)))
             }
             Err(error) => {
