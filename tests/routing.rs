@@ -31,7 +31,7 @@ async fn headers_are_edited_by_route_then_host_then_table() {
 
 #[tokio::test]
 async fn header_values_are_made_of_the_request() {
-    let routes = "{name: r, match: {prefix: /}, route: {cluster: CLUSTER, prefix_rewrite: /y}, \
+    let routes = "{name: r, match: {prefix: /}, route: {cluster: CLUSTER, prefix_rewrite: /y/}, \
         request_headers_to_add: [{header: {key: x-up, value: \
         '%PROTOCOL% %REQ(:METHOD)% %REQ(:PATH)% %REQ(:AUTHORITY)% %REQ(x-in)% %ROUTE_NAME% \
         %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_CLUSTER%'}}], \
