@@ -9,7 +9,7 @@ mod stats;
 pub(crate) use accept::accept;
 pub(crate) use bind::{BindError, bind};
 pub(crate) use build::{Surroundings, filter_chains};
-pub(crate) use stats::{Http1Stats, ListenerStats};
+pub(crate) use stats::ListenerStats;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,7 +42,6 @@ pub(crate) struct FilterChain {
     pub(crate) uri_names: Vec<String>,
     pub(crate) http: Arc<HttpConnectionManager>,
     pub(crate) filters: HttpFilters,
-    pub(crate) http1_stats: Http1Stats,
     /// The limits of HTTP/1, as its gate wants them.
     pub(crate) gate: Arc<GateConfig>,
     /// How long a client may take nothing of an answer: the longest idle timeout of any route.

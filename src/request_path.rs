@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogger};
-use front_proxy_layers::body::ResponseBody;
+use front_proxy_layers::body::{Body, ResponseBody};
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
+use front_proxy_layers::hash_policy::{HashPolicyLayer, Hashing};
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
 use front_proxy_layers::respond::{Respond, RespondLayer};
 use front_proxy_layers::retry::{self, Retry, RetryLayer};
@@ -19,13 +20,16 @@ use front_proxy_layers::upgrade::{self, Upgrade, UpgradeLayer};
 use front_proxy_layers::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
 use front_proxy_layers::upstream_timing::{UpstreamTiming, UpstreamTimingLayer};
 use front_proxy_layers::{stats, timeout};
-use http::HeaderValue;
+use http::{HeaderValue, Request};
 use tower::ServiceBuilder;
+use tower_service::Service;
 
 use front_proxy_layers::cluster::UpstreamBody;
 
+use crate::connection::Http1Stats;
+
 /// What a route forwards to.
-pub(crate) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
+pub(crate) type RouteService = UpstreamStats<Timeout<Hashing<UpstreamTiming<Retry<Cluster>>>>>;
 
 /// What serves the requests of one connection.
 pub(crate) type ConnectionService =
@@ -33,6 +37,9 @@ pub(crate) type ConnectionService =
 
 /// The last of the HTTP filters.
 type Routed = Router<RouteService>;
+
+/// The future of its responses.
+pub(crate) type ConnectionFuture = <ConnectionService as Service<Request<Body>>>::Future;
 
 /// The body of its responses.
 pub(crate) type ConnectionBody = upgrade::ResponseBody<
@@ -52,6 +59,7 @@ pub(crate) type ConnectionBody = upgrade::ResponseBody<
 pub(crate) fn route_service(
     cluster: &Cluster,
     timeout: &TimeoutLayer,
+    hash: &HashPolicyLayer,
     retry: &RetryLayer,
     envoy_headers: bool,
 ) -> RouteService {
@@ -60,6 +68,8 @@ pub(crate) fn route_service(
         .layer(UpstreamStatsLayer::new(Arc::clone(cluster.stats())))
         // Around all tries together.
         .layer(timeout.clone())
+        // Once for all tries; a cookie is given with the answer of an upstream only.
+        .layer(hash.clone())
         // Until the answer that counts: Envoy's time includes the tries before it.
         .layer(UpstreamTimingLayer::new().silent(!envoy_headers))
         // Innermost: each try is a request of its own to the cluster.
@@ -73,10 +83,13 @@ pub(crate) struct HttpFilters {
     pub(crate) upgrade: UpgradeLayer,
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
+    pub(crate) codec_stats: Http1Stats,
     pub(crate) access_logs: Arc<[AccessLogger]>,
     pub(crate) server_header: ServerHeaderLayer,
     pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
+    /// Some route asks whose a request is.
+    pub(crate) share_client: bool,
     pub(crate) request_id: RequestIdLayer,
     pub(crate) router: Router<RouteService>,
     /// Some routes add headers that are made of what is known of a request.
@@ -84,10 +97,10 @@ pub(crate) struct HttpFilters {
 }
 
 impl HttpFilters {
-    /// From a connection to the router.
+    /// From a connection to the router. Without a peer it is each request's own.
     pub(crate) fn for_connection(
         &self,
-        peer: Peer,
+        peer: impl Into<Option<Peer>>,
         certificate: Option<HeaderValue>,
         access_log: AccessLogLayer,
         observer: Option<Arc<Observer>>,
@@ -111,7 +124,8 @@ impl HttpFilters {
             .layer(
                 ForwardedLayer::new(Arc::clone(&self.forwarded))
                     .peer(peer)
-                    .certificate(certificate),
+                    .certificate(certificate)
+                    .share_client(self.share_client),
             )
             .layer(self.request_id)
             .service(self.router.clone().observer(observer))

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use front_proxy_layers::cluster::{Cluster, Priority};
+use front_proxy_layers::hash_policy::HashPolicyLayer;
 use front_proxy_layers::header_edit::{HeaderEditor, Levels};
 use front_proxy_layers::retry::RetryLayer;
 use front_proxy_layers::route::rewrite::HostOptions;
 use front_proxy_layers::route::{
-    HeaderEdits, Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
+    HashPolicy, HeaderEdits, Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
 };
 use front_proxy_layers::router::{Destination, ForwardTarget, RouteEntry};
 use front_proxy_layers::stats::DownstreamStats;
@@ -70,6 +71,17 @@ pub(crate) fn longest_idle_timeout(config: &HttpConnectionManager) -> Option<Dur
         });
     own.chain([config.timeouts.stream_idle]).try_fold(Duration::ZERO, |longest, idle| {
         idle.filter(|idle| !idle.is_zero()).map(|idle| longest.max(idle))
+    })
+}
+
+/// Whether a route hashes the client's address, or makes a cookie of it.
+pub(crate) fn ask_for_client(config: &HttpConnectionManager) -> bool {
+    let routes = config.routes.virtual_hosts.iter().flat_map(|host| &host.routes);
+    routes.into_iter().any(|route| match &route.action {
+        RouteAction::Forward(forward) => forward.hash_policy.iter().any(|policy| {
+            matches!(policy, HashPolicy::SourceIp { .. } | HashPolicy::Cookie { ttl: Some(_), .. })
+        }),
+        RouteAction::Redirect(_) | RouteAction::Direct(_) => false,
     })
 }
 
@@ -183,8 +195,9 @@ fn destination(
         .max_upstream_stream_duration(some(config.max_stream_duration))
         .stats(Arc::clone(cluster.stats()))
         .downstream_stats(Arc::clone(around.stats));
+    let hash = HashPolicyLayer::new(forward.hash_policy.clone());
     let retry = retry(forward, around, &cluster);
-    let service = route_service(&cluster, &timeout, &retry, around.envoy_headers);
+    let service = route_service(&cluster, &timeout, &hash, &retry, around.envoy_headers);
     Some(Destination::new(service).cluster(cluster.names().clone()))
 }
 

@@ -1,5 +1,6 @@
 //! A whole proxy: from a validated bootstrap to open listeners, and to its end.
 
+mod certificates;
 mod control;
 mod views;
 
@@ -19,8 +20,8 @@ use crate::cluster_manager::{BuildError, ClusterManager};
 use crate::config::model::{self, Bootstrap};
 use crate::listener::{self, BindError, Listener, ListenerStats, Surroundings};
 use crate::shutdown::{Phase, Shutdown};
-use crate::stats::Registry;
 use crate::stats::server::{ServerState, ServerStats};
+use crate::stats::{Registry, absent};
 use crate::workers::{self, Sockets};
 
 use control::ServerControl;
@@ -148,9 +149,12 @@ impl Server {
         };
         let clusters = ClusterManager::start(&bootstrap.clusters, &scope, workers).await?;
         let clusters = Arc::new(clusters);
+        runtime_stats(&bootstrap, &scope);
+        absent::process(&scope);
         let log_files = LogFiles::new(&scope, options.log_flush);
         let (listeners, sockets) =
             open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
+        status.listen(&listeners);
         let admin = match admin_socket {
             None => None,
             Some(socket) => {
@@ -160,6 +164,7 @@ impl Server {
                     Arc::clone(&status),
                     commands,
                     options.log.clone(),
+                    options.drain_time,
                 );
                 let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
                 let version = admin::version::number();
@@ -273,6 +278,16 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// `runtime.*`: the layers are those of the start.
+fn runtime_stats(bootstrap: &Bootstrap, root: &Scope) {
+    let scope = root.child("runtime");
+    scope.counter("load_success").increment(1);
+    // There is no runtime on disk, which might have one.
+    scope.counter("override_dir_not_exists").increment(1);
+    scope.gauge("num_keys").set(bootstrap.runtime.len() as f64);
+    scope.gauge("num_layers").set(bootstrap.runtime_layers.len() as f64);
+}
+
 /// Opens every listener once for each worker.
 fn open_listeners(
     bootstrap: &Bootstrap,
@@ -310,6 +325,7 @@ fn open_listeners(
     stats.gauge("total_listeners_draining").set(0.0);
     stats.gauge("total_listeners_warming").set(0.0);
     stats.gauge("workers_started").set(1.0);
+    drop(stats.counter("listener_stopped"));
     Ok((listeners, sockets))
 }
 
@@ -327,6 +343,8 @@ fn build_listener(
     let listener_scope =
         around.stats.child("listener").tagged("envoy_listener_address", &stat_name);
     let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
+    absent::listener(&listener_scope, tls);
+    certificates::expirations(config, &listener_scope);
     Ok(Listener {
         name: if config.name.is_empty() { unnamed() } else { config.name.clone() },
         address,

@@ -1,8 +1,8 @@
 //! What the connection manager does to headers, hosts and paths.
 
-mod proxy_support;
+mod echo_support;
 
-use proxy_support::Proxy;
+use echo_support::Proxy;
 
 const ALL: &str = "{match: {prefix: /}, route: {cluster: CLUSTER}}";
 

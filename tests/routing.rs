@@ -1,8 +1,8 @@
 //! What routes do: header edits, rewrites, answers of their own.
 
-mod proxy_support;
+mod echo_support;
 
-use proxy_support::Proxy;
+use echo_support::Proxy;
 
 #[tokio::test]
 async fn headers_are_edited_by_route_then_host_then_table() {

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cargo test --release --test soak -- --ignored --nocapture
-//! SOAK_REQUESTS=100000 cargo test --release --test soak -- --ignored --nocapture
+//! SOAK_REQUESTS=100000 SOAK_BINARY=target/release/front-proxy cargo test --test soak -- --ignored --nocapture
 //! ```
 
 use std::collections::BTreeMap;
@@ -108,6 +108,8 @@ static_resources:
               '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
   clusters:
   - name: service1
+    # All clients may be retrying at once while an upstream is away.
+    circuit_breakers: {{thresholds: [{{max_retries: 1000}}]}}
     load_assignment:
       cluster_name: service1
       endpoints:
@@ -270,11 +272,8 @@ struct Running(Child);
 
 impl Running {
     fn start(args: &[String]) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_front-proxy"))
-            .args(args)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the binary");
+        let child =
+            Command::new(binary()).args(args).stdout(Stdio::null()).spawn().expect("the binary");
         Self(child)
     }
 
@@ -291,6 +290,11 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The binary under test: this build's, unless another is named.
+fn binary() -> String {
+    std::env::var("SOAK_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_front-proxy").to_owned())
 }
 
 fn requests() -> u64 {
@@ -313,7 +317,7 @@ fn wait_for(port: u16) {
 }
 
 fn scale(control: u16, instances: u64) {
-    let status = Command::new(env!("CARGO_BIN_EXE_front-proxy"))
+    let status = Command::new(binary())
         .args(["sandbox", "scale", &format!("service1={instances}")])
         .arg(format!("--control-port={control}"))
         .stdout(Stdio::null())

@@ -91,6 +91,14 @@ impl Body {
         }
     }
 
+    /// The same again for another try, where the body is that of a switch: nothing of it is read
+    /// before the upstream has granted it.
+    pub(crate) fn switch_again(&self) -> Option<Self> {
+        let Kind::Switch(source, asked) = &self.kind else { return None };
+        let kind = Kind::Switch(Arc::clone(source), asked.clone());
+        Some(Self { kind, progress: self.progress.clone() })
+    }
+
     /// Takes the client's stream out of a request to switch protocols; what is left has no body.
     pub(crate) fn take_switch(&mut self) -> Option<Self> {
         if !self.is_switch() {

@@ -16,4 +16,4 @@ mod layer;
 mod policy;
 
 pub use layer::{Forwarded, ForwardedLayer};
-pub use policy::{ForwardClientCert, ForwardedPolicy, Peer};
+pub use policy::{Client, ForwardClientCert, ForwardedPolicy, Peer};

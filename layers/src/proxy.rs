@@ -22,12 +22,13 @@
 //!
 //! # What it is made of
 //!
-//! From the outside in: [`Stats`](crate::stats::Stats), [`Respond`](crate::respond::Respond),
-//! [`Sanitize`](crate::sanitize::Sanitize), [`Forwarded`](crate::forwarded::Forwarded),
-//! [`RequestId`](crate::request_id::RequestId), [`Router`](crate::router::Router), and for each
-//! route [`UpstreamStats`](crate::upstream_stats::UpstreamStats),
-//! [`Timeout`](crate::timeout::Timeout), [`UpstreamTiming`](crate::upstream_timing::UpstreamTiming)
-//! and the [`Cluster`](crate::cluster::Cluster). For another order, or for layers of your own in
+//! From the outside in: [`Upgrade`](crate::upgrade::Upgrade), [`Stats`](crate::stats::Stats),
+//! [`Respond`](crate::respond::Respond), [`Sanitize`](crate::sanitize::Sanitize),
+//! [`Forwarded`](crate::forwarded::Forwarded), [`RequestId`](crate::request_id::RequestId),
+//! [`Router`](crate::router::Router), and for each route
+//! [`UpstreamStats`](crate::upstream_stats::UpstreamStats), [`Timeout`](crate::timeout::Timeout),
+//! [`Hashing`](crate::hash_policy::Hashing), [`UpstreamTiming`](crate::upstream_timing::UpstreamTiming), [`Retry`](crate::retry::Retry) and the
+//! [`Cluster`](crate::cluster::Cluster). For another order, or for layers of your own in
 //! between, put them together yourself, as the example `compose_layers` does.
 //!
 //! # Paths under `nest_service`

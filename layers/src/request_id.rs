@@ -80,10 +80,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if self.options.generate {
-            if let http::header::Entry::Vacant(entry) = request.headers_mut().entry(REQUEST_ID) {
-                entry.insert(new_id());
-            }
+        if self.options.generate
+            && let http::header::Entry::Vacant(entry) = request.headers_mut().entry(REQUEST_ID)
+        {
+            entry.insert(new_id());
         }
         let id =
             if self.options.respond { request.headers().get(REQUEST_ID).cloned() } else { None };

@@ -46,3 +46,6 @@ pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::TimeoutLayer;
 pub use service::Timeout;
+
+#[cfg(test)]
+mod tests;

@@ -19,19 +19,30 @@
 //! the other side is closed.
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use front_proxy_layers::cluster::Cluster;
 //! use front_proxy_layers::respond::RespondLayer;
+//! use front_proxy_layers::route::{PathMatch, RouteMatch, RouteTable};
+//! use front_proxy_layers::router::{RouteEntry, Router};
 //! use front_proxy_layers::sanitize::SanitizeLayer;
 //! use front_proxy_layers::upgrade::UpgradeLayer;
 //! use tower::ServiceBuilder;
 //!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let chat = RouteEntry::forward(Cluster::builder("chat").build());
+//! let table = RouteTable::builder()
+//!     .virtual_host("all", ["*"], [(RouteMatch::new(PathMatch::Prefix("/chat".into())), chat)])
+//!     .build()?;
 //! // A service for axum (`route_service`, `fallback_service`) that proxies WebSocket as well.
 //! let proxy = ServiceBuilder::new()
 //!     .layer(UpgradeLayer::new().allow("websocket"))
 //!     .layer(RespondLayer::new())
 //!     .layer(SanitizeLayer::new())
-//!     .service(Cluster::builder("chat").build());
-//! # let _ = proxy;
+//!     .service(Router::new(Arc::new(table)));
+//! let app = axum::Router::<()>::new().route_service("/chat", proxy);
+//! # let _ = app;
+//! # Ok(()) }
 //! ```
 //!
 //! [`OnUpgrade`]: hyper::upgrade::OnUpgrade

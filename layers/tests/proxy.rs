@@ -11,7 +11,9 @@ use axum::{Router, serve};
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{ForwardedPolicy, Peer};
 use front_proxy_layers::proxy::Proxy;
+use front_proxy_layers::route::{RetryOn, RetryPolicy};
 use http_body_util::{BodyExt, Empty, Full};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
@@ -114,6 +116,64 @@ async fn what_goes_wrong_is_a_response() {
     let empty = Cluster::builder("empty").build();
     let app = listen(Router::new().fallback_service(Proxy::new(empty))).await;
     assert_eq!(ask(app, "/").await, "503 no healthy upstream");
+}
+
+#[tokio::test]
+async fn what_a_policy_names_is_tried_again() {
+    let (listener, closed) = bind().await;
+    drop(listener);
+    let app = Router::new().fallback(|| async { "second" });
+    let endpoints = [closed.to_string(), listen(app).await.to_string()];
+    let cluster = Cluster::builder("c").endpoints(endpoints).unwrap().build();
+    let policy = RetryPolicy {
+        on: RetryOn { connect_failure: true, ..RetryOn::default() },
+        ..RetryPolicy::default()
+    };
+    let proxy = Proxy::builder().route("/", cluster).retry(policy).build();
+    let app = listen(Router::new().fallback_service(proxy)).await;
+    for _ in 0..4 {
+        assert_eq!(ask(app, "/").await, "200 second");
+    }
+}
+
+#[tokio::test]
+async fn protocols_are_switched_where_that_was_said() {
+    const SWITCH: &str =
+        "GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    let (listener, upstream) = bind().await;
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        until(&mut stream, b"\r\n\r\n").await;
+        let head = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let heard = until(&mut stream, b"!").await;
+        stream.write_all(&heard).await.unwrap();
+    });
+    let cluster = Cluster::builder("c").endpoints([upstream.to_string()]).unwrap().build();
+    let builder = || Proxy::builder().route("/", cluster.clone());
+
+    let app = listen(Router::new().fallback_service(builder().upgrade("websocket").build())).await;
+    let mut client = TcpStream::connect(app).await.unwrap();
+    client.write_all(SWITCH.as_bytes()).await.unwrap();
+    let head = until(&mut client, b"\r\n\r\n").await;
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+    client.write_all(b"hear me!").await.unwrap();
+    assert_eq!(until(&mut client, b"!").await, b"hear me!");
+
+    let app = listen(Router::new().fallback_service(builder().build())).await;
+    let mut client = TcpStream::connect(app).await.unwrap();
+    client.write_all(SWITCH.as_bytes()).await.unwrap();
+    let head = until(&mut client, b"\r\n\r\n").await;
+    assert!(head.starts_with(b"HTTP/1.1 403 "), "{}", String::from_utf8_lossy(&head));
+}
+
+/// Reads until the bytes end like this.
+async fn until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+    let mut read = Vec::new();
+    while !read.ends_with(end) {
+        read.push(stream.read_u8().await.unwrap());
+    }
+    read
 }
 
 /// A cluster with one endpoint, which says its name and what it was asked.

@@ -44,6 +44,9 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
     };
     let address_path = options.admin_address_path.clone();
     block_on(async move {
+        // Before any port is open: whoever waits for one may send a signal at once.
+        let stop = service::stop_signal();
+        let reopen = ReopenSignal::new();
         let mut server = match Server::start(bootstrap, server_options).await {
             Ok(server) => server,
             Err(error) => return fail(&error.to_string()),
@@ -59,7 +62,7 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
         for (name, address) in server.listeners() {
             tracing::info!(target: "main", "listener {name}: {address}");
         }
-        until_told_to_end(&mut server).await;
+        until_told_to_end(&mut server, stop, reopen).await;
         tracing::info!(target: "main", "ending: waiting for requests under way");
         tokio::select! {
             () = server.shutdown() => {}
@@ -70,9 +73,12 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
     })
 }
 
-async fn until_told_to_end(server: &mut Server) {
-    let mut stop = std::pin::pin!(service::stop_signal());
-    let mut reopen = ReopenSignal::new();
+async fn until_told_to_end(
+    server: &mut Server,
+    stop: impl Future<Output = ()>,
+    mut reopen: ReopenSignal,
+) {
+    let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => return,

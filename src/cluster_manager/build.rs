@@ -17,7 +17,9 @@ use front_proxy_layers::endpoint::{ConnectionOptions, Connector, Protocol};
 use front_proxy_layers::stats::Scope;
 use tokio::task::JoinHandle;
 
+use super::resolver::CountedResolver;
 use crate::config::model::{self, Discovery, DnsFamily, LbPolicy, UpstreamProtocol};
+use crate::stats::absent;
 
 /// A cluster could not be built.
 #[derive(Debug)]
@@ -46,6 +48,7 @@ pub(super) fn cluster(
     };
     let stat_name = config.alt_stat_name.as_deref().unwrap_or(&config.name);
     let stats = scope.child("cluster").tagged("envoy_cluster_name", stat_name);
+    absent::cluster(&stats);
     let builder = Cluster::builder(config.name.as_str())
         .stats(scope.clone())
         .stat_name(stat_name)
@@ -58,8 +61,18 @@ pub(super) fn cluster(
         LbPolicy::RoundRobin => balanced(builder, RoundRobin::default()),
         LbPolicy::Random => balanced(builder, Random),
         LbPolicy::LeastRequest => balanced(builder, LeastRequest),
-        LbPolicy::RingHash => balanced(builder, RingHash::new().stats(&stats)),
-        LbPolicy::Maglev => balanced(builder, Maglev::new().stats(&stats)),
+        LbPolicy::RingHash => {
+            let ring = RingHash::new()
+                .minimum_size(config.ring_hash.minimum_size)
+                .maximum_size(config.ring_hash.maximum_size);
+            balanced(builder, ring.stats(&stats))
+        }
+        LbPolicy::Maglev => {
+            let size = config.maglev_table_size;
+            let maglev = Maglev::with_size(size)
+                .ok_or_else(|| fail(format!("the table size {size} is not a prime number")))?;
+            balanced(builder, maglev.stats(&stats))
+        }
     })
 }
 
@@ -116,7 +129,7 @@ pub(super) fn discover(
         }
         Discovery::StrictDns(dns) => {
             let targets = config.endpoints.iter().map(target).collect();
-            let discovery = StrictDns::new(targets, resolver(dns), settings(dns), stats);
+            let discovery = StrictDns::new(targets, resolver(dns, scope), settings(dns), stats);
             let first = discovery.first_resolution();
             (Some(tokio::spawn(discovery.run(cluster.clone()))), Some(first))
         }
@@ -124,7 +137,8 @@ pub(super) fn discover(
             let Some(endpoint) = config.endpoints.first() else {
                 return (None, None);
             };
-            let discovery = LogicalDns::new(target(endpoint), resolver(dns), settings(dns), stats);
+            let discovery =
+                LogicalDns::new(target(endpoint), resolver(dns, scope), settings(dns), stats);
             let first = discovery.first_resolution();
             (Some(tokio::spawn(discovery.run(cluster.clone()))), Some(first))
         }
@@ -166,13 +180,14 @@ fn locality(endpoint: &model::EndpointSpec) -> Option<Arc<Locality>> {
     }))
 }
 
-fn resolver(dns: &model::Dns) -> Arc<DnsResolver> {
-    Arc::new(DnsResolver::new(DnsResolverOptions {
+fn resolver(dns: &model::Dns, scope: &Scope) -> CountedResolver {
+    let resolver = DnsResolver::new(DnsResolverOptions {
         resolvers: dns.resolvers.clone(),
         use_tcp: dns.use_tcp,
         no_search: dns.no_search,
         ..DnsResolverOptions::default()
-    }))
+    });
+    CountedResolver::new(resolver, scope)
 }
 
 fn settings(dns: &model::Dns) -> Settings {

@@ -31,6 +31,9 @@ pub(super) async fn serve<IO>(
         .initial_stream_window_size(options.initial_stream_window_size)
         .initial_connection_window_size(options.initial_connection_window_size)
         .max_header_list_size(chain.http.max_request_headers_kb.saturating_mul(1024));
+    if options.allow_connect {
+        builder.enable_connect_protocol();
+    }
     if let Some((interval, timeout)) = options.keepalive {
         builder.keep_alive_interval(interval).keep_alive_timeout(timeout);
     }

@@ -97,7 +97,8 @@ where
         let (gate, handle) = Http1Gate::resume(io, read, Arc::clone(&chain.gate));
         let state = Arc::clone(handle.state());
         let service = TrackedService::new(service(&state), Arc::clone(&state))
-            .max_requests(max_requests.saturating_sub(served));
+            .max_requests(max_requests.saturating_sub(served))
+            .signal(signal.clone());
         let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
 
         drive(connection, &state, chain, open, signal.clone()).await;
@@ -131,11 +132,16 @@ where
         open.stats().cx_max_requests_reached.increment(1);
     }
     let delay = match chain.timeouts().delayed_close {
-        Some(delay) if state.delay_close() => delay,
+        Some(delay) if state.delay_close() || state.linger() => delay,
         _ => Duration::ZERO,
     };
     // The client may close while we wait for that: then it was the client.
     let by_client = state.client_closed();
+    if state.linger() && !state.delay_close() {
+        open.closed_by_client(false);
+        let _ = http1::lingering_close(&mut returned.io, delay).await;
+        return None;
+    }
     let closed = delayed_close(&mut returned.io, delay).await;
     if !delay.is_zero() && matches!(closed, Ok(true)) {
         open.stats().cx_delayed_close_timeout.increment(1);
@@ -363,11 +369,18 @@ fn count_answers(chain: &FilterChain, open: &OpenConnection, state: &GateState) 
         open.stats().charge(StatusCode::CONTINUE);
         chain.filters.listener_codes.charge(StatusCode::CONTINUE);
     }
-    let dropped = u64::from(state.dropped_underscores());
+    if state.is_leaving() {
+        open.stats().cx_drain_close.increment(1);
+    }
+    let dropped = state.dropped_underscores();
     if dropped > 0 {
-        chain.http1_stats.dropped_headers_with_underscores.increment(dropped);
+        chain.filters.codec_stats.dropped_headers_with_underscores.increment(dropped.into());
     }
     if let Some(refusal) = state.refusal() {
+        if refusal.kind == http1::RefusalKind::Underscore {
+            let stats = &chain.filters.codec_stats;
+            stats.requests_rejected_with_underscores_in_headers.increment(1);
+        }
         count_refusal(chain, open, &refusal);
     }
 }
@@ -385,12 +398,8 @@ fn count_refusal(chain: &FilterChain, open: &OpenConnection, refusal: &http1::Re
         stats.rq_response_before_rq_complete.increment(1);
         stats.rq_rx_reset.increment(1);
     }
-    match kind {
-        http1::RefusalKind::HeaderTimeout => stats.rq_header_timeout.increment(1),
-        http1::RefusalKind::Underscore => {
-            chain.http1_stats.requests_rejected_with_underscores_in_headers.increment(1);
-        }
-        _ => {}
+    if kind == http1::RefusalKind::HeaderTimeout {
+        stats.rq_header_timeout.increment(1);
     }
     stats.charge(kind.status());
     chain.filters.listener_codes.charge(kind.status());

@@ -16,12 +16,14 @@ use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::{FilterChain, Http1Stats, client_certificate};
+use super::{FilterChain, client_certificate};
 use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, ServerHeader, StripHostPort};
+use crate::connection::Http1Stats;
 use crate::request_path::HttpFilters;
 use crate::routes;
+use crate::stats::absent;
 
 /// What the connection managers of a process have in common.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +55,6 @@ pub(crate) fn filter_chains(
                 uri_names: certificate.map(uri_names).unwrap_or_default(),
                 http: Arc::clone(&chain.http),
                 stall_timeout: routes::longest_idle_timeout(&chain.http),
-                http1_stats: Http1Stats::new(around.stats),
                 gate: Arc::new(crate::connection::gate_config(&chain.http)),
                 filters: filters(config, &chain.http, port, around, listener_scope)?,
             }))
@@ -76,11 +77,13 @@ fn filters(
     listener_scope: &Scope,
 ) -> Result<HttpFilters, String> {
     let stats = Arc::new(DownstreamStats::new(around.stats, &config.stat_prefix));
+    absent::connection_manager(stats.scope());
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
     let buffer_limit = listener.per_connection_buffer_limit;
     let table = Arc::new(routes::table(config, around.clusters, &stats, buffer_limit)?);
     let observed = table.actions().any(|(_, entry)| entry.reads_context());
     Ok(HttpFilters {
+        codec_stats: Http1Stats::new(around.stats),
         observed,
         upgrade: UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide(),
         access_logs: access_logs(&config.access_logs, around.logs)?,
@@ -88,6 +91,7 @@ fn filters(
         server_header: server_header(config)?,
         sanitize: sanitize(config, port)?.stats(Arc::clone(&stats)),
         forwarded: Arc::new(forwarded(config, around.node)?),
+        share_client: routes::ask_for_client(config),
         request_id: RequestIdLayer::new()
             .generate(config.generate_request_id)
             .respond(config.always_set_request_id_in_response),

@@ -98,25 +98,3 @@ impl SslStats {
             .increment(1);
     }
 }
-
-/// What the HTTP/1 codec counts of all listeners: `http1.*`.
-#[derive(Clone)]
-pub(crate) struct Http1Stats {
-    pub(crate) dropped_headers_with_underscores: Counter,
-    pub(crate) requests_rejected_with_underscores_in_headers: Counter,
-}
-
-impl Http1Stats {
-    pub(crate) fn new(root: &Scope) -> Self {
-        let scope = root.child("http1");
-        // What Envoy counts besides can't happen here: it shows as 0.
-        for name in ["metadata_not_supported_error", "response_flood"] {
-            drop(scope.counter(name));
-        }
-        Self {
-            dropped_headers_with_underscores: scope.counter("dropped_headers_with_underscores"),
-            requests_rejected_with_underscores_in_headers: scope
-                .counter("requests_rejected_with_underscores_in_headers"),
-        }
-    }
-}

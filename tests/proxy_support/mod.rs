@@ -1,184 +1,298 @@
-//! A proxy over loopback with one upstream, which answers with the request head it got.
-#![allow(dead_code)] // each test file uses a part of it
+//! A proxy in this process, and upstreams that do as they are told.
+#![allow(dead_code, clippy::mod_module_files, reason = "shared by test binaries")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use front_proxy::config::load_str;
+use front_proxy::config;
 use front_proxy::server::{Server, ServerOptions};
-use front_proxy::stats::{Query, StatValue};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
 
+/// What an upstream does with a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Answers with this status, and its name for a body.
+    Answer(u16),
+    /// Closes the connection.
+    Close,
+    /// Resets it.
+    Reset,
+    /// Never answers.
+    Hang,
+}
+
+/// How idle connections end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Close,
+    Reset,
+}
+
+/// An HTTP/1.1 upstream.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+    ends: broadcast::Sender<End>,
+}
+
+impl Upstream {
+    /// One that answers `200` with its name.
+    pub(crate) async fn good(name: &'static str) -> Self {
+        Self::start(name, |_, _| Act::Answer(200)).await
+    }
+
+    /// One that does with its n-th request, of which it gives the head and body, what `act` says.
+    pub(crate) async fn start(
+        name: &'static str,
+        act: impl Fn(usize, &str) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let ends = broadcast::Sender::new(4);
+        let (counter, subscribe, act) = (Arc::clone(&requests), ends.clone(), Arc::new(act));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (counter, act) = (Arc::clone(&counter), Arc::clone(&act));
+                let mut ends = subscribe.subscribe();
+                tokio::spawn(async move {
+                    serve(stream, name, &counter, &*act, &mut ends).await;
+                });
+            }
+        });
+        Self { address, requests, ends }
+    }
+
+    /// How many requests it has had.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// Ends its connections that wait for a request.
+    pub(crate) fn end_idle(&self, end: End) {
+        let _ = self.ends.send(end);
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    name: &str,
+    requests: &AtomicUsize,
+    act: &(dyn Fn(usize, &str) -> Act + Send + Sync),
+    ends: &mut broadcast::Receiver<End>,
+) {
+    let reset = |stream: TcpStream| {
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    };
+    loop {
+        let request = tokio::select! {
+            request = read_request(&mut stream) => request,
+            Ok(end) = ends.recv() => {
+                if end == End::Reset {
+                    reset(stream);
+                }
+                return;
+            }
+        };
+        let Some(request) = request else { return };
+        let n = requests.fetch_add(1, Ordering::SeqCst);
+        match act(n, &request) {
+            Act::Answer(status) => {
+                let length = name.len();
+                let response =
+                    format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{name}");
+                if stream.write_all(response.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            Act::Close => return,
+            Act::Reset => return reset(stream),
+            Act::Hang => std::future::pending().await,
+        }
+    }
+}
+
+/// The head and the body by its `content-length`.
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut data = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&data);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = header(head, "content-length").map_or(0, |l| l.parse().unwrap());
+            if body.len() >= length {
+                return Some(text.into_owned());
+            }
+        }
+        let mut piece = [0; 16 * 1024];
+        match stream.read(&mut piece).await {
+            Ok(n @ 1..) => data.extend_from_slice(&piece[..n]),
+            _ => return None,
+        }
+    }
+}
+
+/// A header of a head.
+pub(crate) fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// A proxy with one route, for everything, to one cluster.
+#[derive(Debug)]
 pub(crate) struct Proxy {
     server: Server,
-    address: SocketAddr,
-}
-
-/// An answer: status, headers in order, body.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    /// A header's lines, joined by `|`.
-    pub(crate) fn header(&self, name: &str) -> Option<String> {
-        let lines: Vec<_> =
-            self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
-        (!lines.is_empty()).then(|| lines.join("|"))
-    }
-
-    /// A header that the upstream got, its lines joined by `|`.
-    pub(crate) fn seen(&self, name: &str) -> Option<String> {
-        let prefix = format!("{name}: ");
-        let lines: Vec<_> =
-            self.body.lines().filter_map(|line| line.strip_prefix(prefix.as_str())).collect();
-        (!lines.is_empty()).then(|| lines.join("|"))
-    }
-
-    /// The request line that the upstream got.
-    pub(crate) fn seen_line(&self) -> &str {
-        self.body.lines().next().unwrap_or_default()
-    }
+    pub(crate) address: SocketAddr,
 }
 
 impl Proxy {
-    /// Starts one. `manager` are fields of the connection manager, `routes` the body of its
-    /// `route_config`, both in YAML's flow style; `CLUSTER` is the upstream's.
-    pub(crate) async fn start(manager: &str, routes: &str) -> Self {
-        let upstream = upstream().await;
-        let manager = if manager.is_empty() { String::new() } else { format!("{manager},") };
-        let text = format!(
-            "static_resources:
+    /// `route` and `cluster` are further fields of theirs, each on a line of its own.
+    pub(crate) async fn start(
+        upstreams: &[SocketAddr],
+        workers: usize,
+        route: &str,
+        cluster: &str,
+    ) -> Self {
+        let indent = |text: &str, by: usize| -> String {
+            text.lines().map(|line| format!("\n{}{line}", " ".repeat(by))).collect()
+        };
+        let endpoints: String = upstreams
+            .iter()
+            .map(|u| {
+                let (address, port) = (u.ip(), u.port());
+                format!(
+                    "\n        - endpoint: {{address: {{socket_address: \
+                     {{address: {address}, port_value: {port}}}}}}}"
+                )
+            })
+            .collect();
+        let bootstrap = format!(
+            r"
+admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+static_resources:
   listeners:
   - address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
     filter_chains:
     - filters:
-      - name: hcm
-        typed_config: {{
-          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
-          stat_prefix: test, {manager}
-          route_config: {{validate_clusters: false, {routes}}},
-          http_filters: [{{name: router, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}]}}
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress_http
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ['*']
+              include_attempt_count_in_response: true
+              routes:
+              - match: {{prefix: /}}
+                route:
+                  cluster: service1{}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
   clusters:
-  - {{name: CLUSTER, type: STRICT_DNS, load_assignment: {{cluster_name: CLUSTER, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}}}
-  - {{name: empty, load_assignment: {{cluster_name: empty}}}}
+  - name: service1{}
+    load_assignment:
+      cluster_name: service1
+      endpoints:
+      - lb_endpoints:{endpoints}
 ",
-            port = upstream.port()
+            indent(route, 18),
+            indent(cluster, 4),
         );
-        let bootstrap = load_str("test", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let server = Server::start(bootstrap, ServerOptions::default()).await.expect("started");
-        let address = server.listeners().next().expect("a listener").1;
+        let bootstrap = config::load_str("test.yaml", &bootstrap).unwrap();
+        let options = ServerOptions { concurrency: workers, ..ServerOptions::default() };
+        let server = Server::start(bootstrap, options).await.unwrap();
+        let (_, address) = server.listeners().next().unwrap();
         Self { server, address }
     }
 
-    /// Starts one with these routes for any host.
-    pub(crate) async fn with_routes(manager: &str, routes: &str) -> Self {
-        let host = format!("virtual_hosts: [{{name: v, domains: ['*'], routes: [{routes}]}}]");
-        Self::start(manager, &host).await
+    /// A counter or gauge of the cluster.
+    pub(crate) async fn stat(&self, name: &str) -> u64 {
+        let admin = self.server.admin_address().unwrap();
+        let path = format!("/stats?filter=^cluster.service1.{name}$");
+        let page = Client::connect(admin).await.get(&path).await;
+        page.body
+            .lines()
+            .find_map(|line| line.split_once(": ")?.1.trim().parse().ok())
+            .unwrap_or_default()
     }
 
-    /// One request on a connection of its own; `rest` are its header lines after `Host`.
-    pub(crate) async fn get(&self, path: &str, rest: &[&str]) -> Answer {
-        let lines: String = rest.iter().map(|line| format!("{line}\r\n")).collect();
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: front.example\r\n{lines}\r\n")).await
-    }
-
-    /// Sends bytes and reads one answer.
-    pub(crate) async fn send(&self, request: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.address).await.expect("connected");
-        stream.write_all(request.as_bytes()).await.expect("written");
-        let head = request.starts_with("HEAD ");
-        read_answer(&mut BufReader::new(stream), head).await
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.address.port()
-    }
-
-    /// The value of a counter.
-    pub(crate) fn counter(&self, name: &str) -> u64 {
-        let query = Query::parse(None).expect("an empty query");
-        let selection = self.server.stats().select(&query);
-        selection.values().iter().find(|stat| stat.name() == name).map_or(0, |stat| {
-            match stat.value() {
-                StatValue::Counter(value) | StatValue::Gauge(value) => value,
-                _ => 0,
-            }
-        })
-    }
-
-    /// Waits until a counter is at `want`: what is counted of a connection is counted at its end.
-    pub(crate) async fn counts(&self, name: &str, want: u64) {
-        for _ in 0..300 {
-            if self.counter(name) == want {
+    /// Waits until a stat has this value.
+    pub(crate) async fn until_stat(&self, name: &str, value: u64) {
+        for _ in 0..500 {
+            if self.stat(name).await == value {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("{name} is {}, not {want}", self.counter(name));
+        panic!("{name} is {}, not {value}", self.stat(name).await);
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.address).await
     }
 }
 
-async fn read_answer(stream: &mut BufReader<TcpStream>, head: bool) -> Answer {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        let count = stream.read_line(&mut line).await.expect("a line");
-        let line = line.trim_end();
-        if count == 0 || line.is_empty() {
-            break;
-        }
-        lines.push(line.to_owned());
-    }
-    let status = lines.first().and_then(|line| line.split(' ').nth(1)).expect("a status line");
-    let status = status.parse().expect("a status");
-    let headers: Vec<(String, String)> = lines[1..]
-        .iter()
-        .map(|line| line.split_once(": ").unwrap_or((line.trim_end_matches(':'), "")))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let length = headers.iter().find(|(name, _)| name == "content-length");
-    let length = length.map_or(0, |(_, value)| value.parse().expect("a length"));
-    let mut body = vec![0; if head { 0 } else { length }];
-    stream.read_exact(&mut body).await.expect("the body");
-    Answer { status, headers, body: String::from_utf8(body).expect("text") }
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
-/// Answers each request with its head as body, and with the headers that `x-respond` asks for:
-/// `name=value;name=value`.
-async fn upstream() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut stream = BufReader::new(stream);
-                loop {
-                    let mut head = String::new();
-                    while !head.ends_with("\r\n\r\n") {
-                        if stream.read_line(&mut head).await.unwrap_or(0) == 0 {
-                            return;
-                        }
-                    }
-                    let asked = head.lines().find_map(|line| line.strip_prefix("x-respond: "));
-                    let extra: String = asked
-                        .into_iter()
-                        .flat_map(|asked| asked.split(';'))
-                        .map(|header| header.replacen('=', ": ", 1) + "\r\n")
-                        .collect();
-                    let length = head.len();
-                    let answer =
-                        format!("HTTP/1.1 200 OK\r\n{extra}content-length: {length}\r\n\r\n{head}");
-                    if stream.write_all(answer.as_bytes()).await.is_err() {
-                        return;
-                    }
-                }
-            });
+/// A client with one connection.
+#[derive(Debug)]
+pub(crate) struct Client(
+    hyper::client::conn::http1::SendRequest<http_body_util::Full<bytes::Bytes>>,
+);
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let io = hyper_util::rt::TokioIo::new(stream);
+        let (send, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        Self(send)
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.send("GET", path, &[], Vec::new()).await
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        use http_body_util::BodyExt as _;
+        let mut request =
+            http::Request::builder().method(method).uri(path).header("host", "front.example");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
-    });
-    address
+        let request = request.body(http_body_util::Full::new(body.into())).unwrap();
+        self.0.ready().await.unwrap();
+        let response = self.0.send_request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let headers = head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        Answer { status: head.status.as_u16(), headers, body }
+    }
 }

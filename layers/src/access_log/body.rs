@@ -64,10 +64,8 @@ where
                     false
                 }
             };
-            if ended {
-                if let Some(record) = this.record.take() {
-                    record.finish();
-                }
+            if ended && let Some(record) = this.record.take() {
+                record.finish();
             }
         }
         Poll::Ready(polled)

@@ -107,7 +107,7 @@ impl Record {
         self.sent += bytes as u64;
     }
 
-    pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
+    pub(super) fn trailers(&self, trailers: &HeaderMap) {
         self.info.set_response_trailers(trailers.clone());
     }
 
@@ -148,11 +148,11 @@ impl Record {
 
     /// Nobody has said why it ended: the client did it.
     fn explain(&self) {
-        if let Some(fault) = self.connection.fault.as_ref().and_then(|fault| fault.fault()) {
-            if !self.responded {
-                fault.note(&self.info);
-                return;
-            }
+        if !self.responded
+            && let Some(fault) = self.connection.fault.as_ref().and_then(|fault| fault.fault())
+        {
+            fault.note(&self.info);
+            return;
         }
         if self.info.protocol() == Some(Version::HTTP_2) {
             // A stream is reset on its own more often than its connection is closed.

@@ -119,6 +119,8 @@ impl ClusterBuilder {
         let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
         let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
         let stats = Arc::new(ClusterStats::new(&scope));
+        // Said once, be it 0, so that it shows where only what is in use is asked for.
+        stats.warming_state.set(0.0);
         let breakers = scope.child("circuit_breakers");
         let default = Arc::new(Resources::new(&self.limits, &breakers.child("default")));
         let high = Arc::new(Resources::new(&self.high_limits, &breakers.child("high")));

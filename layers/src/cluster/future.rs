@@ -275,11 +275,11 @@ impl Exchange {
             self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
-        if let Some(tunnel) = request.body_mut().take_switch() {
-            self.tunnel = Some(tunnel);
-        }
         if let Some(info) = StreamInfo::of(request.extensions()) {
             info.sent_on(connection.described(), Version::HTTP_11);
+        }
+        if let Some(tunnel) = request.body_mut().take_switch() {
+            self.tunnel = Some(tunnel);
         }
         for_http1(&mut request);
         if request.headers().contains_key(header::EXPECT) {
@@ -334,17 +334,18 @@ impl Exchange {
             self.request = Some(request);
             return State::Start;
         }
-        if failed.error.retry() == Retry::IfConnectionReused {
-            if let Some(request) = self.repeat.take() {
-                self.request = Some(request);
-                return State::Start;
-            }
+        if failed.error.retry() == Retry::IfConnectionReused
+            && let Some(request) = self.repeat.take()
+        {
+            self.request = Some(request);
+            return State::Start;
         }
         active.outcome(false);
         let stats = &self.cluster.inner.stats;
         match failed.error.kind() {
             ErrorKind::ProtocolError => stats.cx_protocol_error.increment(1),
-            ErrorKind::RemoteReset | ErrorKind::RefusedStream => stats.rq_rx_reset.increment(1),
+            // A refused stream is none that was reset, as Envoy counts them.
+            ErrorKind::RemoteReset => stats.rq_rx_reset.increment(1),
             _ => {}
         }
         State::Failed(Some(failed.error))
@@ -476,12 +477,11 @@ fn for_http1(request: &mut Request<Body>) {
     if request.uri().authority().is_none() {
         return;
     }
-    if !request.headers().contains_key(header::HOST) {
-        if let Some(authority) = request.uri().authority() {
-            if let Ok(host) = authority.as_str().parse() {
-                request.headers_mut().insert(header::HOST, host);
-            }
-        }
+    if !request.headers().contains_key(header::HOST)
+        && let Some(authority) = request.uri().authority()
+        && let Ok(host) = authority.as_str().parse()
+    {
+        request.headers_mut().insert(header::HOST, host);
     }
     if request.method() != Method::CONNECT {
         let path = request.uri().path_and_query().cloned();

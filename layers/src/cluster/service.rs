@@ -77,6 +77,8 @@ impl Service<Request<Body>> for Cluster {
         match picked {
             Some(endpoint) => ResponseFuture::new(self.clone(), endpoint, request),
             None => {
+                // A cluster without endpoints counts as one whose endpoints are all in trouble.
+                self.inner.stats.lb_healthy_panic.increment(1);
                 self.inner.stats.cx_none_healthy.increment(1);
                 ResponseFuture::failed(ProxyError::new(ErrorKind::NoHealthyUpstream))
             }

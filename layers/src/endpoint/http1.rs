@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
@@ -15,13 +15,16 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::io::{UpstreamConnection, UpstreamIo};
+use super::io::{ExpectsHead, UpstreamConnection, UpstreamIo};
 use super::waker::{ConnectionWaker, WatcherQueue};
 use super::{ConnectError, Endpoint, EndpointStats};
 use crate::body::{Body, RequestProgress};
 use crate::error::{ErrorKind, ProxyError, Retry};
 
 type SendResult = Result<Response<Incoming>, TrySendError<Request<Body>>>;
+
+/// Marks requests of internal clients.
+const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
 
 /// How often a connection is polled in one turn of its task before others get theirs.
 const ROUNDS: usize = 4;
@@ -58,6 +61,9 @@ pub(crate) struct Http1Connection {
     progress: Option<Arc<RequestProgress>>,
     /// The upstream said that it closes after this response.
     closing: bool,
+    /// The upstream sent what is no response to anything.
+    refused: bool,
+    expects: Arc<ExpectsHead>,
     closed_by: ClosedBy,
     owner: Arc<Endpoint>,
     /// The shard it lives in, whichever thread uses it.
@@ -83,6 +89,7 @@ impl Http1Connection {
         home: usize,
         watcher: Arc<WatcherQueue>,
     ) -> Result<Box<Self>, ConnectError> {
+        let expects = Arc::clone(io.expects());
         let id = next_id();
         let described = Arc::new(io.describe(id));
         let (send, connection) = http1::Builder::new()
@@ -108,6 +115,8 @@ impl Http1Connection {
             active: false,
             progress: None,
             closing: false,
+            refused: false,
+            expects,
             closed_by: ClosedBy::Us,
             owner,
             home,
@@ -149,6 +158,7 @@ impl Http1Connection {
     pub(crate) fn start(&mut self, request: Request<Body>) {
         self.requests += 1;
         self.active = true;
+        self.expects.begin(request.headers().get(INTERNAL).is_some_and(|v| v == "true"));
         self.progress = request.body().progress().map(Arc::clone);
         self.waker.in_use();
         let response = self.send.try_send_request(request);
@@ -161,6 +171,9 @@ impl Http1Connection {
         cx: &Context<'_>,
     ) -> Poll<Result<Response<Incoming>, SendError>> {
         let polled = self.drive(cx, |this, cx| this.response.poll(cx));
+        if polled.is_ready() {
+            self.expects.end();
+        }
         let result = match polled {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Driven::Ready(result)) => result,
@@ -253,9 +266,7 @@ impl Http1Connection {
             // An end or a reset is the upstream's doing; bytes that nobody asked for are refused.
             let refused = result
                 .is_err_and(|error| !error.is_closed() && !error.is_canceled() && !is_io(&error));
-            if refused && !self.active {
-                self.owner.shared().stats.cx_protocol_error.increment(1);
-            }
+            self.refused |= refused;
             self.closed_by =
                 if refused || self.closing { ClosedBy::Us } else { ClosedBy::Upstream };
         }
@@ -275,9 +286,7 @@ impl Http1Connection {
         }
         if !self.send.is_ready() {
             // It has begun to read another response, to a request that nobody made.
-            if !self.closing {
-                self.owner.shared().stats.cx_protocol_error.increment(1);
-            }
+            self.refused |= !self.closing;
             return false;
         }
         true
@@ -331,6 +340,9 @@ enum Driven<T> {
 
 impl Drop for Http1Connection {
     fn drop(&mut self) {
+        if self.refused && !self.active {
+            self.owner.shared().stats.cx_protocol_error.increment(1);
+        }
         let by_upstream = self.closed_by == ClosedBy::Upstream;
         close_stats(&self.owner, by_upstream, self.active, self.opened, self.requests);
     }

@@ -23,6 +23,15 @@ pub struct Peer {
     pub tls: bool,
 }
 
+/// Whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The client's address: the peer's, or what a trusted proxy says that it is.
+    pub address: IpAddr,
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+}
+
 /// What is believed of a request, and what is said about it upstream. The fields have the names
 /// and defaults of Envoy's connection manager.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +150,16 @@ impl ForwardedPolicy {
         if let Some(via) = &self.via {
             headers::append_to_list(headers, &VIA, via, ", ");
         }
+    }
+
+    /// The address of the client of a request as it came, before the policy was applied.
+    pub fn client(&self, headers: &HeaderMap, peer: Peer) -> IpAddr {
+        let told = match (self.use_remote_address, self.xff_num_trusted_hops) {
+            (true, 0) => None,
+            (true, hops) => last_address(headers, hops - 1),
+            (false, hops) => last_address(headers, hops),
+        };
+        told.unwrap_or_else(|| peer.address.ip().to_canonical())
     }
 
     /// The proxy is where requests come in. Returns whether this one is internal.

@@ -19,6 +19,22 @@ impl ProxyBuilder {
     /// Takes the client's address from axum's `ConnectInfo<SocketAddr>`, which is there where the app
     /// is served with `into_make_service_with_connect_info`. `tls` says whether it is served over
     /// TLS. A [`Peer`] that is there already has precedence.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::Router;
+    /// use front_proxy_layers::cluster::Cluster;
+    /// use front_proxy_layers::forwarded::ForwardedPolicy;
+    /// use front_proxy_layers::proxy::Proxy;
+    ///
+    /// let edge = ForwardedPolicy { use_remote_address: true, ..ForwardedPolicy::default() };
+    /// let proxy = Proxy::builder().route("/", Cluster::builder("service1").build());
+    /// let proxy = proxy.forwarded(edge).connect_info(false).build();
+    /// let app = Router::new().fallback_service(proxy);
+    /// let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    /// # let _ = service;
+    /// ```
     pub fn connect_info(mut self, tls: bool) -> Self {
         self.mount.connect_info = Some(ConnectInfoPeer { tls });
         self

@@ -2,14 +2,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Proxy;
-use super::path::{path, route_service};
+use super::path::{Filters, route_service};
 use crate::cluster::Cluster;
 use crate::forwarded::ForwardedPolicy;
+use crate::hash_policy::HashPolicyLayer;
 use crate::request_id::RequestIdLayer;
-use crate::route::{PathMatch, RouteMatch, RouteTable};
+use crate::retry::RetryLayer;
+use crate::route::{HashPolicy, PathMatch, RetryPolicy, RouteMatch, RouteTable};
 use crate::router::RouteEntry;
 use crate::stats::{DownstreamStats, Scope};
 use crate::timeout::TimeoutLayer;
+use crate::upgrade::UpgradeLayer;
 
 /// Builds a [`Proxy`].
 #[derive(Debug)]
@@ -17,6 +20,9 @@ use crate::timeout::TimeoutLayer;
 pub struct ProxyBuilder {
     routes: Vec<(String, Cluster)>,
     timeout: Option<Duration>,
+    hash: Vec<HashPolicy>,
+    retry: RetryLayer,
+    upgrade: UpgradeLayer,
     forwarded: ForwardedPolicy,
     request_id: RequestIdLayer,
     stats: Option<DownstreamStats>,
@@ -39,6 +45,9 @@ impl ProxyBuilder {
         Self {
             routes: Vec::new(),
             timeout: Some(DEFAULT_TIMEOUT),
+            hash: Vec::new(),
+            retry: RetryLayer::disabled(),
+            upgrade: UpgradeLayer::new(),
             forwarded: ForwardedPolicy::default(),
             request_id: RequestIdLayer::new(),
             stats: None,
@@ -56,6 +65,25 @@ impl ProxyBuilder {
     /// How long a response may take, with all that belongs to it; `None` is for ever. Default 15 s.
     pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Tries again where this policy says so. Default never.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = RetryLayer::new(policy);
+        self
+    }
+
+    /// Gives requests that are alike in this the same endpoint, under a balancer that goes by it,
+    /// as [`RingHash`](crate::balance::RingHash) does. Default nothing.
+    pub fn hash(mut self, policies: impl IntoIterator<Item = HashPolicy>) -> Self {
+        self.hash.extend(policies);
+        self
+    }
+
+    /// Lets clients switch to this protocol, as to `websocket`. Default none; others are refused.
+    pub fn upgrade(mut self, protocol: impl Into<String>) -> Self {
+        self.upgrade = self.upgrade.allow(protocol);
         self
     }
 
@@ -90,15 +118,24 @@ impl ProxyBuilder {
     /// The proxy.
     pub fn build(self) -> Proxy {
         let timeout = TimeoutLayer::optional(self.timeout.filter(|t| !t.is_zero()));
+        let share_client = !self.hash.is_empty();
+        let hash = HashPolicyLayer::new(self.hash);
         let routes = self.routes.into_iter().map(|(prefix, cluster)| {
-            let entry = RouteEntry::forward(route_service(cluster, &timeout));
+            let entry = RouteEntry::forward(route_service(cluster, &timeout, &hash, &self.retry));
             (RouteMatch::new(PathMatch::Prefix(prefix)), entry)
         });
         let table = RouteTable::builder().virtual_host("proxy", ["*"], routes).build();
         // The one way to fail is a domain that is given twice, and there is one.
         let table = table.expect("a single domain");
         let stats = self.stats.unwrap_or_else(|| DownstreamStats::new(&Scope::noop(), "proxy"));
-        Proxy::new_of(path(Arc::new(stats), self.forwarded, self.request_id, table), self.mount)
+        let filters = Filters {
+            upgrade: self.upgrade,
+            stats: Arc::new(stats),
+            forwarded: self.forwarded,
+            share_client,
+            request_id: self.request_id,
+        };
+        Proxy::assembled(filters.path(table), self.mount)
     }
 }
 

@@ -29,7 +29,7 @@ impl Proxy {
         ProxyBuilder::new()
     }
 
-    pub(super) fn new_of(path: Path, mount: Mount) -> Self {
+    pub(super) fn assembled(path: Path, mount: Mount) -> Self {
         Self { path, mount }
     }
 }

@@ -26,7 +26,8 @@ struct Receiving {
 
 impl Clock {
     pub(super) fn start(duration: Duration, progress: Option<&Arc<RequestProgress>>) -> Self {
-        match progress.filter(|progress| progress.completed_at().is_none()) {
+        match progress.filter(|progress| progress.completed_at().is_none() && !progress.is_switch())
+        {
             None => Self { receiving: None, running: Some(Box::pin(tokio::time::sleep(duration))) },
             Some(progress) => {
                 let watched = Arc::clone(progress);

@@ -228,3 +228,193 @@ impl fmt::Debug for ReplayBody {
         f.debug_struct("ReplayBody").field("reader", &self.reader).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Waker;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A body whose frames come when they are let out.
+    struct Source(Arc<Mutex<Feed>>);
+
+    #[derive(Default)]
+    struct Feed {
+        ready: VecDeque<Frame<Bytes>>,
+        ended: bool,
+        waker: Option<Waker>,
+    }
+
+    impl http_body::Body for Source {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let mut feed = self.0.lock().expect("no panic");
+            match feed.ready.pop_front() {
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
+                None if feed.ended => Poll::Ready(None),
+                None => {
+                    feed.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// The client sends so many bytes.
+        Feed(usize),
+        /// The client has sent all.
+        End,
+        /// The current try reads a frame.
+        Read,
+        /// A body of an earlier try is polled once more.
+        ReadOld,
+        /// The try fails; another begins if the copy is whole.
+        Retry,
+        /// The response is there: no more tries.
+        Release,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0usize..20).prop_map(Step::Feed),
+            1 => Just(Step::End),
+            6 => Just(Step::Read),
+            1 => Just(Step::ReadOld),
+            2 => Just(Step::Retry),
+            1 => Just(Step::Release),
+        ]
+    }
+
+    fn poll(body: &mut ReplayBody) -> Poll<Option<Result<Bytes, BoxError>>> {
+        use http_body::Body as _;
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(body)
+            .poll_frame(&mut cx)
+            .map(|f| f.map(|f| f.map(|f| f.into_data().unwrap_or_default())))
+    }
+
+    proptest! {
+        #[test]
+        fn every_try_reads_what_the_client_sent(
+            limit in 0usize..60,
+            steps in prop::collection::vec(step(), 1..60),
+        ) {
+            let feed = Arc::new(Mutex::new(Feed::default()));
+            let outgrown = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&outgrown);
+            let source = Body::new(Source(Arc::clone(&feed)));
+            let replay = Replay::new(source, limit, move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+            });
+            let (mut sent, mut got) = (Vec::new(), Vec::new());
+            let mut old = None;
+            let mut current = replay.replay();
+            let (mut most, mut released, mut ended) = (0, false, false);
+            let mut read = |current: &mut ReplayBody, got: &mut Vec<u8>, sent: &[u8]| {
+                match poll(current) {
+                    Poll::Ready(Some(Ok(data))) => {
+                        got.extend_from_slice(&data);
+                        most = most.max(got.len());
+                        true
+                    }
+                    Poll::Ready(None) => {
+                        assert_eq!(got, sent, "the end comes after everything");
+                        false
+                    }
+                    Poll::Ready(Some(Err(error))) => panic!("{error}"),
+                    Poll::Pending => false,
+                }
+            };
+            for step in &steps {
+                match *step {
+                    Step::Feed(n) if !ended => {
+                        let data: Vec<u8> = (0..n).map(|i| (sent.len() + i) as u8).collect();
+                        sent.extend_from_slice(&data);
+                        let mut feed = feed.lock().expect("no panic");
+                        feed.ready.push_back(Frame::data(data.into()));
+                        if let Some(waker) = feed.waker.take() {
+                            waker.wake();
+                        }
+                    }
+                    Step::Feed(_) => {}
+                    Step::End => {
+                        ended = true;
+                        feed.lock().expect("no panic").ended = true;
+                    }
+                    Step::Read => {
+                        read(&mut current, &mut got, &sent);
+                    }
+                    Step::ReadOld => {
+                        if let Some(old) = &mut old {
+                            prop_assert!(matches!(poll(old), Poll::Ready(Some(Err(_)))));
+                        }
+                    }
+                    Step::Retry => {
+                        if replay.is_whole() {
+                            old = Some(std::mem::replace(&mut current, replay.replay()));
+                            got.clear();
+                        }
+                    }
+                    Step::Release => {
+                        released = true;
+                        replay.release();
+                    }
+                }
+                prop_assert!(sent.starts_with(&got), "in order, from the start");
+            }
+            while read(&mut current, &mut got, &sent) {}
+            prop_assert_eq!(&got, &sent, "nothing is held back");
+            // The copy is given up exactly if more was read than it may hold.
+            if !released {
+                prop_assert_eq!(replay.is_whole(), most <= limit);
+                prop_assert_eq!(outgrown.load(Ordering::Relaxed), usize::from(most > limit));
+            }
+            prop_assert!(replay.lock().frames.len() <= steps.len());
+            if !replay.is_whole() {
+                prop_assert!(replay.lock().frames.is_empty(), "what was read is not kept");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_tells_its_length_in_every_try() {
+        use http_body::Body as _;
+        use http_body_util::BodyExt as _;
+        let replay = Replay::new(Body::from(Bytes::from_static(b"payload")), 100, || {});
+        let mut first = replay.replay();
+        assert_eq!(first.size_hint().exact(), Some(7));
+        assert!(first.frame().await.expect("a frame").is_ok());
+        assert!(first.is_end_stream());
+        let second = replay.replay();
+        assert_eq!(second.size_hint().exact(), Some(7));
+        assert!(!second.is_end_stream());
+        assert_eq!(second.collect().await.expect("whole").to_bytes(), "payload");
+    }
+
+    #[tokio::test]
+    async fn trailers_are_repeated() {
+        use http_body_util::{BodyExt as _, Full};
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("x-sum", http::HeaderValue::from_static("7"));
+        let expected = trailers.clone();
+        let body = Full::new(Bytes::from_static(b"a"))
+            .with_trailers(async move { Some(Ok::<_, Infallible>(trailers)) });
+        let replay = Replay::new(Body::new(body), 100, || {});
+        for _ in 0..2 {
+            let collected = replay.replay().collect().await.expect("whole");
+            assert_eq!(collected.trailers(), Some(&expected));
+            assert_eq!(collected.to_bytes(), "a");
+        }
+    }
+}

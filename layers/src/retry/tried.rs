@@ -44,6 +44,8 @@ struct Call {
     head: Parts,
     /// `None` where there is no body.
     body: Option<Replay>,
+    /// The body of a request to switch protocols.
+    switch: Option<Body>,
     /// The body of a request that nothing will repeat.
     once: Option<Body>,
     progress: Option<Arc<RequestProgress>>,
@@ -80,7 +82,8 @@ impl<S, F> Tried<S, F> {
     ) -> Self {
         let (head, body) = request.into_parts();
         let repeats = plan.state.is_some();
-        let (body, once) = if body.is_end_stream() {
+        let switch = body.switch_again();
+        let (body, once) = if body.is_end_stream() || switch.is_some() {
             (None, None)
         } else if repeats {
             let stats = Arc::clone(&options.stats);
@@ -101,6 +104,7 @@ impl<S, F> Tried<S, F> {
             plan,
             head,
             body,
+            switch,
             once,
             progress,
             called: Instant::now(),
@@ -174,9 +178,10 @@ impl Call {
         if let Some(ms) = self.expected() {
             head.headers.insert(EXPECTED, HeaderValue::from(ms));
         }
-        let body = match &self.body {
-            Some(body) => Body::new(body.replay()),
-            None => self.once.take().unwrap_or_default(),
+        let body = match (&self.body, &self.switch) {
+            (Some(body), _) => Body::new(body.replay()),
+            (None, Some(switch)) => switch.switch_again().unwrap_or_default(),
+            (None, None) => self.once.take().unwrap_or_default(),
         };
         Request::from_parts(head, body)
     }
@@ -188,8 +193,8 @@ impl Call {
             return per_try;
         };
         let began = match &self.progress {
-            None => Some(self.called),
-            Some(progress) => progress.completed_at(),
+            Some(progress) if !progress.is_switch() => progress.completed_at(),
+            _ => Some(self.called),
         };
         let elapsed = began.map_or(0, |at| at.elapsed().as_millis());
         let left = global.saturating_sub(u64::try_from(elapsed).unwrap_or(u64::MAX));
@@ -262,6 +267,7 @@ impl Call {
         if let Some(body) = &self.body {
             body.release();
         }
+        self.once = None;
         self.plan.state = None;
         let denied = match verdict {
             Verdict::Denied(why) => Some(why),

@@ -94,6 +94,7 @@ where
                 Some(allowed) => connect_tcp = allowed.connect_tcp,
                 // Not counted as a request of the router: Envoy refuses before it gets there.
                 None => {
+                    note_answered(&parts);
                     return ResponseFuture::failed(ProxyError::new(ErrorKind::UpgradeRefused));
                 }
             }

@@ -15,6 +15,8 @@ macro_rules! downstream_stats {
             $(pub $counter: Counter,)*
             $(pub $gauge: Gauge,)*
             $(pub $histogram: Histogram,)*
+            /// `rq_reset_after_downstream_response_started`: responses that were cut off.
+            pub rq_reset_after_response: Counter,
             classes: Classes,
             scope: Scope,
         }
@@ -27,6 +29,8 @@ macro_rules! downstream_stats {
                     $($counter: scope.counter(concat!("downstream_", stringify!($counter))),)*
                     $($gauge: scope.gauge(concat!("downstream_", stringify!($gauge))),)*
                     $($histogram: scope.histogram_ms(concat!("downstream_", stringify!($histogram))),)*
+                    rq_reset_after_response:
+                        scope.counter("rq_reset_after_downstream_response_started"),
                     classes: Classes::new(&scope),
                     scope,
                 }

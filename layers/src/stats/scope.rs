@@ -172,7 +172,8 @@ impl Scope {
     pub fn tagged(&self, tag: &'static str, value: &str) -> Self {
         let mut prefix = self.prefix.clone();
         prefix.push(value, "");
-        prefix.tags.push((tag, value.to_owned()));
+        // The innermost first, as Envoy prints them.
+        prefix.tags.insert(0, (tag, value.to_owned()));
         Self { sink: Arc::clone(&self.sink), prefix }
     }
 

@@ -52,6 +52,7 @@ impl ActiveStream {
     /// The rest of the response will not come.
     pub(super) fn cut(&self) {
         self.stats.rq_tx_reset.increment(1);
+        self.stats.rq_reset_after_response.increment(1);
     }
 
     /// The response has ended as it should.

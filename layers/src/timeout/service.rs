@@ -44,11 +44,10 @@ where
         let mut route = self.options.route;
         let mut announced = self.options.announced.clone();
         // Only trusted clients still have this header here.
-        if let Some(asked) = request.headers_mut().remove(ASKED) {
-            if let Some(ms) = asked.to_str().ok().and_then(|ms| ms.parse::<u64>().ok()) {
-                route = (ms > 0).then(|| Duration::from_millis(ms));
-                announced = route.filter(|_| !self.options.silent).map(|_| HeaderValue::from(ms));
-            }
+        let asked = request.headers_mut().remove(ASKED);
+        if let Some(ms) = asked.and_then(|ms| ms.to_str().ok()?.parse::<u64>().ok()) {
+            route = (ms > 0).then(|| Duration::from_millis(ms));
+            announced = route.filter(|_| !self.options.silent).map(|_| HeaderValue::from(ms));
         }
         if let Some(announced) = announced {
             request.headers_mut().insert(EXPECTED, announced);

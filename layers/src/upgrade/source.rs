@@ -57,7 +57,7 @@ impl Source {
     }
 
     /// Ready when the client has left.
-    pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.closed {
             return Poll::Ready(());

@@ -9,6 +9,7 @@ use super::ResponseBody;
 use super::service::Charge;
 use crate::error::{ErrorKind, ProxyError};
 
+/// Set by an upstream that is a canary: its responses are counted apart as well.
 const CANARY: HeaderName = HeaderName::from_static("x-envoy-upstream-canary");
 
 pin_project! {

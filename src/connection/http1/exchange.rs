@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use front_proxy_layers::body::RequestProgress;
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -12,6 +13,7 @@ use hyper::service::Service;
 use pin_project_lite::pin_project;
 
 use super::state::GateState;
+use crate::shutdown::Signal;
 
 /// One request and its answer. Dropping it tells the gate that the answer has ended, so it belongs
 /// into the body of the answer: hyper drops that when it has taken all of it.
@@ -42,12 +44,20 @@ pub struct TrackedService<S> {
     inner: S,
     state: Arc<GateState>,
     max_requests: u64,
+    signal: Option<Signal>,
 }
 
 impl<S> TrackedService<S> {
     /// Wraps the service of one connection.
     pub fn new(inner: S, state: Arc<GateState>) -> Self {
-        Self { inner, state, max_requests: u64::MAX }
+        Self { inner, state, max_requests: u64::MAX, signal: None }
+    }
+
+    /// Closes the connection after an answer that is given while `signal` asks clients to leave.
+    #[must_use]
+    pub fn signal(mut self, signal: Signal) -> Self {
+        self.signal = Some(signal);
+        self
     }
 
     /// Closes the connection after so many requests: the last answer says `connection: close`.
@@ -61,6 +71,7 @@ impl<S> TrackedService<S> {
 impl<S, B> Service<Request<Incoming>> for TrackedService<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
+    B: Body,
 {
     type Response = Response<ExchangeBody<B>>;
     type Error = S::Error;
@@ -68,7 +79,11 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let exchange = Exchange::begin(&self.state);
-        let last = self.state.requests() >= self.max_requests || is_alone(&request);
+        let leave = self.signal.as_ref().is_some_and(Signal::asks_to_leave);
+        if leave {
+            self.state.set_leaving();
+        }
+        let last = leave || self.state.requests() >= self.max_requests || is_alone(&request);
         TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
     }
 }
@@ -87,6 +102,7 @@ pin_project! {
 impl<F, B, E> Future for TrackedFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
 {
     type Output = Result<Response<ExchangeBody<B>>, E>;
 
@@ -102,20 +118,28 @@ where
             if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
+            if let (Some(request), Some(exchange)) =
+                (answer.extensions().get::<Arc<RequestProgress>>(), &exchange)
+                && request.completed_at().is_none()
+            {
+                // Answered before it was read: the client may be sending still, and would lose
+                // the answer to a reset.
+                exchange.state().set_delay_close();
+            }
             let announced = announced(&answer);
-            answer.map(|inner| ExchangeBody { inner, exchange, announced })
+            answer.map(|inner| ExchangeBody { inner, exchange, announced, failed: None })
         }))
     }
 }
 
 pin_project! {
     /// A body that ends its [`Exchange`] when it is dropped.
-    #[derive(Debug)]
-    pub struct ExchangeBody<B> {
+    pub struct ExchangeBody<B: Body> {
         #[pin]
         inner: B,
         exchange: Option<Exchange>,
         announced: Option<u64>,
+        failed: Option<B::Error>,
     }
 }
 
@@ -143,10 +167,10 @@ fn announced<B>(answer: &Response<B>) -> Option<u64> {
     answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok().filter(|length| *length > 0)
 }
 
-impl<B> ExchangeBody<B> {
+impl<B: Body> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
-        Self { inner, exchange: Some(exchange), announced: None }
+        Self { inner, exchange: Some(exchange), announced: None, failed: None }
     }
 }
 
@@ -162,12 +186,22 @@ impl<B: Body> Body for ExchangeBody<B> {
             return Poll::Ready(None);
         }
         let this = self.project();
-        let frame = ready!(this.inner.poll_frame(cx));
-        if let (Some(Err(_)), Some(exchange)) = (&frame, &this.exchange) {
-            // The rest will not come. What is out already should still reach the client.
-            exchange.state().set_delay_close();
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
         }
-        Poll::Ready(frame)
+        match ready!(this.inner.poll_frame(cx)) {
+            Some(Err(error)) => {
+                // The rest will not come, but what is here should still reach the client. hyper
+                // drops what it has not written when it sees the error, so it sees it a turn late.
+                if let Some(exchange) = &this.exchange {
+                    exchange.state().set_delay_close();
+                }
+                *this.failed = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -176,5 +210,11 @@ impl<B: Body> Body for ExchangeBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.announced.map_or_else(|| self.inner.size_hint(), SizeHint::with_exact)
+    }
+}
+
+impl<B: Body> std::fmt::Debug for ExchangeBody<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeBody").field("exchange", &self.exchange).finish_non_exhaustive()
     }
 }

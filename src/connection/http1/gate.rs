@@ -48,6 +48,8 @@ pub struct Http1Gate<IO> {
     /// Whether hyper has written part of the answer to the last request.
     answering: bool,
     tunnel: Tunnel,
+    /// The head that was let pass last is still here: hyper has not seen it.
+    refusable: bool,
     /// Whether a byte of the connection has been seen.
     began: bool,
     http2: bool,
@@ -107,6 +109,7 @@ impl<IO> Http1Gate<IO> {
             quiet: true,
             answering: false,
             tunnel: Tunnel::Never,
+            refusable: false,
             began: false,
             http2: false,
         };
@@ -222,8 +225,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Gate<IO> {
             return Poll::Ready(Ok(()));
         }
         loop {
+            while this.refusable && !this.held.is_empty() && matches!(this.at, At::Chunked(_)) {
+                if !this.work() {
+                    break;
+                }
+            }
             if !this.ready.is_empty() {
                 let len = this.ready.len().min(buf.remaining());
+                this.refusable = false;
                 buf.put_slice(this.ready.get(..len).unwrap_or_default());
                 advance(&mut this.ready, len);
                 return Poll::Ready(Ok(()));
@@ -290,6 +299,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Gate<IO> {
                 this.state.head_begins();
             }
             if buf.filled().len() > before {
+                this.refusable = false;
                 return Poll::Ready(Ok(()));
             }
         }
@@ -364,11 +374,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
 
 impl<IO> Drop for Http1Gate<IO> {
     fn drop(&mut self) {
-        // A body or a request that nobody read. What follows a request to switch protocols has no
-        // end, whether it was granted or not.
-        let read_up = matches!(self.at, At::Head | At::End) && self.held.is_empty();
+        // A body that nobody read. What follows a request to switch protocols has no end, whether
+        // it was granted or not.
+        let read_up = matches!(self.at, At::Head | At::End);
         if !read_up || self.tunnel != Tunnel::Never {
             self.state.set_delay_close();
+        } else if !self.held.is_empty() {
+            // The client had begun another request, and there may be more of it.
+            self.state.set_linger();
         }
         self.state.set_phase(Phase::Closed);
         let Some(io) = self.io.take() else { return };

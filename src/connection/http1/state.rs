@@ -50,6 +50,8 @@ pub struct GateState {
     unasked_switch: AtomicBool,
     client_closed: AtomicBool,
     delay_close: AtomicBool,
+    linger: AtomicBool,
+    leaving: AtomicBool,
     time_out: AtomicBool,
     waiting: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -72,6 +74,8 @@ impl GateState {
             unasked_switch: AtomicBool::new(false),
             client_closed: AtomicBool::new(false),
             delay_close: AtomicBool::new(false),
+            linger: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             time_out: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -142,9 +146,30 @@ impl GateState {
         !self.client_closed() && self.delay_close.load(Ordering::Relaxed)
     }
 
+    /// Whether the client may still be sending what nobody will read, though Envoy would close at
+    /// once: waiting costs nothing but the wait, and is not counted.
+    pub fn linger(&self) -> bool {
+        !self.client_closed() && self.linger.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_linger(&self) {
+        self.linger.store(true, Ordering::Relaxed);
+    }
+
     /// Asks for a delayed close, for an answer given before the request was read.
     pub fn set_delay_close(&self) {
         self.delay_close.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client was asked to leave (`downstream_cx_drain_close`).
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it was. It may close first.
+    pub(super) fn set_leaving(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.set_delay_close();
     }
 
     /// The request that was refused, if one was. It is the last of the connection.
@@ -211,6 +236,11 @@ impl GateState {
         add(&self.released, 1);
         self.head_since.store(0, Ordering::Relaxed);
         self.set_phase(phase);
+    }
+
+    /// A request that was released never got to hyper.
+    pub(super) fn take_back(&self) {
+        self.released.store(self.requests().saturating_sub(1), Ordering::Relaxed);
     }
 
     pub(super) fn continued(&self) {

@@ -24,6 +24,18 @@ impl ClusterBuilder {
     /// looked up again and again, and endpoints come and go with the answers (Envoy's
     /// `STRICT_DNS`); that ends with the last clone of the cluster. See
     /// [`Cluster::initialized`] for when the first answer is there.
+    ///
+    /// ```
+    /// use front_proxy_layers::cluster::Cluster;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let cluster = Cluster::builder("service1").dns("localhost", 8000).http2().build();
+    /// // Requests before the first answer get a 503: wait for it before you listen.
+    /// cluster.initialized().await;
+    /// assert!(!cluster.endpoints().is_empty());
+    /// # }
+    /// ```
     pub fn dns(mut self, host: impl Into<Arc<str>>, port: u16) -> Self {
         self.source.dns.targets.push(Target::new(host, port));
         self
