@@ -21,7 +21,7 @@ use tower_service::Service;
 use crate::access_log::{FlushOptions, LogFiles};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::Bootstrap;
-use crate::listener;
+use crate::listener::{self, Surroundings};
 use crate::request_path::ConnectionService;
 use crate::server::StartError;
 
@@ -61,7 +61,7 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
             None => config.address.to_string().replace(':', "_"),
         };
         let listener_scope = scope.child("listener").tagged("envoy_listener_address", &stat_name);
-        let around = listener::Surroundings {
+        let around = Surroundings {
             clusters: &kept.clusters,
             node: &bootstrap.node,
             logs: &kept.logs,

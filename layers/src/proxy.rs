@@ -27,7 +27,7 @@
 //! [`Forwarded`](crate::forwarded::Forwarded), [`RequestId`](crate::request_id::RequestId),
 //! [`Router`](crate::router::Router), and for each route
 //! [`UpstreamStats`](crate::upstream_stats::UpstreamStats), [`Timeout`](crate::timeout::Timeout),
-//! [`UpstreamTiming`](crate::upstream_timing::UpstreamTiming), [`Retry`](crate::retry::Retry) and the
+//! [`Hashing`](crate::hash_policy::Hashing), [`UpstreamTiming`](crate::upstream_timing::UpstreamTiming), [`Retry`](crate::retry::Retry) and the
 //! [`Cluster`](crate::cluster::Cluster). For another order, or for layers of your own in
 //! between, put them together yourself, as the example `compose_layers` does.
 //!

@@ -81,9 +81,10 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if self.options.generate
-            && let http::header::Entry::Vacant(entry) = request.headers_mut().entry(REQUEST_ID) {
-                entry.insert(new_id());
-            }
+            && let http::header::Entry::Vacant(entry) = request.headers_mut().entry(REQUEST_ID)
+        {
+            entry.insert(new_id());
+        }
         let id =
             if self.options.respond { request.headers().get(REQUEST_ID).cloned() } else { None };
         ResponseFuture { inner: self.inner.call(request), id }

@@ -9,7 +9,7 @@ use super::log::{self, Level};
 
 mod values;
 
-pub use super::arguments::version;
+pub use crate::admin::version::string as version;
 
 use self::values::{
     concurrency, drain_strategy, ip_version, mode, socket_mode, stats_tags, without_effect,

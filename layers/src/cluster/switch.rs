@@ -50,7 +50,9 @@ pub(super) fn receive(
     if websocket && status.as_u16() < 400 {
         // No answer to a handshake (RFC 6455 section 4.1). Envoy passes its head on, but no body.
         drop(TunnelConnection::http1(connection));
-        let (parts, _) = response.into_parts();
+        let (mut parts, _) = response.into_parts();
+        // The type of a body that is not passed on.
+        parts.headers.remove(header::CONTENT_TYPE);
         let error = ProxyError::new(ErrorKind::HandshakeFailed(status));
         return Err(error.with_headers(parts.headers));
     }

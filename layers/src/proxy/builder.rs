@@ -5,9 +5,10 @@ use super::Proxy;
 use super::path::{Filters, route_service};
 use crate::cluster::Cluster;
 use crate::forwarded::ForwardedPolicy;
+use crate::hash_policy::HashPolicyLayer;
 use crate::request_id::RequestIdLayer;
 use crate::retry::RetryLayer;
-use crate::route::{PathMatch, RetryPolicy, RouteMatch, RouteTable};
+use crate::route::{HashPolicy, PathMatch, RetryPolicy, RouteMatch, RouteTable};
 use crate::router::RouteEntry;
 use crate::stats::{DownstreamStats, Scope};
 use crate::timeout::TimeoutLayer;
@@ -19,6 +20,7 @@ use crate::upgrade::UpgradeLayer;
 pub struct ProxyBuilder {
     routes: Vec<(String, Cluster)>,
     timeout: Option<Duration>,
+    hash: Vec<HashPolicy>,
     retry: RetryLayer,
     upgrade: UpgradeLayer,
     forwarded: ForwardedPolicy,
@@ -43,6 +45,7 @@ impl ProxyBuilder {
         Self {
             routes: Vec::new(),
             timeout: Some(DEFAULT_TIMEOUT),
+            hash: Vec::new(),
             retry: RetryLayer::disabled(),
             upgrade: UpgradeLayer::new(),
             forwarded: ForwardedPolicy::default(),
@@ -68,6 +71,13 @@ impl ProxyBuilder {
     /// Tries again where this policy says so. Default never.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = RetryLayer::new(policy);
+        self
+    }
+
+    /// Gives requests that are alike in this the same endpoint, under a balancer that goes by it,
+    /// as [`RingHash`](crate::balance::RingHash) does. Default nothing.
+    pub fn hash(mut self, policies: impl IntoIterator<Item = HashPolicy>) -> Self {
+        self.hash.extend(policies);
         self
     }
 
@@ -108,8 +118,10 @@ impl ProxyBuilder {
     /// The proxy.
     pub fn build(self) -> Proxy {
         let timeout = TimeoutLayer::optional(self.timeout.filter(|t| !t.is_zero()));
+        let share_client = !self.hash.is_empty();
+        let hash = HashPolicyLayer::new(self.hash);
         let routes = self.routes.into_iter().map(|(prefix, cluster)| {
-            let entry = RouteEntry::forward(route_service(cluster, &timeout, &self.retry));
+            let entry = RouteEntry::forward(route_service(cluster, &timeout, &hash, &self.retry));
             (RouteMatch::new(PathMatch::Prefix(prefix)), entry)
         });
         let table = RouteTable::builder().virtual_host("proxy", ["*"], routes).build();
@@ -120,6 +132,7 @@ impl ProxyBuilder {
             upgrade: self.upgrade,
             stats: Arc::new(stats),
             forwarded: self.forwarded,
+            share_client,
             request_id: self.request_id,
         };
         Proxy::assembled(filters.path(table), self.mount)

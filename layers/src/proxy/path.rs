@@ -6,6 +6,7 @@ use tower_layer::Layer;
 
 use crate::cluster::{Cluster, UpstreamBody};
 use crate::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy};
+use crate::hash_policy::{HashPolicyLayer, Hashing};
 use crate::request_id::{self, RequestId, RequestIdLayer};
 use crate::respond::{self, Respond, RespondLayer};
 use crate::retry::{self, Retry, RetryLayer};
@@ -19,7 +20,7 @@ use crate::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
 use crate::upstream_timing::{UpstreamTiming, UpstreamTimingLayer};
 
 /// From a route to its cluster.
-pub(super) type RouteService = UpstreamStats<Timeout<UpstreamTiming<Retry<Cluster>>>>;
+pub(super) type RouteService = UpstreamStats<Timeout<Hashing<UpstreamTiming<Retry<Cluster>>>>>;
 
 /// From the request to its route.
 pub(super) type Path =
@@ -47,13 +48,14 @@ type RouteBody =
 pub(super) fn route_service(
     cluster: Cluster,
     timeout: &TimeoutLayer,
+    hash: &HashPolicyLayer,
     retry: &RetryLayer,
 ) -> RouteService {
     let stats = Arc::clone(cluster.stats());
     let timeout = timeout.clone().stats(Arc::clone(&stats));
     let tries = retry.clone().cluster(&cluster).layer(cluster);
-    let timed = timeout.layer(UpstreamTimingLayer::new().layer(tries));
-    UpstreamStatsLayer::new(stats).layer(timed)
+    let timed = UpstreamTimingLayer::new().layer(tries);
+    UpstreamStatsLayer::new(stats).layer(timeout.layer(hash.layer(timed)))
 }
 
 /// What stands before the routes.
@@ -62,6 +64,8 @@ pub(super) struct Filters {
     pub(super) upgrade: UpgradeLayer,
     pub(super) stats: Arc<DownstreamStats>,
     pub(super) forwarded: ForwardedPolicy,
+    /// Some route asks whose a request is.
+    pub(super) share_client: bool,
     pub(super) request_id: RequestIdLayer,
 }
 
@@ -69,7 +73,8 @@ impl Filters {
     pub(super) fn path(self, routes: RouteTable<RouteEntry<RouteService>>) -> Path {
         let router_stats = Arc::new(RouterStats::new(self.stats.scope()));
         let router = Router::new(Arc::new(routes)).stats(router_stats);
-        let known = ForwardedLayer::new(self.forwarded).layer(self.request_id.layer(router));
+        let forwarded = ForwardedLayer::new(self.forwarded).share_client(self.share_client);
+        let known = forwarded.layer(self.request_id.layer(router));
         let edge = RespondLayer::new().layer(SanitizeLayer::new().layer(known));
         self.upgrade.layer(StatsLayer::new(self.stats).layer(edge))
     }

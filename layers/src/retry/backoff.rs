@@ -35,9 +35,9 @@ mod tests {
             let longest = (0..2000)
                 .map(|_| {
                     let mut backoff = Backoff::new(ms(25), ms(250));
-                    for _ in 0..wait {
-                        backoff.next();
-                    }
+                    (0..wait).for_each(|_| {
+                        let _ = backoff.next();
+                    });
                     backoff.next()
                 })
                 .max();
