@@ -6,6 +6,7 @@ mod io;
 mod open;
 mod serve;
 mod service;
+mod timers;
 
 pub(crate) use open::OpenConnection;
 pub(crate) use serve::{Downstream, gate_config, serve};

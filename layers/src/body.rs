@@ -23,6 +23,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
 use crate::error::BoxError;
+use crate::http2::Http2Body;
 
 /// A request body on its way upstream.
 pub struct Body {
@@ -34,6 +35,7 @@ enum Kind {
     Empty,
     Full(Option<Bytes>),
     Incoming(Incoming),
+    Http2(Http2Body),
     Boxed(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -56,6 +58,9 @@ impl Body {
         let any: &mut dyn Any = &mut slot;
         if let Some(incoming) = any.downcast_mut::<Option<Incoming>>().and_then(Option::take) {
             return Self { kind: Kind::Incoming(incoming), progress: None };
+        }
+        if let Some(body) = any.downcast_mut::<Option<Http2Body>>().and_then(Option::take) {
+            return Self { kind: Kind::Http2(body), progress: None };
         }
         if let Some(body) = any.downcast_mut::<Option<Self>>().and_then(Option::take) {
             return body;
@@ -111,6 +116,9 @@ impl http_body::Body for Body {
             Kind::Incoming(body) => {
                 Pin::new(body).poll_frame(cx).map(|f| f.map(|r| r.map_err(Into::into)))
             }
+            Kind::Http2(body) => {
+                Pin::new(body).poll_frame(cx).map(|f| f.map(|r| r.map_err(Into::into)))
+            }
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
         };
         if let (Some(progress), Poll::Ready(frame)) = (&self.progress, &polled) {
@@ -133,6 +141,7 @@ impl http_body::Body for Body {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Http2(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -142,6 +151,7 @@ impl http_body::Body for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Incoming(body) => body.size_hint(),
+            Kind::Http2(body) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }
@@ -153,6 +163,7 @@ impl fmt::Debug for Body {
             Kind::Empty => "Empty",
             Kind::Full(_) => "Full",
             Kind::Incoming(_) => "Incoming",
+            Kind::Http2(_) => "Http2",
             Kind::Boxed(_) => "Boxed",
         };
         f.debug_tuple("Body").field(&kind).finish()

@@ -22,5 +22,6 @@ pub mod cluster;
 pub mod balance;
 pub mod discover;
 pub mod endpoint;
+pub mod http2;
 pub mod body;
 pub mod error;

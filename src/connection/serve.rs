@@ -13,15 +13,14 @@ use http::StatusCode;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::http1::{
-    self, GateConfig, GateState, Http1Gate, Phase as GatePhase, Replay, Returned, TrackedService,
-    delayed_close,
+    self, GateConfig, GateState, Http1Gate, Replay, Returned, TrackedService, delayed_close,
 };
 use super::io::Counted;
 use super::open::{OpenConnection, Protocol};
 use super::service::PathService;
+use super::timers::{Expired, Timers};
 use crate::config::model::{Codec, HttpConnectionManager};
 use crate::listener::FilterChain;
 use crate::shutdown::{Phase, Signal};
@@ -46,7 +45,7 @@ pub(crate) async fn serve<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
-    let service = || PathService::new(chain.filters.for_connection(peer));
+    let path = || chain.filters.for_connection(peer);
     let io = Counted::new(io, Arc::clone(&chain.filters.stats));
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
@@ -54,13 +53,14 @@ pub(crate) async fn serve<IO>(
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, service(), &mut open, signal).await;
+        super::http2::serve(chain, io, path(), &mut open, signal).await;
         return;
     }
-    let returned = serve_http1(chain, io, service(), &mut open, signal.clone()).await;
+    let returned =
+        serve_http1(chain, io, PathService::new(path()), &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), service(), &mut open, signal).await;
+        super::http2::serve(chain, Replay::new(io, read), path(), &mut open, signal).await;
     }
 }
 
@@ -180,110 +180,6 @@ where
         hyper::server::conn::http1::Connection::graceful_shutdown(self);
     }
 }
-
-enum Expired {
-    Head,
-    Connection,
-}
-
-/// The timeouts of a connection. One timer serves all: it is set for the earliest and looks again
-/// when it fires, so a request neither sets nor clears one.
-struct Timers {
-    idle: Option<Duration>,
-    head: Option<Duration>,
-    drain: Duration,
-    life_ends: Option<Instant>,
-    idle_since: Instant,
-    requests: u64,
-    /// Idle or old: the connection closes when this is over and it is idle.
-    drain_ends: Option<Instant>,
-    sleep: Pin<Box<Sleep>>,
-}
-
-impl Timers {
-    fn new(chain: &FilterChain, began: Instant) -> Self {
-        let timeouts = chain.timeouts();
-        let life_ends = timeouts.max_connection_duration.map(|life| began + life);
-        let first = [timeouts.idle, timeouts.request_headers, timeouts.max_connection_duration];
-        let first = first.into_iter().flatten().min().unwrap_or(FAR);
-        Self {
-            idle: timeouts.idle,
-            head: timeouts.request_headers,
-            drain: timeouts.drain,
-            life_ends,
-            idle_since: began,
-            requests: 0,
-            drain_ends: None,
-            sleep: Box::pin(sleep_until(began + first)),
-        }
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        state: &GateState,
-        open: &OpenConnection,
-    ) -> Poll<Expired> {
-        let idle = state.phase() == GatePhase::Idle;
-        if idle && self.requests != state.requests() {
-            self.requests = state.requests();
-            self.idle_since = Instant::now();
-        }
-        if let (Some(limit), GatePhase::Head) = (self.head, state.phase()) {
-            // A head begins at any time: its end may come before what the timer is set for.
-            if let Some(since) = state.head_since() {
-                let ends = Instant::from_std(since) + limit;
-                if ends < self.sleep.deadline() {
-                    self.sleep.as_mut().reset(ends);
-                }
-            }
-        }
-        while self.sleep.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            let mut next = now + FAR;
-            if let Some(ends) = self.drain_ends {
-                if ends <= now {
-                    return Poll::Ready(Expired::Connection);
-                }
-                next = next.min(ends);
-            } else {
-                if let Some(ends) = self.life_ends {
-                    if ends <= now {
-                        open.stats().cx_max_duration_reached.increment(1);
-                        self.drain_ends = Some(now + self.drain);
-                        next = next.min(now + self.drain);
-                    } else {
-                        next = next.min(ends);
-                    }
-                }
-                if let Some(limit) = self.idle {
-                    let ends = self.idle_since + limit;
-                    if !idle || self.drain_ends.is_some() {
-                        next = next.min(now + limit);
-                    } else if ends <= now {
-                        open.stats().cx_idle_timeout.increment(1);
-                        self.drain_ends = Some(now + self.drain);
-                        next = next.min(now + self.drain);
-                    } else {
-                        next = next.min(ends);
-                    }
-                }
-            }
-            if let (Some(limit), Some(since)) = (self.head, state.head_since()) {
-                let ends = Instant::from_std(since) + limit;
-                if state.phase() == GatePhase::Head && ends <= now {
-                    return Poll::Ready(Expired::Head);
-                }
-                next = next.min(ends.max(now + Duration::from_millis(1)));
-            }
-            self.sleep.as_mut().reset(next);
-        }
-        Poll::Pending
-    }
-}
-
-/// Longer than anything that is waited for.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The gate's limits for a connection manager.
 pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {

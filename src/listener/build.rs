@@ -14,7 +14,7 @@ use http::HeaderValue;
 use super::FilterChain;
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, ServerHeader};
-use crate::request_path::HttpFilters;
+use crate::request_path::{Http2Stats, HttpFilters};
 use crate::routes;
 
 /// Builds what serves the connections of a listener. `listener_scope` is `listener.<address>`.
@@ -51,6 +51,7 @@ fn filters(
     let table = Arc::new(routes::table(config, clusters)?);
     let server = HeaderValue::from_str(&config.server_name).map_err(|e| e.to_string())?;
     Ok(HttpFilters {
+        http2: Http2Stats::new(root),
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
         server_header: ServerHeaderLayer::new(server).transformation(match config.server_header {
             ServerHeader::Overwrite => Transformation::Overwrite,
