@@ -18,7 +18,7 @@ mod waker;
 
 pub use connect::{ConnectError, Connector};
 pub(crate) use http1::{Http1Connection, SendError};
-pub(crate) use http2::Http2Streams;
+pub(crate) use http2::{Http2Exchange, Http2Streams};
 pub(crate) use pool::{Checkout, Connected};
 
 use std::fmt;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{Method, Request, Response, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::Cluster;
@@ -17,7 +18,8 @@ use super::service::{ActiveRequest, PendingRequest};
 use super::upstream_body::UpstreamBody;
 use crate::body::Body;
 use crate::endpoint::{
-    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Streams, SendError,
+    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Exchange, Http2Streams,
+    SendError,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::route::is_bodiless;
@@ -53,7 +55,7 @@ enum State {
     Connecting(BoxFuture<Result<Connected, Arc<ConnectError>>>, PendingRequest),
     Waiting(oneshot::Receiver<Option<Box<Http1Connection>>>, PendingRequest),
     Http1(Box<Http1Connection>, ActiveRequest),
-    Http2(BoxFuture<Result<Response<Incoming>, SendError>>, Http2Streams, ActiveRequest),
+    Http2(Http2Exchange, ActiveRequest),
     Done,
 }
 
@@ -133,13 +135,16 @@ impl Future for ResponseFuture {
                             let home = connection.home();
                             drop(connection);
                             exchange.endpoint.vacate(home);
+                            if error.error.kind() == ErrorKind::ProtocolError {
+                                exchange.cluster.inner.stats.cx_protocol_error.increment(1);
+                            }
                             this.state = exchange.recover(error, &active);
                         }
                     }
                 }
-                State::Http2(response, ..) => {
-                    let result = ready!(response.as_mut().poll(cx));
-                    let State::Http2(_, stream, active) =
+                State::Http2(sent, _) => {
+                    let result = ready!(sent.poll_response(cx));
+                    let State::Http2(sent, active) =
                         std::mem::replace(&mut this.state, State::Done)
                     else {
                         continue;
@@ -147,9 +152,8 @@ impl Future for ResponseFuture {
                     match result {
                         Ok(response) => {
                             active.outcome(!response.status().is_server_error());
-                            let (parts, body) = response.into_parts();
-                            let body = UpstreamBody::http2(body, stream, active);
-                            return Poll::Ready(Ok(Response::from_parts(parts, body)));
+                            let body = UpstreamBody::http2(sent, active);
+                            return Poll::Ready(Ok(response.map(|()| body)));
                         }
                         Err(error) => this.state = exchange.recover(error, &active),
                     }
@@ -178,6 +182,28 @@ impl Future for ResponseFuture {
                     return Poll::Ready(Err(ProxyError::new(ErrorKind::ConnectionTerminated)));
                 }
             }
+        }
+    }
+}
+
+impl Drop for ResponseFuture {
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Connecting(..)) {
+            return;
+        }
+        let State::Connecting(connect, pending) = std::mem::replace(&mut self.state, State::Done)
+        else {
+            return;
+        };
+        drop(pending);
+        // As in Envoy a connection that was begun is made, and waits for another request.
+        if let (Some(exchange), Ok(runtime)) = (&self.exchange, Handle::try_current()) {
+            let endpoint = Arc::clone(&exchange.endpoint);
+            runtime.spawn(async move {
+                if let Ok(Connected::Http1(connection)) = connect.await {
+                    endpoint.give_back(connection);
+                }
+            });
         }
     }
 }
@@ -249,7 +275,10 @@ impl Exchange {
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
             return State::Failed(Some(error));
         }
-        State::Http2(Box::pin(stream.send(request)), stream, active)
+        match stream.send(request) {
+            Ok(sent) => State::Http2(sent, active),
+            Err(error) => self.recover(error, &active),
+        }
     }
 
     /// The request failed before a response: again if that can do no harm, else that's it.
@@ -266,12 +295,6 @@ impl Exchange {
             }
         }
         active.outcome(false);
-        let stats = &self.cluster.inner.stats;
-        match failed.error.kind() {
-            ErrorKind::ProtocolError => stats.cx_protocol_error.increment(1),
-            ErrorKind::RemoteReset | ErrorKind::RefusedStream => stats.rq_rx_reset.increment(1),
-            _ => {}
-        }
         State::Failed(Some(failed.error))
     }
 }

@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
-use crate::endpoint::{Http1Connection, Http2Streams};
+use crate::endpoint::{Http1Connection, Http2Exchange};
 use crate::error::{ErrorKind, ProxyError};
 
 /// A response body that streams from an upstream.
@@ -17,15 +17,14 @@ use crate::error::{ErrorKind, ProxyError};
 /// At its end an HTTP/1 connection goes back to the pool. Dropped before, the connection is
 /// closed (HTTP/1) or the stream reset (HTTP/2), and the request is no longer in flight.
 pub struct UpstreamBody {
-    body: Incoming,
     source: Source,
 }
 
 enum Source {
     /// Ended: everything was given back.
     Ended,
-    Http1(Box<Http1Connection>, ActiveRequest),
-    Http2(#[allow(dead_code)] Http2Streams, ActiveRequest),
+    Http1(Incoming, Box<Http1Connection>, ActiveRequest),
+    Http2(Http2Exchange, #[allow(dead_code)] ActiveRequest),
 }
 
 impl UpstreamBody {
@@ -34,24 +33,24 @@ impl UpstreamBody {
         connection: Box<Http1Connection>,
         active: ActiveRequest,
     ) -> Self {
-        let mut this = Self { body, source: Source::Http1(connection, active) };
+        let ended = body.is_end_stream();
+        let mut this = Self { source: Source::Http1(body, connection, active) };
         // A response without a body may never be polled: it ends here.
-        if this.body.is_end_stream() {
+        if ended {
             this.finish();
         }
         this
     }
 
-    pub(super) fn http2(body: Incoming, stream: Http2Streams, active: ActiveRequest) -> Self {
-        let mut this = Self { body, source: Source::Http2(stream, active) };
-        if this.body.is_end_stream() {
-            this.finish();
+    pub(super) fn http2(exchange: Http2Exchange, active: ActiveRequest) -> Self {
+        if exchange.is_end_stream() {
+            return Self { source: Source::Ended };
         }
-        this
+        Self { source: Source::Http2(exchange, active) }
     }
 
     fn finish(&mut self) {
-        if let Source::Http1(connection, active) =
+        if let Source::Http1(_, connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
         {
             active.endpoint().give_back(connection);
@@ -59,9 +58,11 @@ impl UpstreamBody {
     }
 
     fn fail(&mut self, kind: ErrorKind) -> ProxyError {
-        if let Source::Http1(mut connection, active) =
+        if let Source::Http1(_, mut connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
         {
+            // Cut off inside a body: to Envoy's codec that is no end of a message either.
+            active.cluster().stats().cx_protocol_error.increment(1);
             if kind == ErrorKind::ConnectionTerminated {
                 connection.closed_by_upstream();
             }
@@ -75,7 +76,7 @@ impl UpstreamBody {
 
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
-        if let Source::Http1(connection, active) =
+        if let Source::Http1(_, connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
         {
             // The client left, or a timeout struck: the rest of the response is in the way.
@@ -95,53 +96,58 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ProxyError>>> {
         let this = &mut *self;
-        let frame = match &mut this.source {
-            Source::Ended => return Poll::Ready(None),
-            Source::Http1(connection, _) => {
-                let body = &mut this.body;
+        match &mut this.source {
+            Source::Ended => Poll::Ready(None),
+            Source::Http1(body, connection, _) => {
                 let polled =
                     ready!(connection.poll_body(cx, |cx| Pin::new(&mut *body).poll_frame(cx)));
-                match polled {
-                    Some(frame) => frame,
-                    None => {
-                        return Poll::Ready(Some(Err(this.fail(ErrorKind::ConnectionTerminated))));
+                let ended = body.is_end_stream();
+                Poll::Ready(match polled {
+                    Some(Some(Ok(frame))) => {
+                        if frame.is_trailers() || ended {
+                            this.finish();
+                        }
+                        Some(Ok(frame))
                     }
-                }
-            }
-            Source::Http2(..) => ready!(Pin::new(&mut this.body).poll_frame(cx)),
-        };
-        match frame {
-            Some(Ok(frame)) => {
-                if frame.is_trailers() || this.body.is_end_stream() {
-                    this.finish();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => {
-                let kind = match this.source {
-                    Source::Http2(_, ref active) => {
-                        active.cluster().stats().rq_rx_reset.increment(1);
-                        ErrorKind::RemoteReset
+                    Some(Some(Err(error))) => {
+                        let kind = if error.is_parse() {
+                            ErrorKind::ProtocolError
+                        } else {
+                            ErrorKind::ConnectionTerminated
+                        };
+                        Some(Err(this.fail(kind).with_source(error)))
                     }
-                    _ if error.is_parse() => ErrorKind::ProtocolError,
-                    _ => ErrorKind::ConnectionTerminated,
-                };
-                let failed = this.fail(kind).with_source(error);
-                Poll::Ready(Some(Err(failed)))
+                    Some(None) => {
+                        this.finish();
+                        None
+                    }
+                    None => Some(Err(this.fail(ErrorKind::ConnectionTerminated))),
+                })
             }
-            None => {
-                this.finish();
-                Poll::Ready(None)
+            Source::Http2(exchange, _) => {
+                let frame = ready!(exchange.poll_frame(cx));
+                if exchange.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+                    this.source = Source::Ended;
+                }
+                Poll::Ready(frame)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.source, Source::Ended) || self.body.is_end_stream()
+        match &self.source {
+            Source::Ended => true,
+            Source::Http1(body, ..) => body.is_end_stream(),
+            Source::Http2(exchange, _) => exchange.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Ended => SizeHint::with_exact(0),
+            Source::Http1(body, ..) => body.size_hint(),
+            Source::Http2(..) => SizeHint::default(),
+        }
     }
 }
 

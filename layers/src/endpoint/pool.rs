@@ -12,6 +12,7 @@ use super::http1::Http1Connection;
 use super::http2::{Http2Connection, Http2Streams};
 use super::waker::{WatcherQueue, lock};
 use super::{ConnectError, Endpoint, EndpointStats, Protocol};
+use crate::cluster::ClusterStats;
 
 /// A worker's share of an endpoint's connections.
 #[derive(Debug, Default)]
@@ -193,6 +194,12 @@ impl Endpoint {
         shared.resources.connections.take();
         EndpointStats::raise(&self.stats.cx_total);
         EndpointStats::raise(&self.stats.cx_active);
+        // Envoy makes the codec before the connection, except where ALPN has to choose it.
+        match shared.options.protocol {
+            Protocol::Http1 => stats.cx_http1_total.increment(1),
+            Protocol::Http2 => count_http2(stats),
+            Protocol::Auto => {}
+        }
         let mut attempt = Attempt { endpoint: self, began, done: false, failed: false };
 
         let opened = timeout(shared.options.connect_timeout, async {
@@ -215,9 +222,11 @@ impl Endpoint {
         match opened {
             Ok(opened) => {
                 attempt.done = true;
-                match opened {
-                    Opened::Http1(_) => stats.cx_http1_total.increment(1),
-                    Opened::Http2(_) => stats.cx_http2_total.increment(1),
+                if shared.options.protocol == Protocol::Auto {
+                    match opened {
+                        Opened::Http1(_) => stats.cx_http1_total.increment(1),
+                        Opened::Http2(_) => count_http2(stats),
+                    }
                 }
                 stats.cx_connect_ms.record(began.elapsed().as_secs_f64() * 1000.0);
                 Ok(opened)
@@ -301,6 +310,11 @@ impl Shard {
         }
         self.watcher.wake();
     }
+}
+
+fn count_http2(stats: &ClusterStats) {
+    stats.cx_http2_total.increment(1);
+    stats.http2().nghttp2_upstream_connections.increment(1);
 }
 
 enum Opened {

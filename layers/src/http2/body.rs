@@ -15,23 +15,13 @@ pub struct Http2Body {
     stream: RecvStream,
     data_ended: bool,
     ended: bool,
-    counted: Option<metrics::Counter>,
 }
 
 impl Http2Body {
     /// Of this stream.
     pub fn new(stream: RecvStream) -> Self {
         let ended = stream.is_end_stream();
-        Self { stream, data_ended: ended, ended, counted: None }
-    }
-
-    /// Counts trailers there, when they come.
-    #[must_use]
-    pub fn count_trailers(mut self, counter: &metrics::Counter) -> Self {
-        if !self.ended {
-            self.counted = Some(counter.clone());
-        }
-        self
+        Self { stream, data_ended: ended, ended }
     }
 }
 
@@ -71,12 +61,7 @@ impl Body for Http2Body {
         this.ended = true;
         match trailers {
             Ok(None) => Poll::Ready(None),
-            Ok(Some(trailers)) => {
-                if let Some(counter) = &this.counted {
-                    counter.increment(1);
-                }
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-            }
+            Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
             Err(error) => Poll::Ready(Some(Err(error))),
         }
     }

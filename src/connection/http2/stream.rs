@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use front_proxy_layers::http2::{SendBody, SendError};
+use front_proxy_layers::http2::{SendBody, SendError, strip_connection};
 use front_proxy_layers::stats::DownstreamStats;
 use h2::Reason;
 use h2::server::SendResponse;
@@ -125,15 +125,9 @@ fn is_bodiless(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// What the layers leave to the codec: a date, and no word about the connection (RFC 9113
-/// section 8.2.2).
+/// What the layers leave to the codec.
 fn clean(headers: &mut HeaderMap) {
-    if headers.remove(header::CONNECTION).is_some() {
-        headers.remove("keep-alive");
-        headers.remove("proxy-connection");
-    }
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.remove(header::UPGRADE);
+    strip_connection(headers);
     if !headers.contains_key(header::DATE)
         && let Some(date) = date::now()
     {
