@@ -359,9 +359,8 @@ where
         self.requests += 1;
         codec.streams_active.increment(1.0);
         let head = request.method() == Method::HEAD;
-        let stats = Arc::clone(&self.chain.filters.stats);
         let future = self.service.call(request);
-        self.streams.push(Stream::new(future, respond, head, stats));
+        self.streams.push(Stream::new(future, respond, head));
         self.state.set_serving(self.streams.len());
         if self
             .chain

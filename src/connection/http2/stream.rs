@@ -3,12 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use front_proxy_layers::http2::{SendBody, SendError, strip_connection};
-use front_proxy_layers::stats::DownstreamStats;
 use h2::Reason;
 use h2::server::SendResponse;
 use http::{HeaderMap, Response, StatusCode, header};
@@ -26,7 +24,6 @@ pin_project! {
         state: State<F, B>,
         began: Instant,
         head: bool,
-        stats: Arc<DownstreamStats>,
     }
 }
 
@@ -48,13 +45,8 @@ pub(super) enum Outcome {
 }
 
 impl<F, B> Stream<F, B> {
-    pub(super) fn new(
-        future: F,
-        respond: SendResponse<Bytes>,
-        head: bool,
-        stats: Arc<DownstreamStats>,
-    ) -> Self {
-        Self { state: State::Serving { future, respond }, began: Instant::now(), head, stats }
+    pub(super) fn new(future: F, respond: SendResponse<Bytes>, head: bool) -> Self {
+        Self { state: State::Serving { future, respond }, began: Instant::now(), head }
     }
 }
 

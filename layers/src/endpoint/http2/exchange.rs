@@ -28,6 +28,7 @@ pub(crate) struct Http2Exchange {
 
 impl Http2Streams {
     /// Sends a request on this stream.
+    #[expect(clippy::result_large_err, reason = "it hands the request back, which is as large")]
     pub(crate) fn send(self, request: Request<Body>) -> Result<Http2Exchange, SendError> {
         let unsent = |request, source: Option<h2::Error>| {
             let mut error =
