@@ -1,13 +1,14 @@
 //! One client connection: its protocol, and the codecs between its bytes and the request path.
 
+mod codec_stats;
 pub mod http1;
 mod http2;
-mod codec_stats;
 mod io;
 mod log;
 mod open;
 mod serve;
 mod service;
+mod timers;
 
 pub(crate) use codec_stats::Http1Stats;
 pub(crate) use log::LoggedConnection;

@@ -1,19 +1,20 @@
 //! The path of a request through the layers: the one place where they are put together.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogger};
 use front_proxy_layers::body::{Body, ResponseBody};
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
 use front_proxy_layers::hash_policy::{HashPolicyLayer, Hashing};
+use front_proxy_layers::http2::CodecStats;
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
 use front_proxy_layers::respond::{Respond, RespondLayer};
 use front_proxy_layers::retry::{self, Retry, RetryLayer};
 use front_proxy_layers::router::Router;
 use front_proxy_layers::sanitize::{Sanitize, SanitizeLayer};
 use front_proxy_layers::server_header::{ServerHeader, ServerHeaderLayer};
-use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Stats, StatsLayer};
+use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope, Stats, StatsLayer};
 use front_proxy_layers::stream_info::Observer;
 use front_proxy_layers::timeout::{Timeout, TimeoutLayer};
 use front_proxy_layers::upgrade::{self, Upgrade, UpgradeLayer};
@@ -77,6 +78,23 @@ pub(crate) fn route_service(
         .service(cluster.clone())
 }
 
+/// The counters of HTTP/2 codecs. As in Envoy they are there from the first HTTP/2 connection on.
+#[derive(Clone, Debug)]
+pub(crate) struct Http2Stats {
+    root: Scope,
+    codec: OnceLock<Arc<CodecStats>>,
+}
+
+impl Http2Stats {
+    pub(crate) fn new(root: &Scope) -> Self {
+        Self { root: root.clone(), codec: OnceLock::new() }
+    }
+
+    pub(crate) fn codec(&self) -> &Arc<CodecStats> {
+        self.codec.get_or_init(|| Arc::new(CodecStats::new(&self.root)))
+    }
+}
+
 /// What a connection manager has in common for all of its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpFilters {
@@ -85,6 +103,8 @@ pub(crate) struct HttpFilters {
     pub(crate) listener_codes: Arc<ListenerCodes>,
     pub(crate) codec_stats: Http1Stats,
     pub(crate) access_logs: Arc<[AccessLogger]>,
+    /// `http2.*`, which all listeners share.
+    pub(crate) http2: Http2Stats,
     pub(crate) server_header: ServerHeaderLayer,
     pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,

@@ -196,7 +196,8 @@ async fn every_ending_is_logged_as_envoy_words_it() {
         "HEAD /direct 200 - direct_response 0 0 - - - 0".to_owned(),
         format!("GET /hang 0 DC downstream_remote_disconnect 0 0 app {host} - 1"),
         "- - 400 DPE http1.codec_error 0 11 - - - 0".to_owned(),
-        format!("POST /app/chunk 400 DPE http1.codec_error 0 11 app {host} app 1"),
+        // What came along with the head was broken: no upstream has heard of it.
+        "POST /app/chunk 400 DPE http1.codec_error 0 11 - - - 0".to_owned(),
         format!("GET /app/hang 504 UT response_timeout 0 24 app {host} app 1"),
     ];
     assert_eq!(lines(&path), expected);

@@ -23,6 +23,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
 use crate::error::BoxError;
+use crate::http2::Http2Body;
 use crate::upgrade::{Asked, Source};
 
 /// A request body on its way upstream.
@@ -35,6 +36,7 @@ enum Kind {
     Empty,
     Full(Option<Bytes>),
     Incoming(Incoming),
+    Http2(Http2Body),
     Boxed(UnsyncBoxBody<Bytes, BoxError>),
     Switch(Arc<Source>, Asked),
 }
@@ -59,6 +61,9 @@ impl Body {
         if let Some(incoming) = any.downcast_mut::<Option<Incoming>>().and_then(Option::take) {
             return Self { kind: Kind::Incoming(incoming), progress: None };
         }
+        if let Some(body) = any.downcast_mut::<Option<Http2Body>>().and_then(Option::take) {
+            return Self { kind: Kind::Http2(body), progress: None };
+        }
         if let Some(body) = any.downcast_mut::<Option<Self>>().and_then(Option::take) {
             return body;
         }
@@ -76,6 +81,11 @@ impl Body {
             kind: Kind::Switch(source, asked),
             progress: Some(Arc::new(RequestProgress::new(true))),
         }
+    }
+
+    /// Whether it comes in over HTTP/2 from `h2` itself.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.kind, Kind::Http2(_))
     }
 
     /// Whether the request asks to switch protocols: the body is what the client sends then.
@@ -156,6 +166,9 @@ impl http_body::Body for Body {
             Kind::Incoming(body) => {
                 Pin::new(body).poll_frame(cx).map(|f| f.map(|r| r.map_err(Into::into)))
             }
+            Kind::Http2(body) => {
+                Pin::new(body).poll_frame(cx).map(|f| f.map(|r| r.map_err(Into::into)))
+            }
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
             Kind::Switch(source, _) => {
                 source.poll_piece(cx).map(|piece| Some(piece.map(Frame::data).map_err(Into::into)))
@@ -181,6 +194,7 @@ impl http_body::Body for Body {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Http2(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
             Kind::Switch(..) => false,
         }
@@ -191,6 +205,7 @@ impl http_body::Body for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Incoming(body) => body.size_hint(),
+            Kind::Http2(body) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
             Kind::Switch(..) => SizeHint::default(),
         }
@@ -203,6 +218,7 @@ impl fmt::Debug for Body {
             Kind::Empty => "Empty",
             Kind::Full(_) => "Full",
             Kind::Incoming(_) => "Incoming",
+            Kind::Http2(_) => "Http2",
             Kind::Boxed(_) => "Boxed",
             Kind::Switch(..) => "Switch",
         };

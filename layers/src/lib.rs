@@ -31,6 +31,7 @@ pub mod discover;
 #[cfg(feature = "tls")]
 pub mod tls_names;
 pub mod endpoint;
+pub mod http2;
 pub mod body;
 pub mod error;
 pub mod gather;

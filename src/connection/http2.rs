@@ -1,61 +1,389 @@
-//! Serving HTTP/2: hyper's codec with the connection manager's limits.
+//! Serving HTTP/2: the `h2` crate's codec, made to refuse what Envoy's refuses and as it does.
+//!
+//! ```text
+//! client bytes ⇄ Http2Gate (follows frames both ways, counts, stops floods) ⇄ h2 ⇄ streams
+//! ```
+//!
+//! Where Envoy ends a connection for a malformed request, `h2` ends the stream and says so to the
+//! client only. So the gate looks at what `h2` is about to send: an answer to a stream whose
+//! request never came out of `h2` means that the request was refused. It needs no HPACK for that.
+//! One head at a time goes into `h2`, so what comes out is always about the last one.
+//!
+//! # Where it differs from Envoy
+//! * A fragment in `:path` is dropped, where Envoy answers 400; and bytes in it which a
+//!   [`http::Uri`] cannot carry end the connection.
+//! * Capitals in a name end the connection also with `stream_error_on_invalid_http_message`: `h2`
+//!   gives up on its compression state then.
+//! * Client frames on closed streams are answered with RST_STREAM, where Envoy ignores them.
+//! * A head in more than five CONTINUATION frames is refused.
+//! * A client that does not read what it has asked for with PING or SETTINGS is read no further,
+//!   where Envoy cuts it off after a thousand (`outbound_control_flood`).
+
+mod date;
+mod gate;
+mod hpack;
+mod limits;
+mod request;
+mod state;
+mod stream;
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use hyper::server::conn::http2::Builder;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::{Bytes, BytesMut};
+use front_proxy_layers::http2::{Http2Body, Keepalive};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::{Method, Request};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tower_service::Service;
 
+use self::gate::{Http2Gate, goaway};
+use self::limits::PrematureResets;
+use self::request::{Verdict, check};
+use self::state::{Ending, GateState};
+use self::stream::{Outcome, Stream};
+use super::http1::delayed_close;
 use super::open::{OpenConnection, Protocol};
-use super::service::PathService;
+use super::timers::{Activity, Expired, Timers};
 use crate::listener::FilterChain;
+use crate::request_path::{ConnectionBody, ConnectionService};
 use crate::shutdown::{Phase, Signal};
 
+type ServiceFuture = <ConnectionService as Service<Request<Http2Body>>>::Future;
+
+/// Serves the connection until it has closed.
 pub(super) async fn serve<IO>(
     chain: &Arc<FilterChain>,
     io: IO,
-    service: PathService,
+    service: ConnectionService,
     open: &mut OpenConnection,
-    mut signal: Signal,
+    signal: Signal,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     open.speaks(Protocol::Http2);
+    let codec = chain.filters.http2.codec();
+    codec.nghttp2_downstream_connections.increment(1);
+    let keep = chain.http.http2.keep_connection_on_bad_message;
+    let state = GateState::new(Arc::clone(codec), Arc::clone(&chain.filters.stats), keep);
+    let mut gate = Http2Gate::new(io, Arc::clone(&state));
+    let mut is_http2 = false;
+    let end = match builder(chain).handshake(&mut gate).await {
+        Ok(connection) => {
+            is_http2 = true;
+            Serving::new(chain, connection, service, &state, open, signal).run().await
+        }
+        Err(error) if error.is_io() && state.ending().is_none() => End::ByClient,
+        Err(_) => End::Codec,
+    };
+    let (mut io, owed) = gate.into_parts();
+    // Who does not speak HTTP/2 gets no answer in it.
+    let mut last_words = if is_http2 { owed } else { BytesMut::new() };
+    if end == End::Codec {
+        match state.ending() {
+            Some(Ending::Flood) => {}
+            ending => {
+                open.stats().cx_protocol_error.increment(1);
+                if let Some(Ending::Protocol(Some(code))) = ending {
+                    last_words.extend_from_slice(&goaway(state.highest(), code));
+                }
+            }
+        }
+    }
+    if state.has_refused() {
+        open.requests_active(true);
+        state.refuse(state.highest());
+    }
+    match end {
+        End::ByClient => open.closed_by_client(true),
+        End::Abort => open.closed_by_client(false),
+        End::Codec | End::Drained => {
+            let delay = chain.timeouts().delayed_close.unwrap_or(Duration::ZERO);
+            let write = tokio::time::timeout(LAST_WORDS, io.write_all(&last_words)).await;
+            let closed = match write {
+                Ok(Ok(())) => delayed_close(&mut io, delay).await,
+                _ => Ok(false),
+            };
+            let timed_out = !delay.is_zero() && matches!(closed, Ok(true));
+            if timed_out {
+                open.stats().cx_delayed_close_timeout.increment(1);
+            }
+            open.closed_by_client(!timed_out && !delay.is_zero());
+        }
+    }
+}
+
+/// How long a client may take to make room for a GOAWAY.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client closed it.
+    ByClient,
+    /// The codec or the gate gave up on it.
+    Codec,
+    /// It was told to end, and has.
+    Drained,
+    /// It is cut off, without a word.
+    Abort,
+}
+
+fn builder(chain: &FilterChain) -> Builder {
     let options = &chain.http.http2;
-    let mut builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new();
     builder
-        .timer(TokioTimer::new())
         .max_concurrent_streams(options.max_concurrent_streams)
-        .initial_stream_window_size(options.initial_stream_window_size)
+        .initial_window_size(options.initial_stream_window_size)
         .initial_connection_window_size(options.initial_connection_window_size)
-        .max_header_list_size(chain.http.max_request_headers_kb.saturating_mul(1024));
+        .max_header_list_size(longest_head(chain));
     if options.allow_connect {
         builder.enable_connect_protocol();
     }
-    if let Some((interval, timeout)) = options.keepalive {
-        builder.keep_alive_interval(interval).keep_alive_timeout(timeout);
+    builder
+}
+
+/// Envoy's codec refuses to decompress more than 64 KiB of names and values, or more than a head
+/// may have where that is more. `h2` adds 32 bytes for each field.
+fn longest_head(chain: &FilterChain) -> u32 {
+    let bytes = chain.http.max_request_headers_kb.max(64).saturating_mul(1024);
+    let fields = chain.http.max_headers_count.max(100).saturating_mul(32);
+    bytes.saturating_add(fields).min(16 << 20)
+}
+
+/// A connection whose preface has been read.
+struct Serving<'a, IO> {
+    chain: &'a FilterChain,
+    connection: Connection<&'a mut Http2Gate<IO>, Bytes>,
+    keepalive: Option<Keepalive>,
+    service: ConnectionService,
+    streams: FuturesUnordered<Stream<ServiceFuture, ConnectionBody>>,
+    resets: PrematureResets,
+    requests: u64,
+    state: &'a GateState,
+    open: &'a mut OpenConnection,
+    timers: Timers,
+    signal: Signal,
+    phase: Drain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    Not,
+    /// The client has been told, and may still send what is on its way.
+    Noticed,
+    /// New requests are refused.
+    Final,
+}
+
+struct Streams {
+    active: usize,
+    requests: u64,
+}
+
+impl Activity for Streams {
+    fn is_idle(&self) -> bool {
+        self.active == 0
     }
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
-    let mut drain = std::pin::pin!(signal.reached(Phase::Draining));
-    let mut draining = false;
-    let result = poll_fn(|cx| {
-        loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                return Poll::Ready(result);
-            }
-            if draining || drain.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            draining = true;
-            connection.as_mut().graceful_shutdown();
+
+    fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    fn head_since(&self) -> Option<std::time::Instant> {
+        None
+    }
+
+    /// Each stream's own timeouts see to that.
+    fn stalled_since(&self) -> Option<std::time::Instant> {
+        None
+    }
+}
+
+impl<'a, IO> Serving<'a, IO>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    fn new(
+        chain: &'a FilterChain,
+        mut connection: Connection<&'a mut Http2Gate<IO>, Bytes>,
+        service: ConnectionService,
+        state: &'a GateState,
+        open: &'a mut OpenConnection,
+        signal: Signal,
+    ) -> Self {
+        let keepalive = chain
+            .http
+            .http2
+            .keepalive
+            .and_then(|times| Some(Keepalive::new(connection.ping_pong()?, times)));
+        let timers = Timers::new(chain, open.began());
+        Self {
+            chain,
+            connection,
+            keepalive,
+            service,
+            streams: FuturesUnordered::new(),
+            resets: PrematureResets::default(),
+            requests: 0,
+            state,
+            open,
+            timers,
+            signal,
+            phase: Drain::Not,
         }
-    })
-    .await;
-    let failed = result.is_err();
-    open.closed_by_client(!failed && !draining);
-    if failed {
-        open.stats().cx_protocol_error.increment(1);
+    }
+
+    async fn run(mut self) -> End {
+        let mut signal = self.signal.clone();
+        let mut drain = pin!(signal.reached(Phase::Draining));
+        let mut drained = false;
+        let end = poll_fn(|cx| {
+            if !drained && drain.as_mut().poll(cx).is_ready() {
+                drained = true;
+                self.chain.filters.stats.cx_drain_close.increment(1);
+                self.finish();
+            }
+            self.poll(cx)
+        })
+        .await;
+        self.open.requests_active(!self.streams.is_empty());
+        self.state.codec.streams_active.decrement(self.streams.len() as f64);
+        end
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            // First: what they have to send goes out with this turn of the connection.
+            if self.poll_streams(cx) {
+                self.state.codec.streams_active.decrement(self.streams.len() as f64);
+                self.streams.clear();
+                return Poll::Ready(End::Abort);
+            }
+            let before = self.requests;
+            if let Poll::Ready(end) = self.poll_connection(cx) {
+                return Poll::Ready(end);
+            }
+            if self.requests != before {
+                continue;
+            }
+            if let Some(keepalive) = &mut self.keepalive
+                && keepalive.poll_dead(cx).is_ready()
+            {
+                self.state.codec.keepalive_timeout.increment(1);
+                return Poll::Ready(End::Abort);
+            }
+            let activity = Streams { active: self.streams.len(), requests: self.requests };
+            match self.timers.poll(cx, &activity, self.open) {
+                Poll::Ready(Expired::Connection) if self.phase != Drain::Final => self.finish(),
+                _ if self.timers.is_draining() && self.phase == Drain::Not => self.give_notice(),
+                _ => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Drives the requests. True if the client has given up too many of them.
+    fn poll_streams(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Poll::Ready(Some(outcome)) = self.streams.poll_next_unpin(cx) {
+            self.state.codec.streams_active.decrement(1.0);
+            if self.resets.ended(outcome == Outcome::PrematureReset) {
+                self.chain.filters.stats.rq_too_many_premature_resets.increment(1);
+                self.chain.filters.stats.cx_protocol_error.increment(1);
+                return true;
+            }
+        }
+        self.state.set_serving(self.streams.len());
+        false
+    }
+
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            match self.connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.state.unpark();
+                    if !self.accept(request, respond) {
+                        return Poll::Ready(End::Codec);
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let lost = error.is_io() && self.state.ending().is_none();
+                    return Poll::Ready(if lost { End::ByClient } else { End::Codec });
+                }
+                Poll::Ready(None) if self.phase == Drain::Final => {
+                    return Poll::Ready(End::Drained);
+                }
+                Poll::Ready(None) => return Poll::Ready(End::ByClient),
+                Poll::Pending if self.state.unpark() => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Begins to serve a request. False if it ends the connection.
+    fn accept(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> bool {
+        let id = respond.stream_id().as_u32();
+        let codec = &self.state.codec;
+        let mut request = request.map(Http2Body::new);
+        let (verdict, dropped) = check(&mut request, &self.chain.http);
+        if dropped > 0 {
+            codec.dropped_headers_with_underscores.increment(dropped as u64);
+        }
+        let counter = match verdict {
+            Verdict::Serve => None,
+            Verdict::Malformed => {
+                codec.rx_messaging_error.increment(1);
+                if !self.state.keep_connection {
+                    self.state.end(Ending::Protocol(None));
+                    return false;
+                }
+                self.state.refuse(id);
+                respond.send_reset(Reason::PROTOCOL_ERROR);
+                return true;
+            }
+            Verdict::TooLarge => Some(&codec.header_list_size_too_large),
+            Verdict::TooMany => Some(&codec.header_overflow),
+            Verdict::Underscores => Some(&codec.requests_rejected_with_underscores_in_headers),
+        };
+        if let Some(counter) = counter {
+            counter.increment(1);
+            self.state.refuse(id);
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            return true;
+        }
+        self.state.deliver(id);
+        self.requests += 1;
+        codec.streams_active.increment(1.0);
+        let head = request.method() == Method::HEAD;
+        let future = self.service.call(request);
+        self.streams.push(Stream::new(future, respond, head));
+        self.state.set_serving(self.streams.len());
+        if self
+            .chain
+            .http
+            .max_requests_per_connection
+            .is_some_and(|max| self.requests == u64::from(max))
+        {
+            self.chain.filters.stats.cx_max_requests_reached.increment(1);
+            self.timers.drain();
+        }
+        true
+    }
+
+    /// The connection will end: the client learns it before requests are refused, so that none of
+    /// those which are on their way is lost (RFC 9113 section 6.8).
+    fn give_notice(&mut self) {
+        self.phase = Drain::Noticed;
+        self.state.give_notice();
+    }
+
+    /// Ends the connection when the requests have ended that are under way.
+    fn finish(&mut self) {
+        self.phase = Drain::Final;
+        self.connection.graceful_shutdown();
     }
 }

@@ -13,7 +13,6 @@ use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::http1::{
     self, GateConfig, GateState, Http1Gate, Phase as GatePhase, Replay, Returned, TrackedService,
@@ -23,6 +22,7 @@ use super::io::Counted;
 use super::log::{ConnectionLog, LoggedConnection};
 use super::open::{OpenConnection, Protocol};
 use super::service::PathService;
+use super::timers::{Expired, Timers};
 use crate::config::model::{Codec, HttpConnectionManager};
 use crate::listener::FilterChain;
 use crate::shutdown::{Phase, Signal};
@@ -55,9 +55,9 @@ pub(crate) async fn serve<IO>(
     let path = |gate: Option<&Arc<GateState>>| {
         let (log, observer) = (access_log.layer(gate), access_log.observer());
         let certificate = downstream.certificate.clone();
-        PathService::new(chain.filters.for_connection(peer, certificate, log, observer))
+        chain.filters.for_connection(peer, certificate, log, observer)
     };
-    let service = |gate: &Arc<GateState>| path(Some(gate));
+    let service = |gate: &Arc<GateState>| PathService::new(path(Some(gate)));
     let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
@@ -223,127 +223,6 @@ where
         UpgradeableConnection::graceful_shutdown(self);
     }
 }
-
-enum Expired {
-    Head,
-    /// The client has not taken anything of an answer for the stream idle timeout.
-    Stalled,
-    Connection,
-}
-
-/// The timeouts of a connection. One timer serves all: it is set for the earliest and looks again
-/// when it fires, so a request neither sets nor clears one.
-struct Timers {
-    idle: Option<Duration>,
-    head: Option<Duration>,
-    stall: Option<Duration>,
-    drain: Duration,
-    life_ends: Option<Instant>,
-    idle_since: Instant,
-    requests: u64,
-    /// Idle or old: the connection closes when this is over and it is idle.
-    drain_ends: Option<Instant>,
-    sleep: Pin<Box<Sleep>>,
-}
-
-impl Timers {
-    fn new(chain: &FilterChain, began: Instant) -> Self {
-        let timeouts = chain.timeouts();
-        let life_ends = timeouts.max_connection_duration.map(|life| began + life);
-        let first = [timeouts.idle, timeouts.request_headers, timeouts.max_connection_duration];
-        let first = first.into_iter().flatten().min().unwrap_or(FAR);
-        Self {
-            idle: timeouts.idle,
-            head: timeouts.request_headers,
-            stall: chain.stall_timeout,
-            drain: timeouts.drain,
-            life_ends,
-            idle_since: began,
-            requests: 0,
-            drain_ends: None,
-            sleep: Box::pin(sleep_until(began + first)),
-        }
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        state: &GateState,
-        open: &OpenConnection,
-    ) -> Poll<Expired> {
-        let idle = state.phase() == GatePhase::Idle;
-        if idle && self.requests != state.requests() {
-            self.requests = state.requests();
-            self.idle_since = Instant::now();
-        }
-        if let (Some(limit), GatePhase::Head) = (self.head, state.phase()) {
-            // A head begins at any time: its end may come before what the timer is set for.
-            self.set_for(state.head_since(), limit);
-        }
-        if let (Some(limit), Some(since)) = (self.stall, state.stalled_since()) {
-            self.set_for(Some(since), limit);
-        }
-        while self.sleep.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            let mut next = now + FAR;
-            if let Some(ends) = self.drain_ends {
-                if ends <= now {
-                    return Poll::Ready(Expired::Connection);
-                }
-                next = next.min(ends);
-            } else {
-                if let Some(ends) = self.life_ends {
-                    if ends <= now {
-                        open.stats().cx_max_duration_reached.increment(1);
-                        self.drain_ends = Some(now + self.drain);
-                        next = next.min(now + self.drain);
-                    } else {
-                        next = next.min(ends);
-                    }
-                }
-                if let Some(limit) = self.idle {
-                    let ends = self.idle_since + limit;
-                    if !idle || self.drain_ends.is_some() {
-                        next = next.min(now + limit);
-                    } else if ends <= now {
-                        open.stats().cx_idle_timeout.increment(1);
-                        self.drain_ends = Some(now + self.drain);
-                        next = next.min(now + self.drain);
-                    } else {
-                        next = next.min(ends);
-                    }
-                }
-            }
-            if let (Some(limit), Some(since)) = (self.head, state.head_since()) {
-                let ends = Instant::from_std(since) + limit;
-                if state.phase() == GatePhase::Head && ends <= now {
-                    return Poll::Ready(Expired::Head);
-                }
-                next = next.min(ends.max(now + Duration::from_millis(1)));
-            }
-            if let (Some(limit), Some(since)) = (self.stall, state.stalled_since()) {
-                let ends = Instant::from_std(since) + limit;
-                if ends <= now {
-                    return Poll::Ready(Expired::Stalled);
-                }
-                next = next.min(ends);
-            }
-            self.sleep.as_mut().reset(next);
-        }
-        Poll::Pending
-    }
-
-    fn set_for(&mut self, since: Option<std::time::Instant>, limit: Duration) {
-        let Some(since) = since else { return };
-        let ends = Instant::from_std(since) + limit;
-        if ends < self.sleep.deadline() {
-            self.sleep.as_mut().reset(ends);
-        }
-    }
-}
-
-/// Longer than anything that is waited for.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The gate's limits for a connection manager.
 pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {

@@ -21,7 +21,7 @@ use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, ServerHeader, StripHostPort};
 use crate::connection::Http1Stats;
-use crate::request_path::HttpFilters;
+use crate::request_path::{Http2Stats, HttpFilters};
 use crate::routes;
 use crate::stats::absent;
 
@@ -84,6 +84,7 @@ fn filters(
     let observed = table.actions().any(|(_, entry)| entry.reads_context());
     Ok(HttpFilters {
         codec_stats: Http1Stats::new(around.stats),
+        http2: Http2Stats::new(around.stats),
         observed,
         upgrade: UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide(),
         access_logs: access_logs(&config.access_logs, around.logs)?,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{Method, Request, Response, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -17,8 +17,8 @@ use super::switch::{self, ConnectTcp};
 use super::upstream_body::UpstreamBody;
 use crate::body::Body;
 use crate::endpoint::{
-    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Streams, Place, SendError,
-    Waiter,
+    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Exchange, Http2Streams,
+    Place, SendError, Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::route::{is_bodiless, view};
@@ -58,7 +58,7 @@ enum State {
     Waiting(Waiter, PendingRequest),
     Http1(Box<Http1Connection>, ActiveRequest),
     Tcp(BoxFuture<switch::TcpResult>, ActiveRequest),
-    Http2(BoxFuture<Result<Response<Incoming>, SendError>>, Http2Streams, ActiveRequest),
+    Http2(Http2Exchange, ActiveRequest),
     Done,
 }
 
@@ -142,13 +142,16 @@ impl Future for ResponseFuture {
                             let home = connection.home();
                             drop(connection);
                             exchange.endpoint.vacate(home);
+                            if error.error.kind() == ErrorKind::ProtocolError {
+                                exchange.cluster.inner.stats.cx_protocol_error.increment(1);
+                            }
                             this.state = exchange.recover(error, &active);
                         }
                     }
                 }
-                State::Http2(response, ..) => {
-                    let result = ready!(response.as_mut().poll(cx));
-                    let State::Http2(_, stream, active) =
+                State::Http2(sent, _) => {
+                    let result = ready!(sent.poll_response(cx));
+                    let State::Http2(sent, active) =
                         std::mem::replace(&mut this.state, State::Done)
                     else {
                         continue;
@@ -156,9 +159,8 @@ impl Future for ResponseFuture {
                     match result {
                         Ok(response) => {
                             active.outcome(!response.status().is_server_error());
-                            let (parts, body) = response.into_parts();
-                            let body = UpstreamBody::http2(body, stream, active);
-                            return Poll::Ready(Ok(Response::from_parts(parts, body)));
+                            let body = UpstreamBody::http2(sent, active);
+                            return Poll::Ready(Ok(response.map(|()| body)));
                         }
                         Err(error) => this.state = exchange.recover(error, &active),
                     }
@@ -282,9 +284,6 @@ impl Exchange {
             self.tunnel = Some(tunnel);
         }
         for_http1(&mut request);
-        if request.headers().contains_key(header::EXPECT) {
-            self.count_informational(&mut request);
-        }
         if self.endpoint.shared().options.absolute_form {
             absolute_form(&mut request);
         }
@@ -294,17 +293,6 @@ impl Exchange {
         }
         connection.start(request);
         State::Http1(connection, active)
-    }
-
-    /// Envoy counts a `100 Continue` of the upstream as a response where it asked for it.
-    fn count_informational(&self, request: &mut Request<Body>) {
-        let stats = Arc::clone(self.cluster.stats());
-        let internal = view::is_internal(request.headers());
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                stats.charge(StatusCode::CONTINUE, internal);
-            }
-        });
     }
 
     fn send_http2(&mut self, stream: Http2Streams) -> State {
@@ -324,7 +312,10 @@ impl Exchange {
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
             return State::Failed(Some(error));
         }
-        State::Http2(Box::pin(stream.send(request)), stream, active)
+        match stream.send(request) {
+            Ok(sent) => State::Http2(sent, active),
+            Err(error) => self.recover(error, &active),
+        }
     }
 
     /// The request failed before a response: again if that can do no harm, else that's it.
@@ -341,13 +332,6 @@ impl Exchange {
             return State::Start;
         }
         active.outcome(false);
-        let stats = &self.cluster.inner.stats;
-        match failed.error.kind() {
-            ErrorKind::ProtocolError => stats.cx_protocol_error.increment(1),
-            // A refused stream is none that was reset, as Envoy counts them.
-            ErrorKind::RemoteReset => stats.rq_rx_reset.increment(1),
-            _ => {}
-        }
         State::Failed(Some(failed.error))
     }
 }

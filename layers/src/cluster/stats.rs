@@ -5,6 +5,7 @@ use std::sync::{Once, OnceLock};
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram};
 
+use crate::http2::CodecStats;
 use crate::stats::Scope;
 
 macro_rules! cluster_stats {
@@ -23,6 +24,7 @@ macro_rules! cluster_stats {
             canary: CodeCounters,
             retry: CodeCounters,
             http1: Once,
+            http2: OnceLock<CodecStats>,
         }
 
         impl ClusterStats {
@@ -38,6 +40,7 @@ macro_rules! cluster_stats {
                     canary: CodeCounters::lazy(scope.child("canary")),
                     retry: CodeCounters::lazy(scope.child("retry")),
                     http1: Once::new(),
+                    http2: OnceLock::new(),
                 }
             }
         }
@@ -84,6 +87,11 @@ impl std::fmt::Debug for ClusterStats {
 }
 
 impl ClusterStats {
+    /// `http2.*` of the cluster. As in Envoy they are there from the first HTTP/2 connection on.
+    pub fn http2(&self) -> &CodecStats {
+        self.http2.get_or_init(|| CodecStats::new(&self.codes.scope))
+    }
+
     /// Counts the status that a request to the cluster ended with, made by the upstream or by the
     /// proxy on its behalf: `upstream_rq_200`, `upstream_rq_2xx`, `upstream_rq_completed`, and
     /// the same below `external.` or `internal.` by where the client is.

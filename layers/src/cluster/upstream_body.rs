@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
 use super::tunnel::Tunnel;
-use crate::endpoint::{Http1Connection, Http2Streams};
+use crate::endpoint::{Http1Connection, Http2Exchange};
 use crate::error::{ErrorKind, ProxyError};
 
 /// A response body that streams from an upstream.
@@ -18,16 +18,14 @@ use crate::error::{ErrorKind, ProxyError};
 /// At its end an HTTP/1 connection goes back to the pool. Dropped before, the connection is
 /// closed (HTTP/1) or the stream reset (HTTP/2), and the request is no longer in flight.
 pub struct UpstreamBody {
-    /// Empty for a tunnel.
-    body: Option<Incoming>,
     source: Source,
 }
 
 enum Source {
     /// Ended: everything was given back.
     Ended,
-    Http1(Box<Http1Connection>, ActiveRequest),
-    Http2(#[allow(dead_code)] Http2Streams, ActiveRequest),
+    Http1(Incoming, Box<Http1Connection>, ActiveRequest),
+    Http2(Http2Exchange, #[allow(dead_code)] ActiveRequest),
     Tunnel(Box<Tunnel>),
 }
 
@@ -37,31 +35,29 @@ impl UpstreamBody {
         connection: Box<Http1Connection>,
         active: ActiveRequest,
     ) -> Self {
-        // A response without a body may never be polled: it ends here.
         let ended = body.is_end_stream();
-        let mut this = Self { body: Some(body), source: Source::Http1(connection, active) };
+        let mut this = Self { source: Source::Http1(body, connection, active) };
+        // A response without a body may never be polled: it ends here.
         if ended {
             this.finish();
         }
         this
     }
 
-    pub(super) fn http2(body: Incoming, stream: Http2Streams, active: ActiveRequest) -> Self {
-        let ended = body.is_end_stream();
-        let mut this = Self { body: Some(body), source: Source::Http2(stream, active) };
-        if ended {
-            this.finish();
+    pub(super) fn http2(exchange: Http2Exchange, active: ActiveRequest) -> Self {
+        if exchange.is_end_stream() {
+            return Self { source: Source::Ended };
         }
-        this
+        Self { source: Source::Http2(exchange, active) }
     }
 
     /// What comes through a tunnel.
     pub(super) fn tunnel(tunnel: Tunnel) -> Self {
-        Self { body: None, source: Source::Tunnel(Box::new(tunnel)) }
+        Self { source: Source::Tunnel(Box::new(tunnel)) }
     }
 
     fn finish(&mut self) {
-        if let Source::Http1(connection, active) =
+        if let Source::Http1(_, connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
         {
             active.endpoint().give_back(connection);
@@ -69,7 +65,7 @@ impl UpstreamBody {
     }
 
     fn fail(&mut self, kind: ErrorKind) -> ProxyError {
-        if let Source::Http1(mut connection, active) =
+        if let Source::Http1(_, mut connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
         {
             // Envoy's codec takes an end in the middle of a message for a broken message.
@@ -87,7 +83,7 @@ impl UpstreamBody {
 
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
-        if let Source::Http1(connection, active) =
+        if let Source::Http1(_, connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
         {
             // The client left, or a timeout struck: the rest of the response is in the way.
@@ -107,66 +103,66 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ProxyError>>> {
         let this = &mut *self;
-        if let Source::Tunnel(tunnel) = &mut this.source {
-            let piece = ready!(tunnel.poll_piece(cx));
-            if piece.is_err() {
-                this.source = Source::Ended;
-            }
-            return Poll::Ready(Some(piece.map(Frame::data)));
-        }
-        let Some(body) = &mut this.body else {
-            return Poll::Ready(None);
-        };
-        let frame = match &mut this.source {
-            Source::Ended | Source::Tunnel(_) => return Poll::Ready(None),
-            Source::Http1(connection, _) => {
+        match &mut this.source {
+            Source::Ended => Poll::Ready(None),
+            Source::Http1(body, connection, _) => {
                 let polled =
                     ready!(connection.poll_body(cx, |cx| Pin::new(&mut *body).poll_frame(cx)));
-                match polled {
-                    Some(frame) => frame,
-                    None => {
-                        return Poll::Ready(Some(Err(this.fail(ErrorKind::ConnectionTerminated))));
+                let ended = body.is_end_stream();
+                Poll::Ready(match polled {
+                    Some(Some(Ok(frame))) => {
+                        if frame.is_trailers() || ended {
+                            this.finish();
+                        }
+                        Some(Ok(frame))
                     }
-                }
-            }
-            Source::Http2(..) => ready!(Pin::new(&mut *body).poll_frame(cx)),
-        };
-        match frame {
-            Some(Ok(frame)) => {
-                if frame.is_trailers() || body.is_end_stream() {
-                    this.finish();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => {
-                let kind = match this.source {
-                    Source::Http2(_, ref active) => {
-                        active.cluster().stats().rq_rx_reset.increment(1);
-                        ErrorKind::RemoteReset
+                    Some(Some(Err(error))) => {
+                        let kind = if error.is_parse() {
+                            ErrorKind::ProtocolError
+                        } else {
+                            ErrorKind::ConnectionTerminated
+                        };
+                        Some(Err(this.fail(kind).with_source(error)))
                     }
-                    _ if error.is_parse() => ErrorKind::ProtocolError,
-                    _ => ErrorKind::ConnectionTerminated,
-                };
-                let failed = this.fail(kind).with_source(error);
-                Poll::Ready(Some(Err(failed)))
+                    Some(None) => {
+                        this.finish();
+                        None
+                    }
+                    None => Some(Err(this.fail(ErrorKind::ConnectionTerminated))),
+                })
             }
-            None => {
-                this.finish();
-                Poll::Ready(None)
+            Source::Http2(exchange, _) => {
+                let frame = ready!(exchange.poll_frame(cx));
+                if exchange.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+                    this.source = Source::Ended;
+                }
+                Poll::Ready(frame)
+            }
+            Source::Tunnel(tunnel) => {
+                let piece = ready!(tunnel.poll_piece(cx));
+                if piece.is_err() {
+                    this.source = Source::Ended;
+                }
+                Poll::Ready(Some(piece.map(Frame::data)))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match (&self.source, &self.body) {
-            (Source::Ended, _) => true,
-            (Source::Tunnel(_), _) => false,
-            (_, body) => body.as_ref().is_none_or(Body::is_end_stream),
+        match &self.source {
+            Source::Ended => true,
+            Source::Http1(body, ..) => body.is_end_stream(),
+            Source::Http2(exchange, _) => exchange.is_end_stream(),
+            Source::Tunnel(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+        match &self.source {
+            Source::Ended => SizeHint::with_exact(0),
+            Source::Http1(body, ..) => body.size_hint(),
+            Source::Http2(..) | Source::Tunnel(_) => SizeHint::default(),
+        }
     }
 }
 

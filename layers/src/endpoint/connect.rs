@@ -34,6 +34,8 @@ pub enum ConnectError {
     Tls(io::Error),
     /// The HTTP handshake failed.
     Http(hyper::Error),
+    /// The HTTP/2 handshake failed.
+    Http2(h2::Error),
     /// It took longer than the connect timeout.
     Timeout,
 }
@@ -95,6 +97,7 @@ impl fmt::Display for ConnectError {
             Self::Tcp(e) => write!(f, "connecting: {e}"),
             Self::Tls(e) => write!(f, "TLS handshake: {e}"),
             Self::Http(e) => write!(f, "HTTP handshake: {e}"),
+            Self::Http2(e) => write!(f, "HTTP/2 handshake: {e}"),
             Self::Timeout => f.write_str("connecting took too long"),
         }
     }
@@ -105,6 +108,7 @@ impl std::error::Error for ConnectError {
         match self {
             Self::Tcp(e) | Self::Tls(e) => Some(e),
             Self::Http(e) => Some(e),
+            Self::Http2(e) => Some(e),
             Self::Timeout => None,
         }
     }

@@ -1,35 +1,50 @@
-//! One HTTP/2 connection to an endpoint, shared by the requests of a worker.
+//! HTTP/2 connections to an endpoint, each shared by the requests of a worker.
+//!
+//! A connection has a task, which moves its frames and ends it; a request has none. It is sent
+//! straight into the connection's queue, and its response comes back through it.
+
+mod drive;
+mod exchange;
+mod watch;
+
+pub(crate) use exchange::Http2Exchange;
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::http1::{SendError, close_stats, next_id};
+use self::watch::{Seen, Watched};
+use super::http1::next_id;
 use super::io::{UpstreamConnection, UpstreamIo};
+use super::waker::lock;
 use super::{ConnectError, Endpoint};
-use crate::body::Body;
-use crate::error::{ErrorKind, ProxyError, Retry};
+use crate::cluster::ClusterStats;
+
+/// Streams that may be opened before the upstream has said how many (Envoy's assumption).
+const BEFORE_SETTINGS: u32 = 100;
 
 /// An open HTTP/2 connection.
 pub(crate) struct Http2Connection {
-    send: SendRequest<Body>,
+    /// Behind a lock rather than cloned for each request, which would take `h2`'s own lock twice.
+    send: Mutex<SendRequest<Bytes>>,
     streams: AtomicU32,
     requests: AtomicU32,
-    /// What the upstream allows; hyper's connection knows, and it lives in its own task.
+    /// What the upstream allows.
     max_streams: AtomicU32,
+    /// No more requests go here; it ends with the last stream.
     closed: AtomicBool,
     opened: Instant,
     described: Arc<UpstreamConnection>,
-    close: Arc<Notify>,
+    /// Nanoseconds from `opened` to when the last stream ended.
+    idle_since: AtomicU64,
+    close: Notify,
+    stats: Arc<ClusterStats>,
 }
 
 /// One stream's hold on its connection.
@@ -42,47 +57,32 @@ impl Http2Connection {
         owner: Arc<Endpoint>,
     ) -> Result<Arc<Self>, ConnectError> {
         let options = &owner.shared().options;
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(options.http2_stream_window)
-            .initial_connection_window_size(options.http2_connection_window)
-            .max_header_list_size(60 * 1024);
-        if let Some((interval, timeout)) = options.http2_keepalive {
-            builder.keep_alive_interval(interval).keep_alive_timeout(timeout);
-        }
+        let stats = Arc::clone(&owner.shared().stats);
+        let seen = Arc::new(Seen::default());
         let described = Arc::new(io.describe(next_id()));
-        let (send, mut connection) =
-            builder.handshake(TokioIo::new(io)).await.map_err(ConnectError::Http)?;
+        let io = Watched::new(io, Arc::clone(&stats), Arc::clone(&seen));
+        let (send, connection) = Builder::new()
+            .enable_push(false)
+            .initial_window_size(options.http2_stream_window)
+            .initial_connection_window_size(options.http2_connection_window)
+            .initial_max_send_streams(BEFORE_SETTINGS as usize)
+            .max_header_list_size(MAX_HEAD)
+            .handshake(io)
+            .await
+            .map_err(ConnectError::Http2)?;
         let this = Arc::new(Self {
-            send,
+            send: Mutex::new(send),
             streams: AtomicU32::new(0),
             requests: AtomicU32::new(0),
-            max_streams: AtomicU32::new(options.http2_max_streams),
+            max_streams: AtomicU32::new(BEFORE_SETTINGS),
             closed: AtomicBool::new(false),
             opened: Instant::now(),
             described,
-            close: Arc::new(Notify::new()),
+            idle_since: AtomicU64::new(0),
+            close: Notify::new(),
+            stats,
         });
-        let driven = Arc::clone(&this);
-        tokio::spawn(async move {
-            let close = Arc::clone(&driven.close);
-            let run = poll_fn(|cx| {
-                let polled = Pin::new(&mut connection).poll(cx);
-                let max = u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX);
-                driven.max_streams.store(max, Ordering::Relaxed);
-                polled
-            });
-            let by_upstream = tokio::select! {
-                _ = run => true,
-                () = close.notified() => false,
-            };
-            driven.closed.store(true, Ordering::Release);
-            let active = driven.streams.load(Ordering::Relaxed) > 0;
-            let requests = driven.requests.load(Ordering::Relaxed);
-            close_stats(&owner, by_upstream, active, driven.opened, requests);
-            owner.forget_http2(&driven);
-        });
+        tokio::spawn(drive::drive(connection, Arc::clone(&this), seen, owner));
         Ok(this)
     }
 
@@ -91,19 +91,20 @@ impl Http2Connection {
         self: &Arc<Self>,
         options: &super::ConnectionOptions,
     ) -> Option<Http2Streams> {
-        if self.closed.load(Ordering::Acquire) || self.send.is_closed() {
-            return None;
-        }
-        if options.max_requests.is_some_and(|max| self.requests.load(Ordering::Relaxed) >= max) {
+        if self.closed.load(Ordering::Acquire) {
             return None;
         }
         let limit = options.http2_max_streams.min(self.max_streams.load(Ordering::Relaxed));
-        let before = self.streams.fetch_add(1, Ordering::Relaxed);
-        if before >= limit {
-            self.streams.fetch_sub(1, Ordering::Relaxed);
+        if self.streams.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.streams.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if options.max_requests.is_some_and(|max| requests >= max) {
+            self.stats.cx_max_requests.increment(1);
+            self.closed.store(true, Ordering::Release);
+        }
+        self.stats.http2().streams_active.increment(1.0);
         Some(Http2Streams(Arc::clone(self)))
     }
 
@@ -114,46 +115,55 @@ impl Http2Connection {
             self.close.notify_one();
         }
     }
-}
 
-impl Http2Streams {
-    /// Sends a request on this stream.
-    pub(crate) fn send(
-        &self,
-        request: Request<Body>,
-    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + Send + 'static {
-        let response = self.0.send.clone().try_send_request(request);
-        async move {
-            response.await.map_err(|mut error| {
-                let unsent = error.take_message();
-                let error = error.into_error();
-                let kind = classify(&error);
-                let retry = match (kind, &unsent) {
-                    (ErrorKind::RefusedStream, _) => Retry::Always,
-                    (_, Some(_)) => Retry::IfNotSent,
-                    _ => Retry::Never,
-                };
-                SendError {
-                    error: ProxyError::new(kind).with_source(error).with_retry(retry),
-                    unsent,
-                }
-            })
+    /// Ends the connection for what the upstream sent on it.
+    fn abort(&self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.stats.cx_protocol_error.increment(1);
         }
+        self.close.notify_one();
+    }
+
+    /// Since when it has had no stream.
+    fn idle_since(&self) -> Option<Instant> {
+        if self.streams.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        Some(self.opened + Duration::from_nanos(self.idle_since.load(Ordering::Relaxed)))
+    }
+
+    fn sender(&self) -> MutexGuard<'_, SendRequest<Bytes>> {
+        lock(&self.send)
     }
 }
+
+/// Envoy takes heads of any size from upstreams that are trusted; here they have an end.
+const MAX_HEAD: u32 = 1 << 20;
 
 impl Http2Streams {
     /// What there is to tell of the connection.
     pub(crate) fn described(&self) -> &Arc<UpstreamConnection> {
         &self.0.described
     }
+
+    fn connection(&self) -> &Http2Connection {
+        &self.0
+    }
+
+    fn stats(&self) -> &ClusterStats {
+        &self.0.stats
+    }
 }
 
 impl Drop for Http2Streams {
     fn drop(&mut self) {
-        let before = self.0.streams.fetch_sub(1, Ordering::AcqRel);
-        if before == 1 && self.0.closed.load(Ordering::Acquire) {
-            self.0.close.notify_one();
+        let connection = &self.0;
+        connection.stats.http2().streams_active.decrement(1.0);
+        let idle = u64::try_from(connection.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        connection.idle_since.store(idle, Ordering::Relaxed);
+        let before = connection.streams.fetch_sub(1, Ordering::AcqRel);
+        if before == 1 && connection.closed.load(Ordering::Acquire) {
+            connection.close.notify_one();
         }
     }
 }
@@ -161,18 +171,5 @@ impl Drop for Http2Streams {
 impl fmt::Debug for Http2Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http2Connection").field("streams", &self.streams).finish_non_exhaustive()
-    }
-}
-
-/// What a failed exchange on an HTTP/2 connection was.
-pub(crate) fn classify(error: &hyper::Error) -> ErrorKind {
-    let reset = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
-    match reset {
-        Some(e) if e.reason() == Some(h2::Reason::REFUSED_STREAM) => ErrorKind::RefusedStream,
-        Some(e) if e.is_go_away() => ErrorKind::ConnectionTerminated,
-        Some(e) if e.is_reset() && e.is_remote() => ErrorKind::RemoteReset,
-        Some(e) if e.is_reset() || e.is_library() => ErrorKind::ProtocolError,
-        _ if error.is_user() => ErrorKind::DownstreamClosed,
-        _ => ErrorKind::ConnectionTerminated,
     }
 }

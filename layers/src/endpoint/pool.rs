@@ -15,6 +15,7 @@ use super::io::UpstreamIo;
 use super::tunnel::TunnelConnection;
 use super::waker::{WatcherQueue, lock};
 use super::{ConnectError, Endpoint, EndpointStats, Protocol};
+use crate::cluster::ClusterStats;
 
 /// A worker's share of an endpoint's connections.
 #[derive(Debug, Default)]
@@ -218,10 +219,11 @@ impl Endpoint {
         shared.resources.connections.take();
         EndpointStats::raise(&self.stats.cx_total);
         EndpointStats::raise(&self.stats.cx_active);
+        // Envoy makes the codec before the connection, except where ALPN has to choose it.
         match shared.options.protocol {
             _ if home.is_none() => {}
             Protocol::Http1 => stats.speaks_http1(),
-            Protocol::Http2 => stats.cx_http2_total.increment(1),
+            Protocol::Http2 => count_http2(stats),
             // Known after the handshake.
             Protocol::Auto => {}
         }
@@ -252,7 +254,7 @@ impl Endpoint {
                 attempt.done = true;
                 match (shared.options.protocol, &opened) {
                     (Protocol::Auto, Opened::Http1(_)) => stats.speaks_http1(),
-                    (Protocol::Auto, Opened::Http2(_)) => stats.cx_http2_total.increment(1),
+                    (Protocol::Auto, Opened::Http2(_)) => count_http2(stats),
                     _ => {}
                 }
                 stats.cx_connect_ms.record(began.elapsed().as_millis() as f64);
@@ -315,6 +317,11 @@ impl Shard {
         }
         self.watcher.wake();
     }
+}
+
+fn count_http2(stats: &ClusterStats) {
+    stats.cx_http2_total.increment(1);
+    stats.http2().nghttp2_upstream_connections.increment(1);
 }
 
 enum Opened {

@@ -71,7 +71,7 @@ impl ProxyError {
                 Some(format!("delayed connect error: {words}"))
             }
             ConnectError::Tls(error) => Some(format!("TLS_error:|{error}:TLS_error_end")),
-            ConnectError::Http(_) | ConnectError::Timeout => None,
+            ConnectError::Http(_) | ConnectError::Http2(_) | ConnectError::Timeout => None,
         }
     }
 }

@@ -74,6 +74,13 @@ where
             // The headers are those of a GET; a body that nobody sends would never end.
             *response.body_mut() = ResponseBody::local(Bytes::new());
         }
+        if !this.kind.http1 && response.body().is_local() {
+            // It is HTTP/1 that has to say so; over HTTP/2 the stream has ended with the head.
+            let headers = response.headers_mut();
+            if headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0") {
+                headers.remove(header::CONTENT_LENGTH);
+            }
+        }
         if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
             // What is left of the request, now that it is answered, is in the way of the next one.
             close |= this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS;

@@ -1,32 +1,40 @@
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::Asked;
+use super::{Asked, Source};
 
 pin_project! {
-    /// A response body. That of a switch has moved into the tunnel: what is left is empty.
+    /// A response body. That of a switch has moved into the tunnel, and what is left is
+    /// empty; over `h2` it is the tunnel's way to the client itself.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
         inner: Option<B>,
-        refused: Option<Asked>,
+        // Kept until the end: what is counted as active is so until then.
+        asked: Option<Asked>,
+        source: Option<Arc<Source>>,
     }
 }
 
 impl<B> ResponseBody<B> {
     pub(super) fn new(inner: B) -> Self {
-        Self { inner: Some(inner), refused: None }
+        Self { inner: Some(inner), asked: None, source: None }
     }
 
     pub(super) fn refused(inner: B, asked: Asked) -> Self {
-        Self { inner: Some(inner), refused: Some(asked) }
+        Self { inner: Some(inner), asked: Some(asked), source: None }
+    }
+
+    pub(super) fn tunnel(inner: B, source: Arc<Source>, asked: Asked) -> Self {
+        Self { inner: Some(inner), asked: Some(asked), source: Some(source) }
     }
 
     pub(super) fn switched() -> Self {
-        Self { inner: None, refused: None }
+        Self { inner: None, asked: None, source: None }
     }
 }
 
@@ -38,9 +46,23 @@ impl<B: Body> Body for ResponseBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.project().inner.as_pin_mut() {
-            Some(inner) => inner.poll_frame(cx),
-            None => Poll::Ready(None),
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let Some(source) = this.source else {
+            return inner.poll_frame(cx);
+        };
+        let client_left = source.poll_closed(cx).is_ready();
+        match if client_left { Poll::Ready(None) } else { inner.poll_frame(cx) } {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Pending => Poll::Pending,
+            // The end of a tunnel, whoever's it is, is the end of an HTTP/2 stream.
+            Poll::Ready(None | Some(Err(_))) => {
+                this.inner.set(None);
+                *this.asked = None;
+                Poll::Ready(None)
+            }
         }
     }
 

@@ -62,7 +62,12 @@ where
         // RFC 9110 section 9.3.6: a tunnel has no length.
         parts.headers.remove(CONTENT_LENGTH);
         parts.headers.remove(TRANSFER_ENCODING);
-        tokio::spawn(pump(switch, body));
+        let Some(client) = switch.client else {
+            switch.source.open_prepared();
+            let body = ResponseBody::tunnel(body, switch.source, switch.asked);
+            return Poll::Ready(Ok(Response::from_parts(parts, body)));
+        };
+        tokio::spawn(pump(client, switch.source, switch.asked, switch.http2, body));
         Poll::Ready(Ok(Response::from_parts(parts, ResponseBody::switched())))
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::upgrade::OnUpgrade;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -85,7 +85,11 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
         let switch = match request.extensions_mut().remove::<OnUpgrade>() {
-            Some(client) => self.begin(&mut request, client),
+            Some(client) => self.begin(&mut request, Some(client)),
+            // A server that serves HTTP/2 with `h2` has no more to give than the stream's body.
+            None if request.method() == Method::CONNECT && request.body().is_http2() => {
+                self.begin(&mut request, None)
+            }
             None => None,
         };
         ResponseFuture::new(self.inner.call(request), switch)
@@ -95,14 +99,15 @@ where
 /// A switch that has been asked for.
 #[derive(Debug)]
 pub(super) struct Switch {
-    pub(super) client: OnUpgrade,
+    /// None where the body of the request is all of the client's stream.
+    pub(super) client: Option<OnUpgrade>,
     pub(super) source: Arc<Source>,
     pub(super) asked: Asked,
     pub(super) http2: bool,
 }
 
 impl<S> Upgrade<S> {
-    fn begin(&self, request: &mut Request<Body>, client: OnUpgrade) -> Option<Switch> {
+    fn begin(&self, request: &mut Request<Body>, client: Option<OnUpgrade>) -> Option<Switch> {
         let http2 = request.version() == Version::HTTP_2;
         let protocol = protocol(request)?;
         let allowed = self.layer.allows(&protocol);
@@ -111,7 +116,11 @@ impl<S> Upgrade<S> {
         }
         let asked = Asked::new(protocol, allowed);
         let source = Arc::new(Source::default());
-        *request.body_mut() = Body::switch(Arc::clone(&source), asked.clone());
+        let tunnel = Body::switch(Arc::clone(&source), asked.clone());
+        let body = std::mem::replace(request.body_mut(), tunnel);
+        if client.is_none() {
+            source.prepare(body);
+        }
         request.extensions_mut().insert(asked.clone());
         Some(Switch { client, source, asked, http2 })
     }

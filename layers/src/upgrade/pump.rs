@@ -3,21 +3,27 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 
 use http_body::Body;
 use http_body_util::BodyExt;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::layer::Switch;
+use super::{Asked, Source};
 
 /// Runs a tunnel until one side ends it. The other direction is the upstream's: it reads the
 /// request body, which is the client's stream, until this drops the response body.
-pub(super) async fn pump<B>(switch: Switch, body: B)
-where
+pub(super) async fn pump<B>(
+    client: OnUpgrade,
+    source: Arc<Source>,
+    asked: Asked,
+    http2: bool,
+    body: B,
+) where
     B: Body + Send,
 {
-    let Switch { client, source, asked, http2 } = switch;
     // hyper writes the head of the response first.
     let Ok(client) = client.await else { return };
     let (read, mut write) = tokio::io::split(TokioIo::new(client));

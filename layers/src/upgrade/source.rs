@@ -5,9 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use http_body::Body as _;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
+
+use crate::body::Body;
 
 /// How much of a tunnel is moved at a time. Nothing is kept between two moves, so an idle tunnel
 /// holds no buffer, and one whose other side does not read holds one piece.
@@ -19,7 +22,9 @@ pub(crate) struct Source(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    client: Option<ReadHalf<TokioIo<Upgraded>>>,
+    client: Option<Client>,
+    /// The client's stream until the switch has been made.
+    prepared: Option<Body>,
     closed: bool,
     /// Who waits for the first byte.
     reader: Option<Waker>,
@@ -27,11 +32,57 @@ struct State {
     watcher: Option<Waker>,
 }
 
+enum Client {
+    /// What hyper gives up.
+    Upgraded(ReadHalf<TokioIo<Upgraded>>),
+    /// A stream of HTTP/2, which stays a body.
+    Body(Body),
+}
+
+impl Client {
+    /// Reads what there is; an empty piece is the end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let body = match self {
+            Self::Upgraded(stream) => return poll_piece(stream, cx),
+            Self::Body(body) => body,
+        };
+        loop {
+            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    // Trailers have no place in a tunnel.
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        return Poll::Ready(Ok(data));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => return Poll::Ready(Ok(Bytes::new())),
+            }
+        }
+    }
+}
+
 impl Source {
     /// The switch has been made.
     pub(super) fn open(&self, client: ReadHalf<TokioIo<Upgraded>>) {
+        self.begin(Some(Client::Upgraded(client)));
+    }
+
+    /// The switch has been made, and the client's stream is the body given before.
+    pub(super) fn open_prepared(&self) {
+        let prepared = self.lock().prepared.take();
+        self.begin(prepared.map(Client::Body));
+    }
+
+    /// Keeps the client's stream until the switch has been made.
+    pub(super) fn prepare(&self, body: Body) {
+        self.lock().prepared = Some(body);
+    }
+
+    fn begin(&self, client: Option<Client>) {
         let mut state = self.lock();
-        state.client = Some(client);
+        state.client = client;
         if let Some(reader) = state.reader.take() {
             reader.wake();
         }
@@ -44,7 +95,7 @@ impl Source {
             state.reader = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        let piece = ready!(poll_piece(client, cx));
+        let piece = ready!(client.poll_piece(cx));
         if !matches!(&piece, Ok(piece) if !piece.is_empty()) {
             state.closed = true;
             if let Some(watcher) = state.watcher.take() {

@@ -68,6 +68,7 @@ impl<IO> Http1Gate<IO> {
             }
         }
         if matches!(self.at, At::Refused) {
+            self.state.describe_refused(input);
             buf.set_filled(before);
             return;
         }

@@ -1,0 +1,211 @@
+//! One request and its response on a shared connection.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response, Version};
+use http_body::Body as _;
+
+use super::Http2Streams;
+use crate::body::Body;
+use crate::endpoint::http1::SendError;
+use crate::error::{BoxError, ErrorKind, ProxyError, Retry};
+use crate::http2::{self, Http2Body, SendBody};
+
+/// A request that was sent, and its response until that has ended.
+///
+/// Whoever waits for the response sends the request's body with the same polls: there is no task
+/// for it. Dropped before the response has ended, the stream is reset.
+pub(crate) struct Http2Exchange {
+    response: Option<h2::client::ResponseFuture>,
+    body: Option<Http2Body>,
+    sending: Option<Pin<Box<SendBody<Body>>>>,
+    ended: bool,
+    streams: Http2Streams,
+}
+
+impl Http2Streams {
+    /// Sends a request on this stream.
+    #[expect(clippy::result_large_err, reason = "it hands the request back, which is as large")]
+    pub(crate) fn send(self, request: Request<Body>) -> Result<Http2Exchange, SendError> {
+        let unsent = |request, source: Option<h2::Error>| {
+            let mut error =
+                ProxyError::new(ErrorKind::ConnectionTerminated).with_retry(Retry::IfNotSent);
+            if let Some(source) = source {
+                error = error.with_source(source);
+            }
+            SendError { error, unsent: Some(request) }
+        };
+        let mut send = self.connection().sender();
+        // Not to wait: where there is no place now, another connection has one.
+        match send.poll_ready(&mut Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(Ok(())) => {}
+            other => {
+                let source = match other {
+                    Poll::Ready(Err(error)) => Some(error),
+                    _ => None,
+                };
+                drop(send);
+                self.connection().close_when_idle();
+                return Err(unsent(request, source));
+            }
+        }
+        let (parts, body) = request.into_parts();
+        let mut head = Request::from_parts(parts, ());
+        http2::strip_connection(head.headers_mut());
+        let ends = body.is_end_stream();
+        let (response, stream) = send.send_request(head, ends).map_err(|error| SendError {
+            error: ProxyError::new(ErrorKind::BadRequest).with_source(error),
+            unsent: None,
+        })?;
+        drop(send);
+        let sending = (!ends).then(|| Box::pin(SendBody::new(body, stream)));
+        Ok(Http2Exchange {
+            response: Some(response),
+            body: None,
+            sending,
+            ended: false,
+            streams: self,
+        })
+    }
+}
+
+impl Http2Exchange {
+    /// Ready with the head of the response. Sends the request's body meanwhile.
+    pub(crate) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<()>, SendError>> {
+        let failed = self.poll_sending(cx).err();
+        let Some(response) = &mut self.response else {
+            return Poll::Pending;
+        };
+        let error = match (Pin::new(response).poll(cx), failed) {
+            (Poll::Ready(Ok(response)), _) => {
+                let (mut parts, body) = response.into_parts();
+                // The client is answered in its own version.
+                parts.version = Version::HTTP_11;
+                let body = Http2Body::new(body);
+                self.response = None;
+                self.ended = body.is_end_stream();
+                self.body = Some(body);
+                return Poll::Ready(Ok(Response::from_parts(parts, ())));
+            }
+            (Poll::Ready(Err(error)), _) => {
+                let kind = self.fail(&error);
+                if kind == ErrorKind::ProtocolError {
+                    // What has sent this head can't be trusted with others.
+                    self.streams.connection().abort();
+                }
+                ProxyError::new(kind).with_source(error)
+            }
+            (Poll::Pending, Some(error)) => {
+                ProxyError::new(ErrorKind::DownstreamClosed).with_source(error)
+            }
+            (Poll::Pending, None) => return Poll::Pending,
+        };
+        self.response = None;
+        Poll::Ready(Err(SendError { error, unsent: None }))
+    }
+
+    /// The next frame of the response's body. Sends the request's body meanwhile.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, ProxyError>>> {
+        if let Err(error) = self.poll_sending(cx) {
+            let error = ProxyError::new(ErrorKind::DownstreamClosed).with_source(error);
+            return Poll::Ready(Some(Err(error)));
+        }
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        self.ended = body.is_end_stream();
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(error)) => {
+                let kind = self.fail(&error);
+                Some(Err(ProxyError::new(kind).with_source(error)))
+            }
+            None => None,
+        })
+    }
+
+    /// Whether the response has ended.
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    /// An error of the request's body is the client's. Those of the stream show in the response.
+    fn poll_sending(&mut self, cx: &mut Context<'_>) -> Result<(), BoxError> {
+        let Some(sending) = &mut self.sending else {
+            return Ok(());
+        };
+        match sending.as_mut().poll_send(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Err(http2::SendError::Body(error))) => {
+                sending.as_mut().stream().send_reset(h2::Reason::CANCEL);
+                self.sending = None;
+                Err(error)
+            }
+            Poll::Ready(_) => {
+                self.sending = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts how the stream was reset, as Envoy's connection pool does.
+    fn fail(&mut self, error: &h2::Error) -> ErrorKind {
+        self.ended = true;
+        let kind = classify(error);
+        let stats = self.streams.stats();
+        match kind {
+            ErrorKind::RemoteReset => stats.rq_rx_reset.increment(1),
+            ErrorKind::ProtocolError => stats.rq_tx_reset.increment(1),
+            ErrorKind::ConnectionTerminated => stats.rq_pending_failure_eject.increment(1),
+            _ => {}
+        }
+        kind
+    }
+}
+
+impl Drop for Http2Exchange {
+    fn drop(&mut self) {
+        // The client has left, or a timeout has struck. `h2` resets the stream.
+        if !self.ended {
+            self.streams.stats().rq_tx_reset.increment(1);
+        }
+    }
+}
+
+impl fmt::Debug for Http2Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http2Exchange")
+            .field("sending", &self.sending.is_some())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a failed exchange was.
+fn classify(error: &h2::Error) -> ErrorKind {
+    let reason = error.reason();
+    if error.is_go_away() && error.is_remote() {
+        // RFC 9113 section 6.8: streams above the last one that GOAWAY names were not looked at.
+        return match reason {
+            Some(h2::Reason::NO_ERROR) => ErrorKind::RefusedStream,
+            _ => ErrorKind::ConnectionTerminated,
+        };
+    }
+    if error.is_reset() && error.is_remote() {
+        return match reason {
+            Some(h2::Reason::REFUSED_STREAM) => ErrorKind::RefusedStream,
+            _ => ErrorKind::RemoteReset,
+        };
+    }
+    if error.is_library() { ErrorKind::ProtocolError } else { ErrorKind::ConnectionTerminated }
+}
