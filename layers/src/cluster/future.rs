@@ -74,6 +74,18 @@ impl ResponseFuture {
     }
 }
 
+impl Drop for ResponseFuture {
+    fn drop(&mut self) {
+        if let State::Http1(connection, active) = std::mem::replace(&mut self.state, State::Done) {
+            // The client left, or a timeout struck, before the response: its connection is of no
+            // more use, and who waits for one may make another.
+            let home = connection.home();
+            drop(connection);
+            active.endpoint().vacate(home);
+        }
+    }
+}
+
 impl Future for ResponseFuture {
     type Output = Result<Response<UpstreamBody>, ProxyError>;
 
