@@ -36,7 +36,7 @@ use std::sync::Arc;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not balance load",
     label = "needs `LoadBalancer`",
-    note = "there are `RoundRobin`, `LeastRequest` and `Random` in `front_proxy_layers::balance`"
+    note = "there are `RoundRobin`, `LeastRequest`, `Random`, `RingHash` and `Maglev` in `front_proxy_layers::balance`"
 )]
 pub trait LoadBalancer: Debug + Send + Sync + 'static {
     /// A picker over these candidates, which are the endpoints that may be used, in the cluster's

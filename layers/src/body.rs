@@ -1,14 +1,16 @@
 //! Bodies: one concrete type each way, so that services inside the proxy need no type parameters.
 //!
 //! [`Body`] is a request body on its way upstream. It takes any body that people bring and boxes
-//! only those that are not hyper's own. [`ResponseBody`] comes back: made by the proxy, or
+//! those that it does not know: what hyper and h2 give, bytes and switches stay as they are. [`ResponseBody`] comes back: made by the proxy, or
 //! streaming from an upstream connection that it keeps until its end.
 
 mod progress;
 mod response;
+mod watched;
 
 pub use progress::RequestProgress;
 pub use response::ResponseBody;
+pub use watched::{Watch, Watched};
 
 use std::any::Any;
 use std::fmt;

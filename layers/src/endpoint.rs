@@ -179,11 +179,6 @@ impl Endpoint {
         self.weight.store(weight.max(1), Ordering::Relaxed);
     }
 
-    /// Whether it may be given requests.
-    pub fn is_healthy(&self) -> bool {
-        !self.closed.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }

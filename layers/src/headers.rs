@@ -33,6 +33,13 @@ pub(crate) fn join_single_lines(map: &mut HeaderMap) {
     }
 }
 
+/// Whether a header that lists tokens has this one, in any case (RFC 9110 section 5.6.1).
+pub(crate) fn has_token(map: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
+    map.get_all(name).iter().any(|line| {
+        line.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token))
+    })
+}
+
 /// Puts a value behind those that a header has, as one line.
 pub(crate) fn append_to_list(
     map: &mut HeaderMap,

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod headers;
+mod lock;
 mod timer;
 mod uri_path;
 pub mod worker;

@@ -29,6 +29,7 @@ impl<F, R, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
     R: Body,
+    R::Error: 'static,
 {
     type Output = Result<Response<ResponseBody<R>>, E>;
 
@@ -40,6 +41,10 @@ where
             Ok(response) => {
                 if let Some(record) = &mut record {
                     record.respond(&response);
+                }
+                // A body that is not sent may never be polled: its end is now.
+                if let Some(record) = record.take_if(|record| record.is_bodiless()) {
+                    record.finish();
                 }
                 Ok(response.map(|body| ResponseBody::new(body, record)))
             }

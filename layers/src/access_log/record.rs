@@ -61,7 +61,7 @@ impl Fault {
 
 /// The record of a request. It is logged when it is finished, or dropped.
 #[derive(Debug)]
-pub(super) struct Record {
+pub struct Record {
     connection: Arc<Connection>,
     info: Arc<StreamInfo>,
     /// The head as it came, should the router never see it.

@@ -26,6 +26,7 @@ impl<S, B, R> Service<Request<B>> for AccessLog<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body,
+    R::Error: 'static,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;

@@ -64,8 +64,8 @@ impl Picker for Weighted {
 /// The longest cycle that is laid out. Weights that need a longer one are scaled down to it.
 const LONGEST_CYCLE: u64 = 1 << 16;
 
-/// One cycle of smooth weighted round robin: in each step every endpoint earns its weight, and the
-/// richest pays the sum of the weights for the turn.
+/// One cycle of weighted round robin: an endpoint's k-th turn of w falls due at (k + 1/2) / w of the
+/// cycle, and turns are taken as they fall due.
 fn schedule(candidates: &[Candidate]) -> Box<[u32]> {
     let divisor = candidates.iter().fold(0, |d, c| gcd(d, u64::from(c.weight))).max(1);
     let mut weights: Vec<u64> = candidates.iter().map(|c| u64::from(c.weight) / divisor).collect();
@@ -76,8 +76,6 @@ fn schedule(candidates: &[Candidate]) -> Box<[u32]> {
         }
     }
     let sum: i64 = weights.iter().map(|w| i64::try_from(*w).unwrap_or(i64::MAX)).sum();
-    // A heap keeps this near-linear where a set has thousands of members of many weights:
-    // an endpoint's k-th turn of w falls due at (k + 1/2) / w of the cycle.
     let mut turns: Vec<(f64, u32)> = Vec::with_capacity(usize::try_from(sum).unwrap_or_default());
     for (index, weight) in weights.iter().enumerate() {
         let index = u32::try_from(index).unwrap_or(u32::MAX);

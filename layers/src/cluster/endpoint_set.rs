@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::Cluster;
 use crate::balance::{Candidate, LoadBalancer, PickContext, Picker};
 use crate::discover::{Member, MemberSet};
 use crate::endpoint::Endpoint;
+use crate::lock::lock;
 
 /// An immutable set of endpoints with its picker. Requests read one; updates swap in another.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl MemberSet for Cluster {
     /// close their idle connections; requests in flight to them finish.
     fn update(&self, members: Vec<Member>) -> bool {
         let inner = &self.inner;
-        let _one_at_a_time = inner.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = lock(&inner.updating);
         let current = inner.endpoints.load_full();
 
         // Members that are there already keep their endpoint and their place; what is left of

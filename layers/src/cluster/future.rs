@@ -21,6 +21,7 @@ use crate::endpoint::{
     Place, SendError, Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
+use crate::headers;
 use crate::route::{is_bodiless, view};
 use crate::stream_info::StreamInfo;
 
@@ -76,12 +77,10 @@ impl ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let State::Http1(connection, active) = std::mem::replace(&mut self.state, State::Done) {
+        if let State::Http1(connection, _) = std::mem::replace(&mut self.state, State::Done) {
             // The client left, or a timeout struck, before the response: its connection is of no
             // more use, and who waits for one may make another.
-            let home = connection.home();
-            drop(connection);
-            active.endpoint().vacate(home);
+            connection.close();
         }
     }
 }
@@ -151,9 +150,7 @@ impl Future for ResponseFuture {
                             ));
                         }
                         Err(error) => {
-                            let home = connection.home();
-                            drop(connection);
-                            exchange.endpoint.vacate(home);
+                            connection.close();
                             if error.error.kind() == ErrorKind::ProtocolError {
                                 exchange.cluster.inner.stats.cx_protocol_error.increment(1);
                             }
@@ -413,10 +410,7 @@ fn receive_http1(
         // RFC 9112 section 6.3: the one or the other; both is how responses are smuggled.
         active.outcome(false);
         active.cluster().stats().cx_protocol_error.increment(1);
-        let home = connection.home();
-        let endpoint = Arc::clone(connection.owner());
-        drop(connection);
-        endpoint.vacate(home);
+        connection.close();
         return Err(ProxyError::new(ErrorKind::ProtocolError));
     }
     active.outcome(!response.status().is_server_error());
@@ -438,17 +432,10 @@ fn receive_http1(
 
 /// Whether the upstream closes after this response (RFC 9112 section 9.3).
 fn says_close(response: &Response<Incoming>) -> bool {
-    let token = |wanted: &[u8]| {
-        response.headers().get_all(header::CONNECTION).iter().any(|value| {
-            value
-                .as_bytes()
-                .split(|b| *b == b',')
-                .any(|t| t.trim_ascii().eq_ignore_ascii_case(wanted))
-        })
-    };
+    let says = |token| headers::has_token(response.headers(), &header::CONNECTION, token);
     match response.version() {
-        Version::HTTP_10 => !token(b"keep-alive"),
-        _ => response.headers().contains_key(header::CONNECTION) && token(b"close"),
+        Version::HTTP_10 => !says(b"keep-alive".as_slice()),
+        _ => says(b"close".as_slice()),
     }
 }
 

@@ -1,7 +1,6 @@
 //! A cluster as a tower service: picking an endpoint and what is counted meanwhile.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response};
@@ -71,7 +70,10 @@ impl Service<Request<Body>> for Cluster {
         }
         if let Some(info) = StreamInfo::of(request.extensions()) {
             info.set_cluster(&self.inner.names);
-            info.set_request(RequestHead::of(&request));
+            // Once for all tries: it copies the headers.
+            if info.request().is_none() {
+                info.set_request(RequestHead::of(&request));
+            }
             info.try_endpoint(picked.as_ref());
         }
         match picked {
@@ -134,7 +136,7 @@ impl ActiveRequest {
     pub(super) fn outcome(&self, success: bool) {
         let stats = self.endpoint.stats();
         let counter = if success { &stats.rq_success } else { &stats.rq_error };
-        counter.fetch_add(1, Ordering::Relaxed);
+        EndpointStats::raise(counter);
     }
 }
 

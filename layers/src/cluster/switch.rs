@@ -49,7 +49,7 @@ pub(super) fn receive(
     let websocket = asked.is_some_and(|asked| asked.is("websocket"));
     if websocket && status.as_u16() < 400 {
         // No answer to a handshake (RFC 6455 section 4.1). Envoy passes its head on, but no body.
-        drop(TunnelConnection::http1(connection));
+        connection.close();
         let (mut parts, _) = response.into_parts();
         // The type of a body that is not passed on.
         parts.headers.remove(header::CONTENT_TYPE);

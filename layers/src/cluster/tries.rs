@@ -1,9 +1,10 @@
 //! What the tries of one request have in common.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::endpoint::{Endpoint, EndpointStats};
+use crate::lock::lock;
 
 /// What a cluster and the layer that repeats requests tell each other, in the extensions
 /// (as `Arc<Tries>`) of each try of a request.
@@ -75,7 +76,7 @@ impl Tries {
     }
 
     fn tried(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Endpoint>>> {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tried)
     }
 }
 

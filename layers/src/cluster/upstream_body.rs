@@ -73,9 +73,7 @@ impl UpstreamBody {
             if kind == ErrorKind::ConnectionTerminated {
                 connection.closed_by_upstream();
             }
-            let home = connection.home();
-            drop(connection);
-            active.endpoint().vacate(home);
+            connection.close();
         }
         ProxyError::new(kind)
     }
@@ -83,13 +81,10 @@ impl UpstreamBody {
 
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
-        if let Source::Http1(_, connection, active) =
-            std::mem::replace(&mut self.source, Source::Ended)
+        if let Source::Http1(_, connection, _) = std::mem::replace(&mut self.source, Source::Ended)
         {
             // The client left, or a timeout struck: the rest of the response is in the way.
-            let home = connection.home();
-            drop(connection);
-            active.endpoint().vacate(home);
+            connection.close();
         }
     }
 }

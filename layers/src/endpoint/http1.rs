@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
@@ -20,11 +20,9 @@ use super::waker::{ConnectionWaker, WatcherQueue};
 use super::{ConnectError, Endpoint, EndpointStats};
 use crate::body::{Body, RequestProgress};
 use crate::error::{ErrorKind, ProxyError, Retry};
+use crate::route::view;
 
 type SendResult = Result<Response<Incoming>, TrySendError<Request<Body>>>;
-
-/// Marks requests of internal clients.
-const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
 
 /// How often a connection is polled in one turn of its task before others get theirs.
 const ROUNDS: usize = 4;
@@ -132,7 +130,7 @@ impl Http1Connection {
         &self.described
     }
 
-    pub(crate) fn home(&self) -> usize {
+    pub(super) fn home(&self) -> usize {
         self.home
     }
 
@@ -158,7 +156,7 @@ impl Http1Connection {
     pub(crate) fn start(&mut self, request: Request<Body>) {
         self.requests += 1;
         self.active = true;
-        self.expects.begin(request.headers().get(INTERNAL).is_some_and(|v| v == "true"));
+        self.expects.begin(view::is_internal(request.headers()));
         self.progress = request.body().progress().map(Arc::clone);
         self.waker.in_use();
         let response = self.send.try_send_request(request);
@@ -327,9 +325,12 @@ impl Http1Connection {
         Some((parts.io.into_inner(), parts.read_buf))
     }
 
-    /// The endpoint it leads to.
-    pub(crate) fn owner(&self) -> &Arc<Endpoint> {
-        &self.owner
+    /// Closes it and gives up its place among the open ones: another may be made.
+    pub(crate) fn close(self: Box<Self>) {
+        let (owner, home) = (Arc::clone(&self.owner), self.home);
+        // First its end is counted, then the place is free.
+        drop(self);
+        owner.vacate(home);
     }
 }
 

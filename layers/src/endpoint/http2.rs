@@ -22,9 +22,9 @@ use tokio::time::Instant;
 use self::watch::{Seen, Watched};
 use super::http1::next_id;
 use super::io::{UpstreamConnection, UpstreamIo};
-use super::waker::lock;
 use super::{ConnectError, Endpoint};
 use crate::cluster::ClusterStats;
+use crate::lock::lock;
 
 /// Streams that may be opened before the upstream has said how many (Envoy's assumption).
 const BEFORE_SETTINGS: u32 = 100;

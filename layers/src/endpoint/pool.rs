@@ -13,9 +13,10 @@ use super::http1::Http1Connection;
 use super::http2::{Http2Connection, Http2Streams};
 use super::io::UpstreamIo;
 use super::tunnel::TunnelConnection;
-use super::waker::{WatcherQueue, lock};
-use super::{ConnectError, Endpoint, EndpointStats, Protocol};
+use super::waker::WatcherQueue;
+use super::{ConnectError, ConnectionOptions, Endpoint, EndpointStats, Protocol};
 use crate::cluster::ClusterStats;
+use crate::lock::lock;
 
 /// A worker's share of an endpoint's connections.
 #[derive(Debug, Default)]
@@ -31,6 +32,13 @@ struct State {
     http2: Vec<Arc<Http2Connection>>,
     /// Requests that wait for the HTTP/2 connection that is being made.
     http2_waiting: Option<Vec<Http2Waiter>>,
+}
+
+impl State {
+    /// A stream on one of the HTTP/2 connections, if any has room.
+    fn take_stream(&self, options: &ConnectionOptions) -> Option<Http2Streams> {
+        self.http2.iter().find_map(|connection| connection.take_stream(options))
+    }
 }
 
 /// Told how the making of a connection went.
@@ -85,10 +93,8 @@ impl Endpoint {
         let place = |counted, over| Place { endpoint: Arc::clone(self), home, counted, over };
         let mut state = lock(&shard.state);
         if shared.options.protocol != Protocol::Http1 {
-            for connection in &state.http2 {
-                if let Some(stream) = connection.take_stream(&shared.options) {
-                    return Checkout::Http2(stream);
-                }
+            if let Some(stream) = state.take_stream(&shared.options) {
+                return Checkout::Http2(stream);
             }
             if shared.options.protocol == Protocol::Http2 {
                 return Checkout::Connect(place(false, false));
@@ -139,10 +145,8 @@ impl Endpoint {
             let (tx, rx) = oneshot::channel();
             let start = {
                 let mut state = lock(&self.shards[home].state);
-                for connection in &state.http2 {
-                    if let Some(stream) = connection.take_stream(&self.shared().options) {
-                        return Ok(Connected::Http2(stream));
-                    }
+                if let Some(stream) = state.take_stream(&self.shared().options) {
+                    return Ok(Connected::Http2(stream));
                 }
                 match &mut state.http2_waiting {
                     Some(waiting) => {
@@ -273,21 +277,18 @@ impl Endpoint {
     /// Takes a connection back that is not used any more: its exchange has ended, or it has had
     /// none yet.
     pub(crate) fn give_back(&self, mut connection: Box<Http1Connection>) {
-        let home = connection.home();
         if !connection.rest() || self.is_closed() {
-            drop(connection);
-            return self.vacate(home);
+            return connection.close();
         }
         if connection.is_worn() {
             self.shared().stats.cx_max_requests.increment(1);
-            drop(connection);
-            return self.vacate(home);
+            return connection.close();
         }
-        lock(&self.shards[home].state).http1.put(connection);
+        lock(&self.shards[connection.home()].state).http1.put(connection);
     }
 
     /// Gives up a place among the connections that are open: another may be made.
-    pub(crate) fn vacate(&self, home: usize) {
+    pub(super) fn vacate(&self, home: usize) {
         lock(&self.shards[home].state).http1.vacate();
     }
 
@@ -448,8 +449,7 @@ impl Watcher {
         if connection.poll_idle() {
             lock(&shard.state).http1.put_cold(connection);
         } else {
-            drop(connection);
-            endpoint.vacate(self.home);
+            connection.close();
         }
     }
 
@@ -481,8 +481,7 @@ impl Watcher {
             false
         });
         for connection in closed {
-            drop(connection);
-            endpoint.vacate(self.home);
+            connection.close();
         }
         // Nothing idle now: whatever becomes idle later can't be due before one whole life.
         next.or_else(|| lives.into_iter().flatten().min().map(|life| now + life))

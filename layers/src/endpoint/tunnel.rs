@@ -10,7 +10,6 @@ use super::http1::{Http1Connection, close_stats};
 
 /// A connection to an endpoint that serves one tunnel; its bytes go elsewhere.
 pub(crate) struct TunnelConnection {
-    endpoint: Arc<Endpoint>,
     kind: Kind,
 }
 
@@ -18,17 +17,16 @@ enum Kind {
     /// It spoke HTTP/1 until the switch; gone only in `drop`.
     Http1(Option<Box<Http1Connection>>),
     /// TCP from the start.
-    Tcp { opened: Instant, by_upstream: bool },
+    Tcp { endpoint: Arc<Endpoint>, opened: Instant, by_upstream: bool },
 }
 
 impl TunnelConnection {
     pub(crate) fn http1(connection: Box<Http1Connection>) -> Self {
-        let endpoint = Arc::clone(connection.owner());
-        Self { endpoint, kind: Kind::Http1(Some(connection)) }
+        Self { kind: Kind::Http1(Some(connection)) }
     }
 
     pub(super) fn tcp(endpoint: Arc<Endpoint>, opened: Instant) -> Self {
-        Self { endpoint, kind: Kind::Tcp { opened, by_upstream: false } }
+        Self { kind: Kind::Tcp { endpoint, opened, by_upstream: false } }
     }
 
     /// The upstream ended the tunnel, rather than we.
@@ -45,13 +43,12 @@ impl Drop for TunnelConnection {
     fn drop(&mut self) {
         match &mut self.kind {
             Kind::Http1(connection) => {
-                let Some(connection) = connection.take() else { return };
-                let home = connection.home();
-                drop(connection);
-                self.endpoint.vacate(home);
+                if let Some(connection) = connection.take() {
+                    connection.close();
+                }
             }
-            Kind::Tcp { opened, by_upstream } => {
-                close_stats(&self.endpoint, *by_upstream, true, *opened, 1);
+            Kind::Tcp { endpoint, opened, by_upstream } => {
+                close_stats(endpoint, *by_upstream, true, *opened, 1);
             }
         }
     }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
+use crate::lock::lock;
 use atomic_waker::AtomicWaker;
 
 const IN_USE: u8 = 0;
@@ -101,11 +102,6 @@ impl WatcherQueue {
     pub(super) fn take(&self) -> Vec<u64> {
         std::mem::take(&mut *lock(&self.woken))
     }
-}
-
-/// Locks; a panic elsewhere while it was held does not make the data unusable here.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

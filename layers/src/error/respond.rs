@@ -50,18 +50,23 @@ pub fn local_reply_with<B>(
     response
 }
 
-/// The answer to a failed gRPC request: a trailers-only response whose status is mapped from the
-/// HTTP one as gRPC's `http-grpc-status-mapping` says, with the body as `grpc-message`.
-pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
-    let kind = error.kind();
-    let status = match kind.status().as_u16() {
+/// The gRPC status that stands for an HTTP one (gRPC's `http-grpc-status-mapping`).
+pub(crate) fn grpc_status(http: u16) -> u16 {
+    match http {
         400 => 13,
         401 => 16,
         403 => 7,
         404 => 12,
         429 | 502 | 503 | 504 => 14,
         _ => 2,
-    };
+    }
+}
+
+/// The answer to a failed gRPC request: a trailers-only response whose status is mapped from the
+/// HTTP one as gRPC's `http-grpc-status-mapping` says, with the body as `grpc-message`.
+pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
+    let kind = error.kind();
+    let status = grpc_status(kind.status().as_u16());
     let mut response = Response::new(ResponseBody::local(Bytes::new()));
     let headers = response.headers_mut();
     if let Some(edited) = error.headers() {

@@ -11,6 +11,8 @@ use super::context::{FormatContext, TimePoint};
 use super::grpc;
 use super::time::TimeFormat;
 use crate::headers;
+use crate::request_id::new_id;
+use crate::route::view::query_parameter;
 
 /// A command, compiled.
 #[derive(Clone, Debug)]
@@ -126,14 +128,7 @@ impl Command {
                 out.extend_from_slice(path);
             }
             Self::QueryParam(name) => {
-                let parameter = query(context).and_then(|query| {
-                    let mut all = query.split('&').filter(|parameter| !parameter.is_empty());
-                    all.find_map(|parameter| {
-                        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-                        (key == name).then_some(value)
-                    })
-                });
-                return text(out, parameter);
+                return text(out, query(context).and_then(|query| query_parameter(query, name)));
             }
             Self::QueryParams => return text(out, query(context)),
             Self::StartTime(format) => match context.start_time() {
@@ -173,7 +168,7 @@ impl Command {
                 None => return Written::Nothing,
             },
             Self::GrpcStatus(style) => return style.write(context, out),
-            Self::UniqueId => write_uuid(fastrand::u128(..), out),
+            Self::UniqueId => out.extend_from_slice(new_id().as_bytes()),
             Self::Constant(value) => out.extend_from_slice(value.as_bytes()),
         }
         Written::Text
@@ -348,20 +343,6 @@ fn write_network(ip: IpAddr, bits: u8, out: &mut Vec<u8>) {
             write!(out, "{}/{}", std::net::Ipv6Addr::from(network), bits.min(128))
         }
     };
-}
-
-/// A random UUID (RFC 9562 version 4).
-fn write_uuid(random: u128, out: &mut Vec<u8>) {
-    let id = random & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let _ = write!(
-        out,
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        id >> 96,
-        id >> 80 & 0xffff,
-        id >> 64 & 0xffff,
-        id >> 48 & 0xffff,
-        id & 0xffff_ffff_ffff
-    );
 }
 
 /// Protocols as Envoy names them.

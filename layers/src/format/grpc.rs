@@ -2,6 +2,7 @@
 
 use super::command::{Written, number};
 use super::context::FormatContext;
+use crate::error::respond::grpc_status;
 use crate::route::is_grpc;
 
 /// How `%GRPC_STATUS%` prints it.
@@ -54,20 +55,12 @@ impl Style {
     }
 }
 
-/// `grpc-status` of the trailers, else of the headers, else what stands for the HTTP status
-/// (gRPC's `http-grpc-status-mapping`).
+/// `grpc-status` of the trailers, else of the headers, else what stands for the HTTP status.
 fn status(context: &dyn FormatContext) -> Option<u64> {
     let maps = [context.response_trailers(), context.response_headers()];
     let value = maps.into_iter().flatten().find_map(|map| map.get("grpc-status"));
     if let Some(value) = value {
         return value.to_str().ok()?.parse().ok();
     }
-    Some(match context.response_code()? {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502 | 503 | 504 => 14,
-        _ => 2,
-    })
+    Some(grpc_status(context.response_code()?).into())
 }

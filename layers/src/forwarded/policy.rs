@@ -108,14 +108,16 @@ impl ForwardedPolicy {
     /// Applies the policy to the headers of a request from `peer`.
     /// `certificate` describes the peer's, as `x-forwarded-client-cert` does, if it has shown one.
     pub fn apply(&self, headers: &mut HeaderMap, peer: Peer, certificate: Option<&HeaderValue>) {
+        // Before anything is written: what is ours is no reason to look for what has to go.
+        let has_controls = headers.keys().any(|name| name.as_str().starts_with("x-envoy-"));
         let internal = if self.use_remote_address {
-            self.at_edge(headers, peer)
+            self.at_edge(headers, peer, has_controls)
         } else {
             self.behind_edge(headers, peer)
         };
         if internal {
             headers.insert(INTERNAL, HeaderValue::from_static("true"));
-        } else {
+        } else if has_controls {
             strip_controls(headers);
         }
         self.client_cert.apply(headers, certificate);
@@ -163,14 +165,9 @@ impl ForwardedPolicy {
     }
 
     /// The proxy is where requests come in. Returns whether this one is internal.
-    fn at_edge(&self, headers: &mut HeaderMap, peer: Peer) -> bool {
+    fn at_edge(&self, headers: &mut HeaderMap, peer: Peer, has_controls: bool) -> bool {
         let single_hop = !headers.contains_key(FOR);
-        let trusted = if self.xff_num_trusted_hops > 0 {
-            last_address(headers, self.xff_num_trusted_hops - 1)
-        } else {
-            None
-        };
-        let client = trusted.unwrap_or_else(|| peer.address.ip().to_canonical());
+        let client = self.client(headers, peer);
         if !self.skip_xff_append {
             self.append(headers, peer);
         }
@@ -182,8 +179,10 @@ impl ForwardedPolicy {
             if !self.preserve_external_request_id {
                 headers.remove(REQUEST_ID);
             }
-            for name in EDGE {
-                headers.remove(&name);
+            if has_controls {
+                for name in EDGE {
+                    headers.remove(&name);
+                }
             }
             if let Ok(address) = HeaderValue::from_str(&client.to_string()) {
                 headers.insert(EXTERNAL_ADDRESS, address);
@@ -242,14 +241,13 @@ fn scheme(peer: Peer) -> HeaderValue {
 
 /// The address that the `back`-th last entry of `x-forwarded-for` gives.
 fn last_address(headers: &HeaderMap, back: u32) -> Option<IpAddr> {
-    let entries: Vec<&str> = headers
+    let mut from_the_end = headers
         .get_all(FOR)
         .iter()
+        .rev()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .collect();
-    let index = entries.len().checked_sub(1 + usize::try_from(back).ok()?)?;
-    entries.get(index)?.trim().parse().ok()
+        .flat_map(|value| value.rsplit(','));
+    from_the_end.nth(usize::try_from(back).ok()?)?.trim().parse().ok()
 }
 
 fn contains(network: IpAddr, bits: u8, address: IpAddr) -> bool {
@@ -277,9 +275,6 @@ fn same_prefix(a: u128, b: u128, bits: u8) -> bool {
 
 /// Takes out the controls that only internal clients may use.
 fn strip_controls(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {
-        return;
-    }
     for name in CONTROLS {
         headers.remove(&name);
     }

@@ -8,6 +8,7 @@ use twox_hash::XxHash64;
 
 use crate::forwarded::Client;
 use crate::route::HashPolicy;
+use crate::route::view::query_parameter;
 
 /// What came of hashing a request.
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ pub(super) fn hash<B>(policies: &[HashPolicy], request: &Request<B>) -> Hashed {
                 (client.map(|client| of(client.address.to_string().as_bytes())), terminal)
             }
             HashPolicy::Query { name, terminal } => {
-                let value = request.uri().query().and_then(|query| parameter(query, name));
+                let value = request.uri().query().and_then(|query| query_parameter(query, name));
                 (value.map(|value| of(value.as_bytes())), terminal)
             }
             HashPolicy::Cookie { name, ttl, path, terminal } => {
@@ -55,14 +56,6 @@ fn of_header(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     let mut values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     values.sort_unstable();
     values.into_iter().fold(None, |seed, value| Some(XxHash64::oneshot(seed.unwrap_or(0), value)))
-}
-
-/// The first parameter of this name; one without `=` has an empty value.
-fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (key == name).then_some(value)
-    })
 }
 
 fn of_cookie<B>(

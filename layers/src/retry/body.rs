@@ -1,16 +1,16 @@
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::cluster::{ClusterStats, Tries};
 use crate::error::{ErrorKind, ProxyError};
+use crate::timer::Timer;
 
 pin_project! {
     /// A response body, which ends in an error where the policy bounds its pauses.
@@ -18,55 +18,40 @@ pin_project! {
     pub struct ResponseBody<B> {
         #[pin]
         inner: B,
-        idle: Option<Pin<Box<Idle>>>,
+        idle: Option<Box<Idle>>,
     }
 }
 
-pin_project! {
-    /// `per_try_idle_timeout`
-    pub(super) struct Idle {
-        #[pin]
-        sleep: Sleep,
-        duration: Duration,
-        latest: Instant,
-        stats: Arc<ClusterStats>,
-        tries: Arc<Tries>,
-    }
+/// `per_try_idle_timeout`
+pub(super) struct Idle {
+    timer: Timer,
+    duration: Duration,
+    latest: Instant,
+    stats: Arc<ClusterStats>,
+    tries: Arc<Tries>,
 }
 
 impl Idle {
     pub(super) fn new(duration: Duration, stats: Arc<ClusterStats>, tries: Arc<Tries>) -> Self {
-        let latest = Instant::now();
-        Self { sleep: sleep_until(latest + duration), duration, latest, stats, tries }
+        Self { timer: Timer::new(), duration, latest: Instant::now(), stats, tries }
     }
 
     /// Something moved.
-    pub(super) fn touch(self: Pin<&mut Self>) {
-        *self.project().latest = Instant::now();
+    pub(super) fn touch(&mut self) {
+        self.latest = Instant::now();
     }
 
     /// Something had moved by then.
-    pub(super) fn touch_at(self: Pin<&mut Self>, at: Instant) {
-        let latest = self.project().latest;
-        *latest = at.max(*latest);
+    pub(super) fn touch_at(&mut self, at: Instant) {
+        self.latest = at.max(self.latest);
     }
 
     /// Ready, and counted, when nothing moved for too long.
-    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
-        loop {
-            if this.sleep.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            // The timer is set anew when it fires, not each time when something moves.
-            let due = *this.latest + *this.duration;
-            if due <= Instant::now() {
-                this.stats.rq_per_try_idle_timeout.increment(1);
-                this.tries.timed_out();
-                return Poll::Ready(());
-            }
-            this.sleep.as_mut().reset(due);
-        }
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.timer.poll(cx, self.latest + self.duration));
+        self.stats.rq_per_try_idle_timeout.increment(1);
+        self.tries.timed_out();
+        Poll::Ready(())
     }
 }
 
@@ -81,7 +66,7 @@ impl<B> ResponseBody<B> {
         Self { inner, idle: None }
     }
 
-    pub(super) fn bounded(inner: B, idle: Option<Pin<Box<Idle>>>) -> Self {
+    pub(super) fn bounded(inner: B, idle: Option<Box<Idle>>) -> Self {
         Self { inner, idle }
     }
 
@@ -108,10 +93,10 @@ where
             return polled;
         };
         if polled.is_ready() {
-            idle.as_mut().touch();
+            idle.touch();
             return polled;
         }
-        if idle.as_mut().poll(cx).is_pending() {
+        if idle.poll(cx).is_pending() {
             return Poll::Pending;
         }
         *this.idle = None;

@@ -76,10 +76,11 @@ fn retry_state(options: &Arc<Options>, request: &Request<Body>) -> Option<RetryS
     let controls = options.client_controls.then_some(headers);
     if let Some(headers) = controls {
         for name in words(headers, RETRY_ON) {
-            add_condition(&mut on, name);
+            // Unknown ones are passed over, as in Envoy: they come from other versions' clients.
+            let _ = on.add(name);
         }
         for name in words(headers, RETRY_GRPC_ON) {
-            add_grpc_condition(&mut on, name);
+            let _ = on.add_grpc(name);
         }
     }
     if on == RetryOn::default() || !is_retriable(options, request) {
@@ -101,17 +102,8 @@ fn retry_state(options: &Arc<Options>, request: &Request<Body>) -> Option<RetryS
 /// `retriable_request_headers`: where there are any, the request must have one of them.
 fn is_retriable(options: &Options, request: &Request<Body>) -> bool {
     let wanted = &options.policy.request_headers;
-    if wanted.is_empty() {
-        return true;
-    }
-    // The view is of a request's parts, which it has only without its body.
-    let mut head = Request::new(());
-    *head.method_mut() = request.method().clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.headers_mut() = request.headers().clone();
-    let (parts, ()) = head.into_parts();
-    let view = RequestView::of(&parts, 0);
-    wanted.iter().any(|header| header.matches(&view))
+    let view = RequestView::new(request.method(), request.uri(), request.headers(), 0);
+    wanted.is_empty() || wanted.iter().any(|header| header.matches(&view))
 }
 
 fn number(value: &http::HeaderValue) -> Option<u64> {
@@ -122,32 +114,4 @@ fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).into_iter();
     let texts = values.filter_map(|value| value.to_str().ok());
     texts.flat_map(|text| text.split(',')).map(str::trim)
-}
-
-/// Unknown ones are passed over, as in Envoy: they come from other versions' clients.
-fn add_condition(on: &mut RetryOn, name: &str) {
-    match name {
-        "5xx" => on.five_xx = true,
-        "gateway-error" => on.gateway_error = true,
-        "reset" => on.reset = true,
-        "reset-before-request" => on.reset_before_request = true,
-        "connect-failure" => on.connect_failure = true,
-        "envoy-ratelimited" => on.envoy_ratelimited = true,
-        "retriable-4xx" => on.retriable_4xx = true,
-        "refused-stream" => on.refused_stream = true,
-        "retriable-status-codes" => on.retriable_status_codes = true,
-        "retriable-headers" => on.retriable_headers = true,
-        _ => {}
-    }
-}
-
-fn add_grpc_condition(on: &mut RetryOn, name: &str) {
-    match name {
-        "cancelled" => on.grpc_cancelled = true,
-        "deadline-exceeded" => on.grpc_deadline_exceeded = true,
-        "internal" => on.grpc_internal = true,
-        "resource-exhausted" => on.grpc_resource_exhausted = true,
-        "unavailable" => on.grpc_unavailable = true,
-        _ => {}
-    }
 }

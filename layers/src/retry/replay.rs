@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::Body;
 use crate::error::BoxError;
+use crate::lock::lock;
 
 /// A request body of which a copy is kept while it streams, so that another try can have it from
 /// the start. Each try gets a body of its own from [`replay`](Self::replay).
@@ -101,10 +102,6 @@ impl Replay {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         lock(&self.0)
     }
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {

@@ -60,7 +60,7 @@ struct Call {
 struct Clocks {
     running: bool,
     timeout: Option<Clock>,
-    idle: Option<Pin<Box<Idle>>>,
+    idle: Option<Box<Idle>>,
 }
 
 pin_project! {
@@ -215,7 +215,7 @@ impl Call {
             clocks.timeout = per_try.map(|duration| Clock::start(duration, self.progress.as_ref()));
             clocks.idle = per_try_idle.map(|duration| {
                 let stats = Arc::clone(&self.options.stats);
-                Box::pin(Idle::new(duration, stats, Arc::clone(&self.tries)))
+                Box::new(Idle::new(duration, stats, Arc::clone(&self.tries)))
             });
         }
         if let Some(timeout) = &mut clocks.timeout
@@ -230,9 +230,9 @@ impl Call {
             return Poll::Pending;
         };
         if let Some(progress) = &self.progress {
-            idle.as_mut().touch_at(progress.active_at());
+            idle.touch_at(progress.active_at());
         }
-        idle.as_mut().poll(cx)
+        idle.poll(cx)
     }
 
     /// What becomes of a try.
@@ -300,16 +300,16 @@ impl Call {
         }
     }
 
-    fn idle_of_response(&mut self) -> Option<Pin<Box<Idle>>> {
+    fn idle_of_response(&mut self) -> Option<Box<Idle>> {
         let mut idle = match self.clocks.idle.take() {
             Some(idle) => idle,
             None => {
                 let stats = Arc::clone(&self.options.stats);
                 let tries = Arc::clone(&self.tries);
-                Box::pin(Idle::new(self.plan.per_try_idle?, stats, tries))
+                Box::new(Idle::new(self.plan.per_try_idle?, stats, tries))
             }
         };
-        idle.as_mut().touch();
+        idle.touch();
         Some(idle)
     }
 }

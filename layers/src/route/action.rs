@@ -140,6 +140,62 @@ pub struct RetryOn {
     pub grpc_unavailable: bool,
 }
 
+impl RetryOn {
+    /// The names that [`add`](Self::add) knows, as in `retry_on` and `x-envoy-retry-on`.
+    pub const CONDITIONS: [&str; 10] = [
+        "5xx",
+        "gateway-error",
+        "reset",
+        "reset-before-request",
+        "connect-failure",
+        "envoy-ratelimited",
+        "retriable-4xx",
+        "refused-stream",
+        "retriable-status-codes",
+        "retriable-headers",
+    ];
+
+    /// The names that [`add_grpc`](Self::add_grpc) knows, as in `retry_on` and
+    /// `x-envoy-retry-grpc-on`.
+    pub const GRPC_CONDITIONS: [&str; 5] =
+        ["cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"];
+
+    /// Adds the condition of this name. False if there is none.
+    #[must_use]
+    pub fn add(&mut self, name: &str) -> bool {
+        let flag = match name {
+            "5xx" => &mut self.five_xx,
+            "gateway-error" => &mut self.gateway_error,
+            "reset" => &mut self.reset,
+            "reset-before-request" => &mut self.reset_before_request,
+            "connect-failure" => &mut self.connect_failure,
+            "envoy-ratelimited" => &mut self.envoy_ratelimited,
+            "retriable-4xx" => &mut self.retriable_4xx,
+            "refused-stream" => &mut self.refused_stream,
+            "retriable-status-codes" => &mut self.retriable_status_codes,
+            "retriable-headers" => &mut self.retriable_headers,
+            _ => return false,
+        };
+        *flag = true;
+        true
+    }
+
+    /// Adds the condition of this name that looks at the gRPC status. False if there is none.
+    #[must_use]
+    pub fn add_grpc(&mut self, name: &str) -> bool {
+        let flag = match name {
+            "cancelled" => &mut self.grpc_cancelled,
+            "deadline-exceeded" => &mut self.grpc_deadline_exceeded,
+            "internal" => &mut self.grpc_internal,
+            "resource-exhausted" => &mut self.grpc_resource_exhausted,
+            "unavailable" => &mut self.grpc_unavailable,
+            _ => return false,
+        };
+        *flag = true;
+        true
+    }
+}
+
 /// Which protocols other than HTTP a request may switch to (`upgrade_configs`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpgradeRule {
@@ -210,4 +266,23 @@ pub struct HeaderEdits {
 /// Methods for which a request without content does not say so, as Envoy's codec has it.
 pub(crate) fn is_bodiless(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::CONNECT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_retry_conditions_are_those_that_can_be_added() {
+        let mut all = RetryOn::default();
+        for name in RetryOn::CONDITIONS {
+            let before = all;
+            assert!(all.add(name) && all != before && !all.add_grpc(name), "{name}");
+        }
+        for name in RetryOn::GRPC_CONDITIONS {
+            let before = all;
+            assert!(all.add_grpc(name) && all != before && !all.add(name), "{name}");
+        }
+        assert!(!all.add("unknown") && !all.add_grpc("unknown"));
+    }
 }

@@ -12,7 +12,7 @@
 use http::{HeaderMap, HeaderName, header};
 use regex::Regex;
 
-use super::view::RequestView;
+use super::view::{RequestView, query_parameter};
 use crate::headers;
 
 /// A match on one piece of text (Envoy's `StringMatcher`).
@@ -193,12 +193,7 @@ impl QueryMatch {
     /// Whether the first parameter of this name is as asked. Nothing is percent-decoded, neither
     /// name nor value: `?a=%31` is not `a=1`.
     pub fn matches(&self, query: Option<&str>) -> bool {
-        let value = query
-            .unwrap_or_default()
-            .split('&')
-            .filter(|parameter| !parameter.is_empty())
-            .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
-            .find_map(|(name, value)| (name == self.name).then_some(value));
+        let value = query.and_then(|query| query_parameter(query, &self.name));
         match &self.rule {
             QueryRule::Present(wanted) => value.is_some() == *wanted,
             QueryRule::Value(text) => value.is_some_and(|v| text.matches(v.as_bytes())),

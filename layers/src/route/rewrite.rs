@@ -272,21 +272,10 @@ impl HostName {
 /// Appends to `x-forwarded-host` unless the host is its last entry already: a retry or a second
 /// proxy pass must not repeat it.
 fn append_forwarded_host(parts: &mut Parts, host: &HeaderValue) {
-    let list = headers::joined(&parts.headers, &FORWARDED_HOST).or_else(|| {
-        let one = parts.headers.get(FORWARDED_HOST)?;
-        (!one.is_empty()).then(|| one.as_bytes().to_vec())
-    });
-    let value = match list {
-        None => Ok(host.clone()),
-        Some(list) if list.rsplit(|b| *b == b',').next() == Some(host.as_bytes()) => return,
-        Some(mut list) => {
-            list.push(b',');
-            list.extend_from_slice(host.as_bytes());
-            HeaderValue::try_from(list)
-        }
-    };
-    if let Ok(value) = value {
-        parts.headers.insert(FORWARDED_HOST, value);
+    let last = parts.headers.get_all(FORWARDED_HOST).iter().next_back();
+    let last = last.and_then(|line| line.as_bytes().rsplit(|b| *b == b',').next());
+    if last != Some(host.as_bytes()) {
+        headers::append_to_list(&mut parts.headers, &FORWARDED_HOST, host, ",");
     }
 }
 

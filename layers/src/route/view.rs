@@ -42,15 +42,24 @@ impl<'r> RequestView<'r> {
     /// the URI's, else `x-forwarded-proto` where that is one of HTTP's, else `http`. A server that
     /// knows better sets the fields.
     pub fn of(parts: &'r Parts, random: u64) -> Self {
-        let scheme = scheme_of(&parts.uri, &parts.headers);
-        let forwarded = forwarded_proto(&parts.headers);
+        Self::new(&parts.method, &parts.uri, &parts.headers, random)
+    }
+
+    /// The same of a head that is not in parts.
+    pub(crate) fn new(
+        method: &'r Method,
+        uri: &'r Uri,
+        headers: &'r HeaderMap,
+        random: u64,
+    ) -> Self {
+        let scheme = scheme_of(uri, headers);
         Self {
-            method: &parts.method,
-            path_and_query: parts.uri.path_and_query().map(PathAndQuery::as_str),
-            authority: authority(parts),
+            method,
+            path_and_query: uri.path_and_query().map(PathAndQuery::as_str),
+            authority: authority_of(uri, headers),
             scheme,
-            forwarded_proto: forwarded.unwrap_or(scheme),
-            headers: &parts.headers,
+            forwarded_proto: forwarded_proto(headers).unwrap_or(scheme),
+            headers,
             random,
         }
     }
@@ -78,10 +87,6 @@ pub(crate) fn is_internal(headers: &HeaderMap) -> bool {
 }
 
 /// Host and port of a request: the URI's, else the `host` header's, else empty.
-pub fn authority(parts: &Parts) -> &str {
-    authority_of(&parts.uri, &parts.headers)
-}
-
 pub(crate) fn authority_of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> &'r str {
     if let Some(authority) = uri.authority() {
         return authority.as_str();
@@ -99,6 +104,15 @@ pub(crate) fn scheme_of<'r>(uri: &'r Uri, headers: &HeaderMap) -> &'r str {
 
 fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
     headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok())
+}
+
+/// The first parameter of this name in a query; one without `=` has an empty value. Nothing is
+/// percent-decoded, and what stands between two `&&` is no parameter.
+pub(crate) fn query_parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query.split('&').filter(|parameter| !parameter.is_empty()).find_map(|parameter| {
+        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        (key == name).then_some(value)
+    })
 }
 
 /// A path without query and fragment.

@@ -182,17 +182,11 @@ fn is_vouched_for(name: &HeaderName) -> bool {
 }
 
 /// `te` keeps nothing but `trailers` (RFC 9110 section 10.1.4: the rest is between neighbours).
-fn te(headers: &mut HeaderMap) {
-    let trailers = headers.get_all(TE).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|b| *b == b',')
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    });
-    if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
+fn te(map: &mut HeaderMap) {
+    if headers::has_token(map, &TE, b"trailers") {
+        map.insert(TE, HeaderValue::from_static("trailers"));
     } else {
-        headers.remove(TE);
+        map.remove(TE);
     }
 }
 

@@ -30,7 +30,7 @@ impl<S> Stats<S> {
 /// A request that is being served. Dropped when its response has ended, or when nobody wants it
 /// any more.
 #[derive(Debug)]
-pub(super) struct ActiveStream {
+pub struct ActiveStream {
     stats: Arc<DownstreamStats>,
     listener: Option<Arc<ListenerCodes>>,
     began: Instant,

@@ -2,9 +2,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderValue, Method, Request, Uri, Version};
 use hyper::ext::Protocol;
 use metrics::Gauge;
+
+use crate::headers;
 
 /// The wish to switch protocols, in the extensions of the request that has it.
 #[derive(Clone, Debug)]
@@ -88,16 +90,7 @@ pub(super) fn protocol<B: http_body::Body>(request: &mut Request<B>) -> Option<H
     let protocol = headers.get(UPGRADE)?;
     // RFC 9113 has done away with the switch to HTTP/2: served as HTTP/1.
     let h2c = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
-    (!h2c && nominates_upgrade(headers)).then(|| protocol.clone())
-}
-
-fn nominates_upgrade(headers: &HeaderMap) -> bool {
-    headers.get_all(CONNECTION).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|b| *b == b',')
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-    })
+    (!h2c && headers::has_token(headers, &CONNECTION, b"upgrade")).then(|| protocol.clone())
 }
 
 /// RFC 8441 section 5 backwards: `CONNECT` with `:protocol` becomes `GET` with `upgrade`.

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
 
 use crate::body::Body;
+use crate::lock::lock;
 
 /// How much of a tunnel is moved at a time. Nothing is kept between two moves, so an idle tunnel
 /// holds no buffer, and one whose other side does not read holds one piece.
@@ -118,8 +119,7 @@ impl Source {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // What a panic elsewhere left behind is still a stream and a flag.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -47,7 +47,7 @@ where
                 if response.headers().get(CANARY).is_some_and(|value| value == "true") {
                     charge.stats.charge_canary(response.status());
                 }
-                Ok(response.map(|body| ResponseBody::new(body, charge)))
+                Ok(response.map(|body| ResponseBody::new(body, Some(charge))))
             }
             Err(error) => {
                 if is_charged(error.kind()) {

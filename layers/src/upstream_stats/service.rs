@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderName, Request, Response};
+use http::{Request, Response};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -9,8 +9,7 @@ use super::{ResponseBody, ResponseFuture};
 use crate::body::RequestProgress;
 use crate::cluster::ClusterStats;
 use crate::error::ProxyError;
-
-const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
+use crate::route::view;
 
 /// Counts what came of each request to a cluster; see the [module](super).
 #[derive(Clone, Debug)]
@@ -28,7 +27,7 @@ impl<S> UpstreamStats<S> {
 
 /// What is known of a request until its response has ended.
 #[derive(Debug)]
-pub(super) struct Charge {
+pub struct Charge {
     pub(super) stats: Arc<ClusterStats>,
     pub(super) called: Instant,
     pub(super) progress: Option<Arc<RequestProgress>>,
@@ -53,7 +52,7 @@ where
             stats: Arc::clone(&self.stats),
             called: Instant::now(),
             progress: request.extensions().get::<Arc<RequestProgress>>().map(Arc::clone),
-            internal: request.headers().get(INTERNAL).is_some_and(|v| v == "true"),
+            internal: view::is_internal(request.headers()),
         };
         ResponseFuture::new(self.inner.call(request), charge)
     }

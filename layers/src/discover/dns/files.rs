@@ -1,9 +1,10 @@
 //! Files that are read again when they have changed.
 
+use crate::lock::lock;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 /// A file and what was made of it.
@@ -31,7 +32,7 @@ impl<T> Watched<T> {
     /// This blocks for one `stat`, which the kernel answers from memory.
     pub(super) fn load(&self, make: impl FnOnce(&Path) -> T) -> Arc<T> {
         let stamp = stamp(&self.path).ok();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         match &*state {
             Some((known, value)) if *known == stamp => Arc::clone(value),
             _ => {
