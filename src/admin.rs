@@ -34,7 +34,7 @@ mod logging;
 mod control;
 mod serve;
 mod traffic;
-mod timestamp;
+pub(crate) mod timestamp;
 pub mod version;
 
 use axum::Router;

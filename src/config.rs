@@ -22,7 +22,7 @@ mod format;
 mod merge;
 mod message;
 pub mod model;
-mod pem;
+pub(crate) mod pem;
 mod re2;
 mod scalar;
 mod schema;

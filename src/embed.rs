@@ -56,11 +56,7 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
     let kept = Arc::new(Kept { logs: LogFiles::new(scope, FlushOptions::default()), clusters });
     let mut proxies = Vec::with_capacity(bootstrap.listeners.len());
     for config in &bootstrap.listeners {
-        let stat_name = match &config.stat_prefix {
-            Some(prefix) => prefix.clone(),
-            None => config.address.to_string().replace(':', "_"),
-        };
-        let listener_scope = scope.child("listener").tagged("envoy_listener_address", &stat_name);
+        let listener_scope = listener::stats_scope(config, config.address, scope);
         let around = Surroundings {
             clusters: &kept.clusters,
             node: &bootstrap.node,

@@ -8,7 +8,7 @@ mod stats;
 
 pub(crate) use accept::accept;
 pub(crate) use bind::{BindError, bind};
-pub(crate) use build::{Surroundings, filter_chains};
+pub(crate) use build::{Surroundings, filter_chains, stats_scope};
 pub(crate) use stats::ListenerStats;
 
 use std::net::SocketAddr;

@@ -9,7 +9,7 @@ use front_proxy_layers::header_edit::{HeaderEditor, Levels};
 use front_proxy_layers::retry::RetryLayer;
 use front_proxy_layers::route::rewrite::HostOptions;
 use front_proxy_layers::route::{
-    HashPolicy, HeaderEdits, Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
+    HashPolicy, HeaderEdits, Redirector, RequestRewrite, RouteTable, WeightedChoice,
 };
 use front_proxy_layers::router::{Destination, ForwardTarget, RouteEntry};
 use front_proxy_layers::stats::DownstreamStats;
@@ -51,11 +51,7 @@ pub(crate) fn table(
             .collect::<Result<Vec<_>, String>>()?;
         builder = builder
             .virtual_host(host.name.clone(), host.domains.clone(), routes)
-            .require_tls(match host.require_tls {
-                model::RequireTls::None => RequireTls::None,
-                model::RequireTls::ExternalOnly => RequireTls::ExternalOnly,
-                model::RequireTls::All => RequireTls::All,
-            });
+            .require_tls(host.require_tls);
     }
     builder.build().map_err(|e| e.to_string())
 }
@@ -100,9 +96,10 @@ struct Around<'a> {
 }
 
 fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
+    let edits = editor(route, None, around)?;
     let entry = match &route.action {
         RouteAction::Forward(forward) => {
-            let entry = RouteEntry::forward_to(target(route, forward, around)?)
+            let entry = RouteEntry::forward_to(target(route, forward, around, &edits)?)
                 .upgrades(forward.upgrades.clone());
             match rewrite(forward, around)? {
                 Some(rewrite) => entry.rewrite(rewrite),
@@ -114,7 +111,7 @@ fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteSe
         }
         RouteAction::Direct(direct) => RouteEntry::direct(direct.clone()),
     };
-    let entry = entry.headers(editor(route, None, around)?);
+    let entry = entry.headers(edits);
     Ok(if route.name.is_empty() { entry } else { entry.named(route.name.as_str()) })
 }
 
@@ -147,15 +144,16 @@ fn editor(
     .map_err(|e| e.to_string())
 }
 
+/// `edits` are those of the route.
 fn target(
     route: &model::Route,
     forward: &Forward,
     around: &Around<'_>,
+    edits: &HeaderEditor,
 ) -> Result<ForwardTarget<RouteService>, String> {
     let choices = match &forward.target {
         Target::Cluster(name) => {
-            let editor = editor(route, None, around)?;
-            return Ok(match destination(name, forward, around, &editor) {
+            return Ok(match destination(name, forward, around, edits) {
                 Some(destination) => ForwardTarget::Single(destination),
                 None => ForwardTarget::Missing(forward.cluster_not_found),
             });

@@ -335,13 +335,7 @@ fn build_listener(
     around: Surroundings<'_>,
     workers: usize,
 ) -> Result<Listener, StartError> {
-    let stat_name = match &config.stat_prefix {
-        Some(prefix) => prefix.clone(),
-        // A port given as 0 is not known to whoever reads the configuration: the real one is.
-        None => address.to_string().replace(':', "_"),
-    };
-    let listener_scope =
-        around.stats.child("listener").tagged("envoy_listener_address", &stat_name);
+    let listener_scope = listener::stats_scope(config, address, around.stats);
     let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
     absent::listener(&listener_scope, tls);
     certificates::expirations(config, &listener_scope);

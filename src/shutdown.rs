@@ -46,7 +46,7 @@ impl Shutdown {
     /// Goes on to `phase`, unless it is there or further already.
     pub fn advance(&self, phase: Phase) {
         self.phase.send_if_modified(|current| {
-            let forward = (*current as u8) < (phase as u8);
+            let forward = *current < phase;
             if forward {
                 *current = phase;
             }
@@ -80,7 +80,7 @@ impl Default for Shutdown {
 impl Signal {
     /// Waits until `phase` or a later one is reached. A dropped [`Shutdown`] counts as the last.
     pub async fn reached(&mut self, phase: Phase) {
-        let _ = self.phase.wait_for(|current| *current as u8 >= phase as u8).await;
+        let _ = self.phase.wait_for(|current| *current >= phase).await;
     }
 
     /// The phase as of now.

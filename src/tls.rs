@@ -6,8 +6,7 @@ use std::sync::Arc;
 use front_proxy_layers::endpoint::Connector;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
@@ -15,6 +14,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use crate::config::model::{
     DataSource, DownstreamTls, TlsCertificate, TlsVersions, UpstreamProtocol, UpstreamTls,
 };
+use crate::config::pem;
 
 /// The server side of a TLS listener.
 pub(crate) fn downstream(config: &DownstreamTls) -> Result<Arc<ServerConfig>, String> {
@@ -90,27 +90,15 @@ fn versions(versions: TlsVersions) -> &'static [&'static rustls::SupportedProtoc
 }
 
 fn roots(ca: &DataSource) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    // System bundles hold certificates that rustls can't read; the others count.
-    let certificates: Vec<_> =
-        CertificateDer::pem_slice_iter(&ca.bytes).filter_map(Result::ok).collect();
-    roots.add_parsable_certificates(certificates);
-    if roots.is_empty() {
-        return Err("trusted CA: no certificate in it".to_owned());
-    }
-    Ok(roots)
+    pem::trust_anchors(&ca.bytes).map_err(|e| format!("trusted CA: {e}"))
 }
 
 /// A certificate with its key. The reader has checked that they belong together; rustls would
 /// refuse certificates of X.509 version 1, such as the public sandbox's, if it checked again.
 fn certified(certificate: &TlsCertificate) -> Result<SingleCertAndKey, String> {
-    let chain = CertificateDer::pem_slice_iter(&certificate.chain.bytes)
-        .collect::<Result<Vec<_>, _>>()
+    let chain = pem::certificates(&certificate.chain.bytes)
         .map_err(|e| format!("certificate chain: {e}"))?;
-    let key = PrivateKeyDer::from_pem_slice(&certificate.key.bytes)
-        .map_err(|e| format!("private key: {e}"))?;
-    let key = rustls::crypto::ring::sign::any_supported_type(&key)
-        .map_err(|e| format!("private key: {e}"))?;
+    let key = pem::signing_key(&certificate.key.bytes).map_err(|e| format!("private key: {e}"))?;
     Ok(SingleCertAndKey::from(CertifiedKey::new(chain, key)))
 }
 

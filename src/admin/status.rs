@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::stats::server::ServerState;
@@ -286,5 +287,11 @@ impl LogLevel {
     pub fn parse(name: &str) -> Option<Self> {
         let name = if name == "warn" { "warning" } else { name };
         Self::ALL.into_iter().find(|level| level.as_str() == name)
+    }
+}
+
+impl Serialize for LogLevel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }

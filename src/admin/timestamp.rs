@@ -13,7 +13,7 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
     let millis = nanos.div_euclid(1_000_000);
     let (seconds, fraction) = (millis.div_euclid(1000), millis.rem_euclid(1000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil(i64::try_from(days).unwrap_or_default());
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     let fraction = if fraction == 0 { String::new() } else { format!(".{fraction:03}") };
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
@@ -28,7 +28,7 @@ pub(super) fn seconds(span: Duration) -> String {
 ///
 /// Counted in years that begin in March, so that the leap day is a year's last, and in eras of
 /// 400 years, after which the calendar repeats.
-fn civil(days: i128) -> (i128, i128, i128) {
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era =
@@ -37,7 +37,7 @@ fn civil(days: i128) -> (i128, i128, i128) {
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + i128::from(month <= 2);
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day)
 }
 

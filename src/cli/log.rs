@@ -11,7 +11,6 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Serialize, Serializer};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -20,6 +19,7 @@ use tracing_subscriber::{Layer, Registry, reload};
 
 use self::pattern::Pattern;
 use super::Options;
+use crate::admin::LogLevel;
 
 /// The components whose levels can be set: all of Envoy's.
 pub const COMPONENTS: &[&str] = &[
@@ -122,75 +122,32 @@ const MODULES: &[(&str, &str)] = &[
 
 const CRATES: [&str; 2] = ["front_proxy_layers", "front_proxy"];
 
-/// How much is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Level {
-    Trace,
-    Debug,
-    Info,
-    Warning,
-    Error,
-    Critical,
-    Off,
+/// The level of a name, as `--log-level` takes it.
+pub(super) fn level(name: &str) -> Result<LogLevel, String> {
+    LogLevel::parse(name).ok_or_else(|| format!("invalid log level specified '{name}'"))
 }
 
-impl Level {
-    /// Reads a level as `--log-level` takes it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "trace" => Self::Trace,
-            "debug" => Self::Debug,
-            "info" => Self::Info,
-            "warning" | "warn" => Self::Warning,
-            "error" => Self::Error,
-            "critical" => Self::Critical,
-            "off" => Self::Off,
-            other => return Err(format!("invalid log level specified '{other}'")),
-        })
-    }
-
-    /// The level's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Critical => "critical",
-            Self::Off => "off",
-        }
-    }
-
-    fn filter(self) -> LevelFilter {
-        match self {
-            Self::Trace => LevelFilter::TRACE,
-            Self::Debug => LevelFilter::DEBUG,
-            Self::Info => LevelFilter::INFO,
-            Self::Warning => LevelFilter::WARN,
-            // Nothing here is worse than an error; what ends the process is printed anyway.
-            Self::Error | Self::Critical => LevelFilter::ERROR,
-            Self::Off => LevelFilter::OFF,
-        }
-    }
-}
-
-impl Serialize for Level {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Trace => LevelFilter::TRACE,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warning => LevelFilter::WARN,
+        // Nothing here is worse than an error; what ends the process is printed anyway.
+        LogLevel::Error | LogLevel::Critical => LevelFilter::ERROR,
+        LogLevel::Off => LevelFilter::OFF,
     }
 }
 
 /// Reads `upstream:debug,config:trace`.
-pub fn parse_components(text: &str) -> Result<Vec<(&'static str, Level)>, String> {
+pub fn parse_components(text: &str) -> Result<Vec<(&'static str, LogLevel)>, String> {
     text.split(',')
         .filter(|part| !part.is_empty())
         .map(|part| {
             let (name, level) = part
                 .split_once(':')
                 .ok_or_else(|| format!("component log level '{part}' is not component:level"))?;
-            let level = Level::parse(level)?;
+            let level = self::level(level)?;
             let component = COMPONENTS
                 .iter()
                 .find(|c| **c == name)
@@ -203,24 +160,24 @@ pub fn parse_components(text: &str) -> Result<Vec<(&'static str, Level)>, String
 /// The levels of a running proxy, which the admin server shows and changes.
 #[derive(Debug)]
 pub struct LogLevels {
-    levels: Mutex<BTreeMap<&'static str, Level>>,
+    levels: Mutex<BTreeMap<&'static str, LogLevel>>,
     filter: reload::Handle<Targets, Registry>,
 }
 
 impl LogLevels {
     /// Every component with its level, by name.
-    pub fn levels(&self) -> Vec<(&'static str, Level)> {
+    pub fn levels(&self) -> Vec<(&'static str, LogLevel)> {
         let levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         levels.iter().map(|(c, l)| (*c, *l)).collect()
     }
 
     /// Sets the level of every component.
-    pub fn set_all(&self, level: Level) {
+    pub fn set_all(&self, level: LogLevel) {
         self.change(|levels| levels.values_mut().for_each(|l| *l = level));
     }
 
     /// Sets the level of a component; `false` where there is none of the name.
-    pub fn set(&self, component: &str, level: Level) -> bool {
+    pub fn set(&self, component: &str, level: LogLevel) -> bool {
         let mut found = false;
         self.change(|levels| {
             if let Some(l) = levels.get_mut(component) {
@@ -231,7 +188,7 @@ impl LogLevels {
         found
     }
 
-    fn change(&self, edit: impl FnOnce(&mut BTreeMap<&'static str, Level>)) {
+    fn change(&self, edit: impl FnOnce(&mut BTreeMap<&'static str, LogLevel>)) {
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         edit(&mut levels);
         // Fails only once the subscriber is gone, and then there is nothing to log to.
@@ -264,15 +221,15 @@ fn open(path: &str) -> io::Result<File> {
 }
 
 /// The rest goes by `main`: libraries, and whatever belongs to no component.
-fn targets(levels: &BTreeMap<&'static str, Level>) -> Targets {
-    let rest = levels.get("main").copied().unwrap_or(Level::Info);
-    let mut targets = Targets::new().with_default(rest.filter());
+fn targets(levels: &BTreeMap<&'static str, LogLevel>) -> Targets {
+    let rest = levels.get("main").copied().unwrap_or(LogLevel::Info);
+    let mut targets = Targets::new().with_default(filter(rest));
     for (component, level) in levels {
-        targets = targets.with_target(*component, level.filter());
+        targets = targets.with_target(*component, filter(*level));
         let modules = MODULES.iter().filter(|(_, c)| c == component);
         for module in modules.map(|(module, _)| module).chain([component]) {
             for krate in CRATES {
-                targets = targets.with_target(format!("{krate}::{module}"), level.filter());
+                targets = targets.with_target(format!("{krate}::{module}"), filter(*level));
             }
         }
     }
@@ -310,7 +267,7 @@ mod tests {
 
     #[test]
     fn levels_go_by_component() {
-        let mut levels = BTreeMap::from([("main", Level::Warning), ("router", Level::Info)]);
+        let mut levels = BTreeMap::from([("main", LogLevel::Warning), ("router", LogLevel::Info)]);
         levels.extend(parse_components("upstream:debug,admin:off").unwrap());
         let targets = targets(&levels);
         let enabled = |target, level| targets.would_enable(target, &level);

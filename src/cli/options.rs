@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::arguments::ServeArgs;
-use super::log::{self, Level};
+use super::log;
+use crate::admin::LogLevel;
 
 mod values;
 
@@ -53,7 +54,7 @@ pub struct Options {
     pub allow_unknown_static_fields: bool,
     pub admin_address_path: String,
     pub local_address_ip_version: String,
-    pub log_level: Level,
+    pub log_level: LogLevel,
     pub component_log_level: String,
     pub log_format: String,
     pub log_path: String,
@@ -134,7 +135,7 @@ impl TryFrom<ServeArgs> for Options {
                 || args.allow_unknown_fields,
             admin_address_path: args.admin_address_path.unwrap_or_default(),
             local_address_ip_version: ip_version(unused.local_address_ip_version)?,
-            log_level: Level::parse(&args.log_level)?,
+            log_level: log::level(&args.log_level)?,
             component_log_level,
             log_format: args.log_format,
             log_path: args.log_path.unwrap_or_default(),

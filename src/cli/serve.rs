@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 use super::arguments::{SandboxArgs, SandboxCommand};
-use super::log::{self, Level, LogLevels};
+use super::log::{self, LogLevels};
 use super::{Options, complain};
 use crate::access_log::FlushOptions;
 use crate::admin::{LogLevel, UnknownLogger};
@@ -167,37 +167,15 @@ fn fail(text: &str) -> ExitCode {
 
 impl LogControl for LogLevels {
     fn loggers(&self) -> Vec<(String, LogLevel)> {
-        self.levels().into_iter().map(|(name, level)| (name.to_owned(), level.into())).collect()
+        self.levels().into_iter().map(|(name, level)| (name.to_owned(), level)).collect()
     }
 
     fn set_level(&self, logger: Option<&str>, level: LogLevel) -> Result<(), UnknownLogger> {
         match logger {
-            None => self.set_all(level.into()),
-            Some(name) if !self.set(name, level.into()) => return Err(UnknownLogger),
+            None => self.set_all(level),
+            Some(name) if !self.set(name, level) => return Err(UnknownLogger),
             Some(_) => {}
         }
         Ok(())
     }
 }
-
-macro_rules! same_levels {
-    ($($level:ident),*) => {
-        impl From<Level> for LogLevel {
-            fn from(level: Level) -> Self {
-                match level {
-                    $(Level::$level => Self::$level,)*
-                }
-            }
-        }
-
-        impl From<LogLevel> for Level {
-            fn from(level: LogLevel) -> Self {
-                match level {
-                    $(LogLevel::$level => Self::$level,)*
-                }
-            }
-        }
-    };
-}
-
-same_levels!(Trace, Debug, Info, Warning, Error, Critical, Off);

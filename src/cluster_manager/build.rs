@@ -9,8 +9,8 @@ use front_proxy_layers::balance::{
 };
 use front_proxy_layers::cluster::{Cluster, Limits, Priority};
 use front_proxy_layers::discover::dns::{
-    DnsResolver, DnsResolverOptions, FirstResolution, LogicalDns, LookupFamily, Refresh, Settings,
-    StrictDns, Target,
+    DnsResolver, DnsResolverOptions, FirstResolution, LogicalDns, Refresh, Settings, StrictDns,
+    Target,
 };
 use front_proxy_layers::discover::{Locality, Member, MemberSet, UpdateStats};
 use front_proxy_layers::endpoint::{ConnectionOptions, Connector, Protocol};
@@ -18,7 +18,7 @@ use front_proxy_layers::stats::Scope;
 use tokio::task::JoinHandle;
 
 use super::resolver::CountedResolver;
-use crate::config::model::{self, Discovery, DnsFamily, LbPolicy, UpstreamProtocol};
+use crate::config::model::{self, Discovery, LbPolicy, UpstreamProtocol};
 use crate::stats::absent;
 
 /// A cluster could not be built.
@@ -46,12 +46,11 @@ pub(super) fn cluster(
         None => Connector::plain(),
         Some(tls) => crate::tls::upstream(tls, config.protocol).map_err(fail)?,
     };
-    let stat_name = config.alt_stat_name.as_deref().unwrap_or(&config.name);
-    let stats = scope.child("cluster").tagged("envoy_cluster_name", stat_name);
+    let stats = stats_scope(config, scope);
     absent::cluster(&stats);
     let builder = Cluster::builder(config.name.as_str())
         .stats(scope.clone())
-        .stat_name(stat_name)
+        .stat_name(stat_name(config))
         .connections(connections(config))
         .connector(connector)
         .limits(Priority::Default, limits(&config.breakers))
@@ -74,6 +73,14 @@ pub(super) fn cluster(
             balanced(builder, maglev.stats(&stats))
         }
     })
+}
+
+fn stat_name(config: &model::Cluster) -> &str {
+    config.alt_stat_name.as_deref().unwrap_or(&config.name)
+}
+
+fn stats_scope(config: &model::Cluster, scope: &Scope) -> Scope {
+    scope.child("cluster").tagged("envoy_cluster_name", stat_name(config))
 }
 
 fn balanced(
@@ -120,8 +127,7 @@ pub(super) fn discover(
     cluster: &Cluster,
     scope: &Scope,
 ) -> (Option<JoinHandle<()>>, Option<FirstResolution>) {
-    let stat_name = config.alt_stat_name.as_deref().unwrap_or(&config.name);
-    let stats = UpdateStats::new(&scope.child("cluster").tagged("envoy_cluster_name", stat_name));
+    let stats = UpdateStats::new(&stats_scope(config, scope));
     match &config.discovery {
         Discovery::Static => {
             cluster.update(config.endpoints.iter().filter_map(member).collect());
@@ -192,13 +198,7 @@ fn resolver(dns: &model::Dns, scope: &Scope) -> CountedResolver {
 
 fn settings(dns: &model::Dns) -> Settings {
     Settings {
-        family: match dns.family {
-            DnsFamily::Auto => LookupFamily::Auto,
-            DnsFamily::V4Only => LookupFamily::V4Only,
-            DnsFamily::V6Only => LookupFamily::V6Only,
-            DnsFamily::V4Preferred => LookupFamily::V4Preferred,
-            DnsFamily::All => LookupFamily::All,
-        },
+        family: dns.family,
         refresh: Refresh {
             rate: dns.refresh_rate,
             respect_ttl: dns.respect_ttl,

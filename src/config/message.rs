@@ -188,6 +188,11 @@ impl<'a> Message<'a> {
         self.entry(name).map(|e| &e.node)
     }
 
+    /// Where a field's value is; the message's own place where it isn't given.
+    pub(super) fn place_of(&self, name: &str) -> &'a Span {
+        self.get(name).map_or(self.span(), |node| &node.span)
+    }
+
     /// Whether a field is given.
     pub(super) fn has(&self, name: &str) -> bool {
         self.entry(name).is_some()

@@ -8,10 +8,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use front_proxy_layers::discover::dns::LookupFamily as DnsFamily;
+pub use front_proxy_layers::forwarded::ForwardClientCert;
+pub use front_proxy_layers::route::RequireTls;
 use front_proxy_layers::route::{
     DirectResponse, HashPolicy, HeaderEdits, HostRewrite, PathRewrite, Redirect, RetryPolicy,
     RouteMatch, UpgradeRule,
 };
+pub use front_proxy_layers::sanitize::{EscapedSlashes, StripPort as StripHostPort};
+pub use front_proxy_layers::server_header::Transformation as ServerHeader;
 
 /// A whole bootstrap.
 #[derive(Clone, Debug, Default)]
@@ -252,53 +257,6 @@ pub enum Codec {
     Http2,
 }
 
-/// `server_header_transformation`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ServerHeader {
-    /// Always ours.
-    #[default]
-    Overwrite,
-    /// Ours where the upstream gave none.
-    AppendIfAbsent,
-    /// The upstream's or none.
-    PassThrough,
-}
-
-/// `forward_client_cert_details`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Envoy's names
-pub enum ForwardClientCert {
-    #[default]
-    Sanitize,
-    ForwardOnly,
-    AppendForward,
-    SanitizeSet,
-    AlwaysForwardOnly,
-}
-
-/// `path_with_escaped_slashes_action`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Envoy's names
-pub enum EscapedSlashes {
-    #[default]
-    KeepUnchanged,
-    RejectRequest,
-    UnescapeAndRedirect,
-    UnescapeAndForward,
-}
-
-/// Which port is taken off the Host before routing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StripHostPort {
-    /// None.
-    #[default]
-    Never,
-    /// The listener's own.
-    Matching,
-    /// Any.
-    Any,
-}
-
 /// `headers_with_underscores_action`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // Envoy's names
@@ -483,16 +441,6 @@ pub struct VirtualHost {
     pub response_attempt_count: bool,
 }
 
-/// `require_tls`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum RequireTls {
-    #[default]
-    None,
-    ExternalOnly,
-    All,
-}
-
 /// A route.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -633,18 +581,6 @@ pub struct Dns {
     pub use_tcp: bool,
     /// `no_default_search_domain`
     pub no_search: bool,
-}
-
-/// `dns_lookup_family`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Envoy's names
-pub enum DnsFamily {
-    #[default]
-    Auto,
-    V4Only,
-    V6Only,
-    V4Preferred,
-    All,
 }
 
 /// `lb_policy`.

@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::SigningKey;
 
 /// A chain of at least one certificate.
-pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain = CertificateDer::pem_slice_iter(text)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| describe(&e))?;
@@ -22,7 +22,7 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 /// A key that can sign.
-pub(super) fn signing_key(text: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
+pub(crate) fn signing_key(text: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
     let key = PrivateKeyDer::from_pem_slice(text).map_err(|e| match e {
         pem::Error::NoItemsFound => "it holds no PEM private key".to_owned(),
         other => describe(&other),
@@ -34,7 +34,7 @@ pub(super) fn signing_key(text: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
 ///
 /// The bundles of operating systems may hold a few that rustls doesn't read; these authorities are
 /// not trusted, and that is no reason to refuse the others.
-pub(super) fn trust_anchors(text: &[u8]) -> Result<RootCertStore, String> {
+pub(crate) fn trust_anchors(text: &[u8]) -> Result<RootCertStore, String> {
     let certificates = CertificateDer::pem_slice_iter(text)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| describe(&e))?;

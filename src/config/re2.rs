@@ -24,7 +24,7 @@ const MAX_SIZE: usize = 10 << 20;
 pub(super) fn anchored(pattern: &str) -> Result<Regex, String> {
     let inner = translate(pattern)?;
     // The pattern must stand on its own before it is wrapped: `a)|(b` would else slip through.
-    compile(&inner)?;
+    regex_syntax::Parser::new().parse(&inner).map_err(|e| last_line(&e.to_string()))?;
     compile(&format!("^(?:{inner})$"))
 }
 
@@ -202,11 +202,9 @@ fn group(rest: &str) -> Result<(), String> {
     let Some(rest) = rest.strip_prefix('?') else {
         return Ok(());
     };
-    if rest.starts_with("P<") || (rest.starts_with('<') && !rest.starts_with(['=', '!'])) {
-        let look_behind = rest.starts_with("<=") || rest.starts_with("<!");
-        if !look_behind {
-            return Ok(());
-        }
+    let look_behind = rest.starts_with("<=") || rest.starts_with("<!");
+    if rest.starts_with("P<") || (rest.starts_with('<') && !look_behind) {
+        return Ok(());
     }
     let end = rest.find([':', ')']).unwrap_or(rest.len());
     let flags = &rest[..end];

@@ -4,7 +4,7 @@ use front_proxy_layers::stats::Scope;
 use metrics::Counter;
 
 /// Handles under Envoy's names.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Http1Stats {
     pub(crate) dropped_headers_with_underscores: Counter,
     pub(crate) requests_rejected_with_underscores_in_headers: Counter,
@@ -19,11 +19,5 @@ impl Http1Stats {
             requests_rejected_with_underscores_in_headers: scope
                 .counter("requests_rejected_with_underscores_in_headers"),
         }
-    }
-}
-
-impl std::fmt::Debug for Http1Stats {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Http1Stats").finish_non_exhaustive()
     }
 }

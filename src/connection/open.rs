@@ -5,6 +5,8 @@ use std::sync::Arc;
 use front_proxy_layers::stats::DownstreamStats;
 use tokio::time::Instant;
 
+use super::http1::Protocol;
+
 /// A connection of a connection manager, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct OpenConnection {
@@ -14,12 +16,6 @@ pub(crate) struct OpenConnection {
     protocol: Option<Protocol>,
     closed_by_client: bool,
     requests_active: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
-    Http1,
-    Http2,
 }
 
 impl OpenConnection {

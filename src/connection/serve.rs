@@ -14,13 +14,14 @@ use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::http1::Protocol;
 use super::http1::{
     self, GateConfig, GateState, Http1Gate, Phase as GatePhase, Replay, Returned, TrackedService,
     delayed_close,
 };
 use super::io::Counted;
 use super::log::{ConnectionLog, LoggedConnection};
-use super::open::{OpenConnection, Protocol};
+use super::open::OpenConnection;
 use super::service::PathService;
 use super::timers::{Expired, Timers};
 use crate::config::model::{Codec, HttpConnectionManager};
@@ -69,7 +70,7 @@ pub(crate) async fn serve<IO>(
         return;
     }
     let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
-    if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
+    if let Some(Returned { io, read, protocol: Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
         super::http2::serve(chain, Replay::new(io, read), path(None), &mut open, signal).await;
     }
@@ -105,7 +106,7 @@ where
 
         let tunnel = state.phase() == GatePhase::Tunnel;
         let returned = handle.returned().await?;
-        if returned.protocol == http1::Protocol::Http2 {
+        if returned.protocol == Protocol::Http2 {
             return Some(returned);
         }
         if state.bytes_in() > 0 {

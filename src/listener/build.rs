@@ -1,15 +1,13 @@
 //! From a listener's configuration to its filter chains.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use front_proxy_layers::forwarded::{ForwardClientCert, ForwardedPolicy};
+use front_proxy_layers::forwarded::ForwardedPolicy;
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::router::{Router, RouterStats};
-use front_proxy_layers::sanitize::{
-    EscapedSlashes, HostRules, PathNormalizer, SanitizeLayer, StripPort,
-};
-use front_proxy_layers::server_header::{ServerHeaderLayer, Transformation};
+use front_proxy_layers::sanitize::{HostRules, PathNormalizer, SanitizeLayer};
+use front_proxy_layers::server_header::ServerHeaderLayer;
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope};
 use front_proxy_layers::upgrade::UpgradeLayer;
 use http::HeaderValue;
@@ -19,7 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use super::{FilterChain, client_certificate};
 use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
-use crate::config::model::{self, ServerHeader, StripHostPort};
+use crate::config::model;
 use crate::connection::Http1Stats;
 use crate::request_path::{Http2Stats, HttpFilters};
 use crate::routes;
@@ -103,36 +101,33 @@ fn filters(
     })
 }
 
+/// Where a listener's own stats are. A port given as 0 is not known to whoever reads the
+/// configuration: the real `address` is.
+pub(crate) fn stats_scope(config: &model::Listener, address: SocketAddr, root: &Scope) -> Scope {
+    let name = match &config.stat_prefix {
+        Some(prefix) => prefix.clone(),
+        None => address.to_string().replace(':', "_"),
+    };
+    root.child("listener").tagged("envoy_listener_address", &name)
+}
+
 fn server_header(config: &model::HttpConnectionManager) -> Result<ServerHeaderLayer, String> {
     let via = config.via.as_deref().map(header_value).transpose()?;
     let layer = ServerHeaderLayer::new(header_value(&config.server_name)?).via(via);
-    Ok(layer.transformation(match config.server_header {
-        ServerHeader::Overwrite => Transformation::Overwrite,
-        ServerHeader::AppendIfAbsent => Transformation::AppendIfAbsent,
-        ServerHeader::PassThrough => Transformation::PassThrough,
-    }))
+    Ok(layer.transformation(config.server_header))
 }
 
 fn sanitize(config: &model::HttpConnectionManager, port: u16) -> Result<SanitizeLayer, String> {
     let default_host = config.http1.default_host_for_http_10.as_deref();
     let host = HostRules {
-        strip_port: match config.strip_host_port {
-            StripHostPort::Never => StripPort::Never,
-            StripHostPort::Matching => StripPort::Matching,
-            StripHostPort::Any => StripPort::Any,
-        },
+        strip_port: config.strip_host_port,
         strip_trailing_dot: config.strip_trailing_host_dot,
         default_host: default_host.map(header_value).transpose()?,
     };
     let path = PathNormalizer {
         normalize: config.normalize_path,
         merge_slashes: config.merge_slashes,
-        escaped_slashes: match config.escaped_slashes {
-            model::EscapedSlashes::KeepUnchanged => EscapedSlashes::KeepUnchanged,
-            model::EscapedSlashes::RejectRequest => EscapedSlashes::RejectRequest,
-            model::EscapedSlashes::UnescapeAndRedirect => EscapedSlashes::UnescapeAndRedirect,
-            model::EscapedSlashes::UnescapeAndForward => EscapedSlashes::UnescapeAndForward,
-        },
+        escaped_slashes: config.escaped_slashes,
     };
     Ok(SanitizeLayer::new().host(host).path(path).local_port(Some(port)))
 }
@@ -150,13 +145,7 @@ fn forwarded(
         ipv4_as_mapped_ipv6: config.ipv4_as_mapped_ipv6,
         preserve_external_request_id: config.preserve_external_request_id,
         local_address: local_address(),
-        client_cert: match config.forward_client_cert {
-            model::ForwardClientCert::Sanitize => ForwardClientCert::Sanitize,
-            model::ForwardClientCert::ForwardOnly => ForwardClientCert::ForwardOnly,
-            model::ForwardClientCert::AppendForward => ForwardClientCert::AppendForward,
-            model::ForwardClientCert::SanitizeSet => ForwardClientCert::SanitizeSet,
-            model::ForwardClientCert::AlwaysForwardOnly => ForwardClientCert::AlwaysForwardOnly,
-        },
+        client_cert: config.forward_client_cert,
         service_cluster: announced(&node.cluster)?,
         service_node: if node.id.is_empty() { None } else { announced(&node.id)? },
         via: config.via.as_deref().map(header_value).transpose()?,

@@ -68,8 +68,8 @@ fn families<T>(
     name: impl Fn(&T) -> &Name,
     taken: &mut HashSet<String>,
 ) -> Vec<Vec<T>> {
-    let key = |stat: &T| (name(stat).base().to_owned(), name(stat).full().to_owned());
-    stats.sort_by_cached_key(key);
+    // They come sorted by their full names, and those of one base name stay so.
+    stats.sort_by(|a, b| name(a).base().cmp(name(b).base()));
     let mut families: Vec<Vec<T>> = Vec::new();
     let mut places = HashMap::new();
     for stat in stats {

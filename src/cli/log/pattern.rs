@@ -8,6 +8,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::admin::timestamp::civil;
+
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
@@ -132,8 +134,8 @@ fn base_name(path: &str) -> &str {
 #[derive(Clone, Copy, Debug)]
 struct Time {
     year: i64,
-    month: u32,
-    day: u32,
+    month: i64,
+    day: i64,
     seconds: u64,
     since_epoch: u64,
     nanos: u32,
@@ -175,23 +177,6 @@ impl Time {
             other => write!(out, "%{other}"),
         }
     }
-}
-
-/// Year, month and day of a number of days since 1970-01-01.
-///
-/// Days are counted from 0000-03-01 in eras of 400 years, so that leap days come last (Howard
-/// Hinnant's `civil_from_days`).
-fn civil(days: i64) -> (i64, u32, u32) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let of_era = z.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month as u32, day as u32)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ fn access_log(m: Message<'_>) -> Option<AccessLog> {
 
 fn file(m: &Message<'_>) -> Option<AccessLogSink> {
     let path = m.required_string("path");
-    let place = m.get("path").map_or(m.span(), |n| &n.span);
+    let place = m.place_of("path");
     if path.is_empty() {
         return None;
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use front_proxy_layers::balance::Maglev;
 
-use crate::config::decode::any::typed_config;
 use crate::config::decode::bootstrap::locality;
 use crate::config::decode::dns::{self, Resolver};
 use crate::config::decode::listener::buffer_limit;
@@ -21,7 +20,6 @@ use crate::config::schema::cluster::{
     CIRCUIT_BREAKERS, CLUSTER, ENDPOINT, LB_ENDPOINT, LOAD_ASSIGNMENT, LOCALITY_LB_ENDPOINTS,
     MAGLEV, RING_HASH, THRESHOLDS,
 };
-use crate::config::schema::listener::{RAW_BUFFER, TRANSPORT_SOCKET};
 use crate::config::schema::tls::UPSTREAM_TLS;
 use crate::config::yaml::Node;
 
@@ -66,7 +64,7 @@ pub(super) fn cluster(cx: &Context, node: &Node, resolver: &Resolver) -> Option<
         ));
     }
     let dns = dns::dns(&m, resolver);
-    let tls = transport_socket(&m);
+    let tls = tls::context(&m, &UPSTREAM_TLS).map(tls::upstream);
     let http = upstream_http::upstream_http(&m);
     check_alpn(&m, &name, http.protocol, tls.as_ref());
     let (breakers, breakers_high) = breakers(&m);
@@ -113,7 +111,7 @@ fn ring_hash(m: &Message<'_>) -> RingHashOptions {
         maximum_size: size("maximum_ring_size").unwrap_or(default.maximum_size),
     };
     if out.minimum_size > out.maximum_size {
-        let place = m.get("minimum_ring_size").map_or(m.span(), |n| &n.span);
+        let place = m.place_of("minimum_ring_size");
         m.cx.error(place, "`minimum_ring_size` must not be greater than `maximum_ring_size`");
     }
     let _ = m.enumeration("hash_function", HASH_FUNCTIONS);
@@ -131,7 +129,7 @@ fn maglev_table_size(m: &Message<'_>) -> u64 {
     };
     let size = m.u32_in("table_size", 1..=MAX_TABLE_SIZE).map_or(TABLE_SIZE, u64::from);
     if Maglev::with_size(size).is_none() {
-        let place = m.get("table_size").map_or(m.span(), |n| &n.span);
+        let place = m.place_of("table_size");
         m.cx.error(place, "`table_size` must be a prime number");
     }
     m.finish();
@@ -190,18 +188,6 @@ fn check_host(cx: &Context, address: &HostPort<'_>, kind: Kind) {
                 .help("a STATIC cluster needs IP addresses; for names set its `type` to STRICT_DNS or LOGICAL_DNS"),
         );
     }
-}
-
-fn transport_socket(m: &Message<'_>) -> Option<UpstreamTls> {
-    let socket = m.message("transport_socket", &TRANSPORT_SOCKET)?;
-    let found = typed_config(&socket, "a transport socket", &[&UPSTREAM_TLS, &RAW_BUFFER]);
-    socket.finish();
-    let found = found?;
-    if found.schema.message == RAW_BUFFER.message {
-        found.message.finish();
-        return None;
-    }
-    Some(tls::upstream(found.message))
 }
 
 /// Only TLS can agree on a protocol.

@@ -57,10 +57,10 @@ fn add(m: Message<'_>) -> Option<HeaderAdd> {
     m.finish();
     let header = header?;
     let key = header.required_string("key");
-    let place = header.get("key").map_or(header.span(), |n| &n.span);
+    let place = header.place_of("key");
     let name = changeable(header.cx, &key, place, "modified");
     let value = header.header_text("value").unwrap_or_default();
-    let value_place = header.get("value").map_or(header.span(), |n| &n.span);
+    let value_place = header.place_of("value");
     for (what, text, place) in [("name", &key, place), ("value", &value, value_place)] {
         if text.len() > MAX_LENGTH {
             let message = format!("a header {what} must not be longer than {MAX_LENGTH} bytes");

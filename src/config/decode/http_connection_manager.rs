@@ -48,7 +48,7 @@ const ESCAPED_SLASHES: &Variants<EscapedSlashes> = &[
     ("UNESCAPE_AND_FORWARD", 4, Some(EscapedSlashes::UnescapeAndForward)),
 ];
 
-pub(super) fn http_connection_manager(m: Message<'_>) -> Option<HttpConnectionManager> {
+pub(super) fn http_connection_manager(m: Message<'_>) -> HttpConnectionManager {
     let stat_prefix = m.required_string("stat_prefix");
     let routes = m.one_of(&["route_config"], true).and_then(|(_, n)| route_table(m.cx, n));
     let (has_router, suppress_envoy_headers) = http_filters(&m);
@@ -104,7 +104,7 @@ pub(super) fn http_connection_manager(m: Message<'_>) -> Option<HttpConnectionMa
         access_logs: access_logs(&m),
     };
     m.finish();
-    Some(out)
+    out
 }
 
 /// Whether there is a router, and what it says of Envoy's headers.
@@ -170,7 +170,7 @@ fn internal_addresses(m: &Message<'_>) -> Vec<(IpAddr, u8)> {
             Ok(ip) => out.push((ip, length.min(if ip.is_ipv4() { 32 } else { 128 }) as u8)),
             Err(_) if prefix.is_empty() => {}
             Err(_) => {
-                let place = range.get("address_prefix").map_or(range.span(), |n| &n.span);
+                let place = range.place_of("address_prefix");
                 let message = format!("invalid ip/mask combo '{prefix}/{length}'");
                 range.cx.report(
                     Diagnostic::new(place, message)

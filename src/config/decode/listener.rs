@@ -9,11 +9,10 @@ use crate::config::decode::shared::ip_port;
 use crate::config::decode::tls;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message};
-use crate::config::model::{DownstreamTls, FilterChain, HttpConnectionManager, Listener};
+use crate::config::model::{FilterChain, HttpConnectionManager, Listener};
 use crate::config::schema::http::HTTP_CONNECTION_MANAGER;
 use crate::config::schema::listener::{
-    FILTER_CHAIN, FILTER_CHAIN_MATCH, LISTENER, LISTENER_FILTER, NETWORK_FILTER, RAW_BUFFER,
-    TLS_INSPECTOR, TRANSPORT_SOCKET,
+    FILTER_CHAIN, FILTER_CHAIN_MATCH, LISTENER, LISTENER_FILTER, NETWORK_FILTER, TLS_INSPECTOR,
 };
 use crate::config::schema::tls::DOWNSTREAM_TLS;
 use crate::config::source::Span;
@@ -107,7 +106,7 @@ fn filter_chain(cx: &Context, node: &Node) -> Option<FilterChain> {
     let m = Message::open(cx, node, &FILTER_CHAIN)?;
     let server_names =
         m.message("filter_chain_match", &FILTER_CHAIN_MATCH).map(server_names).unwrap_or_default();
-    let tls = transport_socket(&m);
+    let tls = tls::context(&m, &DOWNSTREAM_TLS).map(tls::downstream);
     let http = network_filters(&m);
     let name = m.string("name").unwrap_or_default();
     m.finish();
@@ -131,18 +130,6 @@ fn server_names(m: Message<'_>) -> Vec<String> {
     out
 }
 
-fn transport_socket(m: &Message<'_>) -> Option<DownstreamTls> {
-    let socket = m.message("transport_socket", &TRANSPORT_SOCKET)?;
-    let found = typed_config(&socket, "a transport socket", &[&DOWNSTREAM_TLS, &RAW_BUFFER]);
-    socket.finish();
-    let found = found?;
-    if found.schema.message == RAW_BUFFER.message {
-        found.message.finish();
-        return None;
-    }
-    tls::downstream(found.message)
-}
-
 /// One connection manager, which ends the chain.
 fn network_filters(m: &Message<'_>) -> Option<HttpConnectionManager> {
     let filters = m.messages("filters", &NETWORK_FILTER);
@@ -159,7 +146,7 @@ fn network_filters(m: &Message<'_>) -> Option<HttpConnectionManager> {
                     "the HttpConnectionManager is a terminal filter: it must be the last of its chain",
                 );
             }
-            http = http_connection_manager(found.message);
+            http = Some(http_connection_manager(found.message));
         }
         filter.finish();
     }

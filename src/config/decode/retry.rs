@@ -56,7 +56,7 @@ fn back_off(m: &Message<'_>) -> (Duration, Duration) {
     if let (Some(base), Some(max)) = (base, max)
         && max < base
     {
-        let place = m.get("max_interval").map_or(m.span(), |n| &n.span);
+        let place = m.place_of("max_interval");
         m.cx.error(place, "`max_interval` must be greater than or equal to `base_interval`");
     }
     m.finish();
@@ -105,52 +105,18 @@ fn conditions(m: &Message<'_>) -> RetryOn {
 
 /// Envoy leaves out what it doesn't know; a typo would then silently retry nothing.
 fn condition(cx: &Context, on: &mut RetryOn, name: &str, place: &Span) {
-    const NAMES: &[&str] = &[
-        "5xx",
-        "gateway-error",
-        "reset",
-        "reset-before-request",
-        "connect-failure",
-        "envoy-ratelimited",
-        "retriable-4xx",
-        "refused-stream",
-        "retriable-status-codes",
-        "retriable-headers",
-        "cancelled",
-        "deadline-exceeded",
-        "internal",
-        "resource-exhausted",
-        "unavailable",
-    ];
-    let flag = match name {
-        "5xx" => &mut on.five_xx,
-        "gateway-error" => &mut on.gateway_error,
-        "reset" => &mut on.reset,
-        "reset-before-request" => &mut on.reset_before_request,
-        "connect-failure" => &mut on.connect_failure,
-        "envoy-ratelimited" => &mut on.envoy_ratelimited,
-        "retriable-4xx" => &mut on.retriable_4xx,
-        "refused-stream" => &mut on.refused_stream,
-        "retriable-status-codes" => &mut on.retriable_status_codes,
-        "retriable-headers" => &mut on.retriable_headers,
-        "cancelled" => &mut on.grpc_cancelled,
-        "deadline-exceeded" => &mut on.grpc_deadline_exceeded,
-        "internal" => &mut on.grpc_internal,
-        "resource-exhausted" => &mut on.grpc_resource_exhausted,
-        "unavailable" => &mut on.grpc_unavailable,
-        "http3-post-connect-failure" => {
-            cx.error(place, format!("the retry condition `{name}` is not supported yet"));
-            return;
-        }
-        _ => {
-            let message = format!("unknown retry condition `{name}`");
-            let help = match nearest(name, NAMES.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("it can be {}", crate::config::message::list(NAMES)),
-            };
-            cx.report(Diagnostic::new(place, message).help(help));
-            return;
-        }
+    if on.add(name) || on.add_grpc(name) {
+        return;
+    }
+    if name == "http3-post-connect-failure" {
+        cx.error(place, format!("the retry condition `{name}` is not supported yet"));
+        return;
+    }
+    let names = [&RetryOn::CONDITIONS[..], &RetryOn::GRPC_CONDITIONS].concat();
+    let message = format!("unknown retry condition `{name}`");
+    let help = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it can be {}", crate::config::message::list(&names)),
     };
-    *flag = true;
+    cx.report(Diagnostic::new(place, message).help(help));
 }

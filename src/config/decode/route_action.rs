@@ -185,7 +185,7 @@ fn hash_policy(m: Message<'_>) -> Option<HashPolicy> {
         ("header", node) => {
             let h = Message::open(cx, node, &HASH_HEADER)?;
             let text = h.required_string("header_name");
-            let place = h.get("header_name").map_or(h.span(), |n| &n.span);
+            let place = h.place_of("header_name");
             let name = if text.is_empty() { None } else { header_name(cx, &text, place) };
             h.finish();
             name.map(|name| HashPolicy::Header { name, terminal })

@@ -91,7 +91,7 @@ pub(super) fn header_matchers(m: &Message<'_>, field: &str) -> Vec<HeaderMatch> 
 
 fn header_matcher(m: Message<'_>) -> Option<HeaderMatch> {
     let name = m.required_string("name");
-    let place = m.get("name").map_or(m.span(), |n| &n.span);
+    let place = m.place_of("name");
     let name = match name.as_str() {
         "" => None,
         ":method" => Some(HeaderMatchName::Method),

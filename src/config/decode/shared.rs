@@ -49,7 +49,7 @@ pub(super) fn host_port_of<'a>(cx: &'a Context, node: &'a Node) -> Option<HostPo
     let s = Message::open(cx, socket?.1, &SOCKET_ADDRESS)?;
     s.enumeration("protocol", PROTOCOLS);
     let host = s.required_string("address");
-    let place = s.get("address").map_or(s.span(), |n| &n.span);
+    let place = s.place_of("address");
     s.required("port_value");
     let port = s.integer("port_value", 0..=65535);
     s.finish();
@@ -143,7 +143,7 @@ fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) 
         engine.finish();
     }
     let pattern = m.required_string("regex");
-    let place = m.get("regex").map_or(m.span(), |n| &n.span).clone();
+    let place = m.place_of("regex").clone();
     m.finish();
     if pattern.is_empty() {
         return None;

@@ -1,5 +1,6 @@
 //! TLS contexts; certificates and keys are loaded and checked here.
 
+use crate::config::decode::any::typed_config;
 use crate::config::decode::route_match::string_match;
 use crate::config::decode::shared::data_source;
 use crate::config::diagnostic::Diagnostic;
@@ -7,6 +8,7 @@ use crate::config::message::{Message, Variants};
 use crate::config::model::{DataSource, DownstreamTls, TlsCertificate, TlsVersions, UpstreamTls};
 use crate::config::pem;
 use crate::config::schema::Schema;
+use crate::config::schema::listener::{RAW_BUFFER, TRANSPORT_SOCKET};
 use crate::config::schema::tls::{
     COMMON_TLS, DOWNSTREAM_VALIDATION, SAN_MATCHER, TLS_CERTIFICATE, TLS_PARAMETERS,
     UPSTREAM_VALIDATION,
@@ -14,7 +16,6 @@ use crate::config::schema::tls::{
 
 use front_proxy_layers::route::StringMatch;
 
-/// `None` stands for the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
     Default,
@@ -38,8 +39,21 @@ const SAN_TYPES: &Variants<()> = &[
     ("OTHER_NAME", 5, None),
 ];
 
+/// The TLS context, of this schema, in the `transport_socket` of a message; `None` is plain text.
+pub(super) fn context<'a>(m: &Message<'a>, tls: &'static Schema) -> Option<Message<'a>> {
+    let socket = m.message("transport_socket", &TRANSPORT_SOCKET)?;
+    let found = typed_config(&socket, "a transport socket", &[tls, &RAW_BUFFER]);
+    socket.finish();
+    let found = found?;
+    if found.schema.message == RAW_BUFFER.message {
+        found.message.finish();
+        return None;
+    }
+    Some(found.message)
+}
+
 /// `DownstreamTlsContext`
-pub(super) fn downstream(m: Message<'_>) -> Option<DownstreamTls> {
+pub(super) fn downstream(m: Message<'_>) -> DownstreamTls {
     let common = common(&m, &DOWNSTREAM_VALIDATION);
     if common.certificates.is_empty() && !common.failed {
         m.cx.report(
@@ -49,13 +63,13 @@ pub(super) fn downstream(m: Message<'_>) -> Option<DownstreamTls> {
     }
     let require_client_certificate = m.bool("require_client_certificate");
     m.finish();
-    Some(DownstreamTls {
+    DownstreamTls {
         alpn: common.alpn,
         certificates: common.certificates,
         trusted_ca: common.trusted_ca,
         require_client_certificate,
         versions: common.versions,
-    })
+    }
 }
 
 /// `UpstreamTlsContext`

@@ -120,7 +120,6 @@ impl<IO> Http1Gate<IO> {
         if written == 0 {
             return;
         }
-        self.state.wrote(written);
         // With `proxy_100_continue` it is hyper that writes this, and it is no answer.
         if self.answering || self.at_tunnel() {
             return;
@@ -179,7 +178,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.state.wrote(count);
             advance(&mut self.owed, count);
         }
         Pin::new(io(&mut self.io)?).poll_flush(cx)

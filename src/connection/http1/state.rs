@@ -37,7 +37,6 @@ impl Phase {
 pub struct GateState {
     created: Instant,
     bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
     released: AtomicU64,
     finished: AtomicU64,
     continues: AtomicU32,
@@ -63,7 +62,6 @@ impl GateState {
         Self {
             created: Instant::now(),
             bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
             released: AtomicU64::new(0),
             finished: AtomicU64::new(0),
             continues: AtomicU32::new(0),
@@ -86,11 +84,6 @@ impl GateState {
     /// Bytes read from the client.
     pub fn bytes_in(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)
-    }
-
-    /// Bytes written to the client.
-    pub fn bytes_out(&self) -> u64 {
-        self.bytes_out.load(Ordering::Relaxed)
     }
 
     /// Requests handed to hyper so far.
@@ -128,11 +121,6 @@ impl GateState {
     /// with any 101; Envoy goes on with it as if it were any other answer without a body.
     pub fn unasked_switch(&self) -> bool {
         self.unasked_switch.load(Ordering::Relaxed)
-    }
-
-    /// When the connection was made.
-    pub fn created(&self) -> Instant {
-        self.created
     }
 
     /// Whether the client has closed its side.
@@ -215,10 +203,6 @@ impl GateState {
 
     pub(super) fn read(&self, bytes: usize) {
         add(&self.bytes_in, bytes);
-    }
-
-    pub(super) fn wrote(&self, bytes: usize) {
-        add(&self.bytes_out, bytes);
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {

@@ -100,7 +100,7 @@ impl<IO> Http2Gate<IO> {
     }
 
     fn begin(&mut self, frame: &Frame) {
-        let state = Arc::clone(&self.state);
+        let state = &self.state;
         // The frame is counted as if it had come, as Envoy does, also where it is the last.
         match frame.kind {
             kind::HEADERS if !self.in_block => {
@@ -156,7 +156,7 @@ impl<IO> Http2Gate<IO> {
 
     /// Whether a frame of `h2` goes to the client. If not, the connection has ended.
     fn may_send(&mut self, frame: &Frame) -> bool {
-        let state = Arc::clone(&self.state);
+        let state = &self.state;
         let refused = frame.stream > state.delivered();
         let codec = &state.codec;
         match frame.kind {
