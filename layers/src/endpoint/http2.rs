@@ -82,6 +82,13 @@ impl Http2Connection {
         Ok(this)
     }
 
+    /// Expects as many streams to be allowed as on another connection to the same endpoint, until
+    /// the upstream says how many.
+    pub(super) fn expect_as(&self, other: &Self) {
+        let limit = other.max_streams.load(Ordering::Relaxed);
+        self.max_streams.fetch_min(limit, Ordering::Relaxed);
+    }
+
     /// Takes a place for one more stream, if there is one.
     pub(super) fn take_stream(
         self: &Arc<Self>,

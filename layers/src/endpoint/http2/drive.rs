@@ -67,6 +67,8 @@ pub(super) async fn drive(
     })
     .await;
     connection.closed.store(true, Ordering::Release);
+    // What came with the end may complete responses: their requests are no longer active.
+    tokio::task::yield_now().await;
     let active = connection.streams.load(Ordering::Relaxed) > 0;
     let requests = connection.requests.load(Ordering::Relaxed);
     let by_upstream = matches!(end, End::ByUpstream);
