@@ -1,6 +1,7 @@
 //! The clusters of a configuration: built, and kept up to date by discovery.
 
 mod build;
+mod resolver;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,6 +47,14 @@ impl ClusterManager {
         }
         stats.gauge("active_clusters").set(clusters.len() as f64);
         stats.gauge("warming_clusters").set(0.0);
+        // Also where nothing is ever looked up, as in Envoy.
+        drop(resolver::DnsStats::new(scope));
+        // Envoy makes a thread's part of a cluster when it is first used, if asked to; else at once.
+        let threads = scope.child("thread_local_cluster_manager");
+        let worker_names = (0..workers).map(|worker| format!("worker_{worker}"));
+        for thread in worker_names.chain(["main_thread".to_owned()]) {
+            threads.child(&thread).gauge("clusters_inflated").set(clusters.len() as f64);
+        }
         for name in ["cluster_modified", "cluster_removed", "cluster_updated"] {
             drop(stats.counter(name));
         }
@@ -59,6 +68,12 @@ impl ClusterManager {
     /// The cluster of this name.
     pub fn get(&self, name: &str) -> Option<&Cluster> {
         self.by_name.get(name).and_then(|index| self.clusters.get(*index)).map(|(_, c)| c)
+    }
+
+    /// The same with its configuration.
+    pub(crate) fn with_config(&self, name: &str) -> Option<(&Arc<model::Cluster>, &Cluster)> {
+        let (config, cluster) = self.clusters.get(*self.by_name.get(name)?)?;
+        Some((config, cluster))
     }
 
     /// All clusters with their configuration, in the order of the file.

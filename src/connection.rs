@@ -2,11 +2,15 @@
 
 pub mod http1;
 mod http2;
+mod codec_stats;
 mod io;
+mod log;
 mod open;
 mod serve;
 mod service;
 mod timers;
 
+pub(crate) use codec_stats::Http1Stats;
+pub(crate) use log::LoggedConnection;
 pub(crate) use open::OpenConnection;
 pub(crate) use serve::{Downstream, gate_config, serve};

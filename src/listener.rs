@@ -3,17 +3,18 @@
 mod accept;
 mod bind;
 mod build;
+mod client_certificate;
 mod stats;
 
 pub(crate) use accept::accept;
-pub use bind::BindError;
-pub(crate) use bind::bind;
-pub(crate) use build::filter_chains;
+pub(crate) use bind::{BindError, bind};
+pub(crate) use build::{Surroundings, filter_chains};
 pub(crate) use stats::ListenerStats;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 
@@ -37,15 +38,24 @@ pub(crate) struct Listener {
 pub(crate) struct FilterChain {
     pub(crate) server_names: Vec<String>,
     pub(crate) tls: Option<TlsAcceptor>,
+    /// The URIs in our certificate.
+    pub(crate) uri_names: Vec<String>,
     pub(crate) http: Arc<HttpConnectionManager>,
     pub(crate) filters: HttpFilters,
     /// The limits of HTTP/1, as its gate wants them.
     pub(crate) gate: Arc<GateConfig>,
+    /// How long a client may take nothing of an answer: the longest idle timeout of any route.
+    pub(crate) stall_timeout: Option<Duration>,
 }
 
 impl FilterChain {
     pub(crate) fn timeouts(&self) -> &ConnectionTimeouts {
         &self.http.timeouts
+    }
+
+    /// Whether anybody wants to know about its connections: a log, or a route's header edits.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.filters.observed || !self.filters.access_logs.is_empty()
     }
 }
 

@@ -1,15 +1,25 @@
 //! From a route configuration to the table that the router looks requests up in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use front_proxy_layers::cluster::{Cluster, Priority};
+use front_proxy_layers::hash_policy::HashPolicyLayer;
+use front_proxy_layers::header_edit::{HeaderEditor, Levels};
+use front_proxy_layers::retry::RetryLayer;
+use front_proxy_layers::route::rewrite::HostOptions;
 use front_proxy_layers::route::{
-    Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
+    HashPolicy, HeaderEdits, Redirector, RequestRewrite, RequireTls, RouteTable, WeightedChoice,
 };
-use front_proxy_layers::router::{ForwardTarget, RouteEntry};
+use front_proxy_layers::router::{Destination, ForwardTarget, RouteEntry};
+use front_proxy_layers::stats::DownstreamStats;
 use front_proxy_layers::timeout::TimeoutLayer;
+use http::HeaderName;
 
 use crate::cluster_manager::ClusterManager;
-use crate::config::model::{self, Forward, HttpConnectionManager, RouteAction, Target};
+use crate::config::model::{
+    self, ConnectionTimeouts, Forward, HttpConnectionManager, RouteAction, Target,
+};
 use crate::request_path::{RouteService, route_service};
 
 /// Builds the table. What can fail has been checked by the configuration reader: an error here is
@@ -17,15 +27,27 @@ use crate::request_path::{RouteService, route_service};
 pub(crate) fn table(
     config: &HttpConnectionManager,
     clusters: &ClusterManager,
+    stats: &Arc<DownstreamStats>,
+    buffer_limit: usize,
 ) -> Result<RouteTable<RouteEntry<RouteService>>, String> {
     let mut builder = RouteTable::builder();
     // Without a router among the filters no request finds a route: Envoy answers 404.
     let hosts = if config.has_router { &config.routes.virtual_hosts[..] } else { &[] };
     for host in hosts {
+        let around = Around {
+            table: &config.routes,
+            envoy_headers: !config.suppress_envoy_headers,
+            timeouts: &config.timeouts,
+            clusters,
+            stats,
+            internal_clients: !config.internal_addresses.is_empty(),
+            buffer_limit,
+            host,
+        };
         let routes = host
             .routes
             .iter()
-            .map(|route| Ok((route.matching.clone(), entry(route, clusters)?)))
+            .map(|route| Ok((route.matching.clone(), entry(route, &around)?)))
             .collect::<Result<Vec<_>, String>>()?;
         builder = builder
             .virtual_host(host.name.clone(), host.domains.clone(), routes)
@@ -38,49 +60,160 @@ pub(crate) fn table(
     builder.build().map_err(|e| e.to_string())
 }
 
-fn entry(
-    route: &model::Route,
-    clusters: &ClusterManager,
-) -> Result<RouteEntry<RouteService>, String> {
-    Ok(match &route.action {
-        RouteAction::Forward(forward) => {
-            let entry = RouteEntry::forward_to(target(forward, clusters)?);
-            if forward.path_rewrite.is_none() && forward.host_rewrite.is_none() {
-                return Ok(entry);
+/// The longest time that any route lets pass without anything moving; `None` is for ever.
+pub(crate) fn longest_idle_timeout(config: &HttpConnectionManager) -> Option<Duration> {
+    let own =
+        config.routes.virtual_hosts.iter().flat_map(|host| &host.routes).filter_map(|route| {
+            match &route.action {
+                RouteAction::Forward(forward) => forward.idle_timeout,
+                _ => None,
             }
-            let rewrite =
-                RequestRewrite::new(forward.path_rewrite.clone(), forward.host_rewrite.clone())
-                    .map_err(|e| e.to_string())?;
-            entry.rewrite(rewrite)
+        });
+    own.chain([config.timeouts.stream_idle]).try_fold(Duration::ZERO, |longest, idle| {
+        idle.filter(|idle| !idle.is_zero()).map(|idle| longest.max(idle))
+    })
+}
+
+/// Whether a route hashes the client's address, or makes a cookie of it.
+pub(crate) fn ask_for_client(config: &HttpConnectionManager) -> bool {
+    let routes = config.routes.virtual_hosts.iter().flat_map(|host| &host.routes);
+    routes.into_iter().any(|route| match &route.action {
+        RouteAction::Forward(forward) => forward.hash_policy.iter().any(|policy| {
+            matches!(policy, HashPolicy::SourceIp { .. } | HashPolicy::Cookie { ttl: Some(_), .. })
+        }),
+        RouteAction::Redirect(_) | RouteAction::Direct(_) => false,
+    })
+}
+
+/// What the routes of a table have around them.
+struct Around<'a> {
+    table: &'a model::RouteTable,
+    /// Envoy's own headers are wanted.
+    envoy_headers: bool,
+    timeouts: &'a ConnectionTimeouts,
+    clusters: &'a ClusterManager,
+    stats: &'a Arc<DownstreamStats>,
+    /// Some clients may be internal ones, whose requests may say how they are to be retried.
+    internal_clients: bool,
+    buffer_limit: usize,
+    host: &'a model::VirtualHost,
+}
+
+fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
+    let entry = match &route.action {
+        RouteAction::Forward(forward) => {
+            let entry = RouteEntry::forward_to(target(route, forward, around)?)
+                .upgrades(forward.upgrades.clone());
+            match rewrite(forward, around)? {
+                Some(rewrite) => entry.rewrite(rewrite),
+                None => entry,
+            }
         }
         RouteAction::Redirect(redirect) => {
             RouteEntry::redirect(Redirector::new(redirect.clone()).map_err(|e| e.to_string())?)
         }
         RouteAction::Direct(direct) => RouteEntry::direct(direct.clone()),
+    };
+    let entry = entry.headers(editor(route, None, around)?);
+    Ok(if route.name.is_empty() { entry } else { entry.named(route.name.as_str()) })
+}
+
+fn rewrite(forward: &Forward, around: &Around<'_>) -> Result<Option<RequestRewrite>, String> {
+    if forward.path_rewrite.is_none() && forward.host_rewrite.is_none() {
+        return Ok(None);
+    }
+    let options = HostOptions {
+        keep_original: around.envoy_headers,
+        append_x_forwarded_host: forward.append_x_forwarded_host,
+    };
+    RequestRewrite::new(forward.path_rewrite.clone(), forward.host_rewrite.clone())
+        .map(|rewrite| Some(rewrite.options(options)))
+        .map_err(|e| e.to_string())
+}
+
+/// The header edits that concern a route, or those of one of its weighted clusters.
+fn editor(
+    route: &model::Route,
+    weighted_cluster: Option<&HeaderEdits>,
+    around: &Around<'_>,
+) -> Result<HeaderEditor, String> {
+    HeaderEditor::compile(Levels {
+        weighted_cluster,
+        route: Some(&route.headers),
+        virtual_host: Some(&around.host.headers),
+        table: Some(&around.table.headers),
+        most_specific_wins: around.table.most_specific_wins,
     })
+    .map_err(|e| e.to_string())
 }
 
 fn target(
+    route: &model::Route,
     forward: &Forward,
-    clusters: &ClusterManager,
+    around: &Around<'_>,
 ) -> Result<ForwardTarget<RouteService>, String> {
-    match &forward.target {
-        Target::Cluster(name) => Ok(single(name, forward, clusters)),
-        Target::Weighted(choices) => {
-            let choices = choices.iter().map(|c| (c.weight, single(&c.name, forward, clusters)));
-            let choice = WeightedChoice::new(choices).map_err(|e| e.to_string())?;
-            Ok(ForwardTarget::Weighted(choice))
+    let choices = match &forward.target {
+        Target::Cluster(name) => {
+            let editor = editor(route, None, around)?;
+            return Ok(match destination(name, forward, around, &editor) {
+                Some(destination) => ForwardTarget::Single(destination),
+                None => ForwardTarget::Missing(forward.cluster_not_found),
+            });
         }
-    }
+        Target::Weighted(choices) => choices,
+    };
+    let choices = choices
+        .iter()
+        .map(|choice| {
+            let editor = editor(route, Some(&choice.headers), around)?;
+            let target = match destination(&choice.name, forward, around, &editor) {
+                Some(destination) => ForwardTarget::Single(destination.headers(editor)),
+                None => ForwardTarget::Missing(forward.cluster_not_found),
+            };
+            Ok((choice.weight, target))
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    WeightedChoice::new(choices).map(ForwardTarget::Weighted).map_err(|e| e.to_string())
 }
 
-fn single(name: &str, forward: &Forward, clusters: &ClusterManager) -> ForwardTarget<RouteService> {
-    match clusters.get(name) {
-        None => ForwardTarget::Missing(forward.cluster_not_found),
-        Some(cluster) => {
-            let timeout = TimeoutLayer::optional(forward.timeout.filter(|t| *t > Duration::ZERO))
-                .stats(cluster.stats().clone());
-            ForwardTarget::Single(route_service(cluster, &timeout))
-        }
+/// `None` where there is no such cluster.
+fn destination(
+    name: &str,
+    forward: &Forward,
+    around: &Around<'_>,
+    editor: &HeaderEditor,
+) -> Option<Destination<RouteService>> {
+    let (config, cluster) = around.clusters.with_config(name)?;
+    let priority = if forward.high_priority { Priority::High } else { Priority::Default };
+    let cluster = cluster.clone().with_priority(priority);
+    let some = |timeout: Option<Duration>| timeout.filter(|t| *t > Duration::ZERO);
+    let timeout = TimeoutLayer::optional(some(forward.timeout))
+        .announce(around.envoy_headers && !editor.removes_from_requests(&EXPECTED_TIMEOUT))
+        .idle(some(forward.idle_timeout.unwrap_or(around.timeouts.stream_idle)))
+        .request(some(around.timeouts.request))
+        .max_stream_duration(some(around.timeouts.max_stream_duration))
+        .max_upstream_stream_duration(some(config.max_stream_duration))
+        .stats(Arc::clone(cluster.stats()))
+        .downstream_stats(Arc::clone(around.stats));
+    let hash = HashPolicyLayer::new(forward.hash_policy.clone());
+    let retry = retry(forward, around, &cluster);
+    let service = route_service(&cluster, &timeout, &hash, &retry, around.envoy_headers);
+    Some(Destination::new(service).cluster(cluster.names().clone()))
+}
+
+/// Made by the timeout, after the edits; in Envoy before them.
+const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+
+fn retry(forward: &Forward, around: &Around<'_>, cluster: &Cluster) -> RetryLayer {
+    let host = around.host;
+    let counted = host.request_attempt_count || host.response_attempt_count;
+    if forward.retry.is_none() && !around.internal_clients && !counted {
+        return RetryLayer::disabled();
     }
+    RetryLayer::new(forward.retry.clone().unwrap_or_default())
+        .cluster(cluster)
+        .client_controls(around.internal_clients)
+        .request_attempt_count(host.request_attempt_count)
+        .response_attempt_count(host.response_attempt_count)
+        .buffer_limit(around.buffer_limit)
 }

@@ -23,6 +23,7 @@ mod control;
 mod dns;
 mod error;
 mod guide;
+mod in_process;
 mod instance;
 mod options;
 mod proxy;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use control::scale;
 pub use error::Error;
+pub use in_process::InProcess;
 pub use instance::InstanceInfo;
 pub use options::{Options, Scale};
 pub use proxy::{BoxError, RunningProxy, StartProxy};

@@ -1,5 +1,6 @@
 //! A whole proxy: from a validated bootstrap to open listeners, and to its end.
 
+mod certificates;
 mod control;
 mod views;
 
@@ -13,13 +14,14 @@ use front_proxy_layers::stats::Scope;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use crate::access_log::{FlushOptions, LogFiles};
 use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
 use crate::config::model::{self, Bootstrap};
-use crate::listener::{self, BindError, Listener, ListenerStats};
+use crate::listener::{self, BindError, Listener, ListenerStats, Surroundings};
 use crate::shutdown::{Phase, Shutdown};
-use crate::stats::Registry;
 use crate::stats::server::{ServerState, ServerStats};
+use crate::stats::{Registry, absent};
 use crate::workers::{self, Sockets};
 
 use control::ServerControl;
@@ -32,6 +34,8 @@ pub struct ServerOptions {
     pub concurrency: usize,
     /// How long connections may take to finish when the process ends.
     pub drain_time: Duration,
+    /// When access logs are written out.
+    pub log_flush: FlushOptions,
     /// All command line options as `/server_info` shows them.
     pub command_line: Map<String, Value>,
     /// The log of the process, where the admin app may change its levels.
@@ -53,7 +57,13 @@ pub trait LogControl: fmt::Debug + Send + Sync {
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { concurrency: 1, drain_time: DEFAULT_DRAIN_TIME, command_line: Map::new(), log: None }
+        Self {
+            concurrency: 1,
+            drain_time: DEFAULT_DRAIN_TIME,
+            log_flush: FlushOptions::default(),
+            command_line: Map::new(),
+            log: None,
+        }
     }
 }
 
@@ -74,6 +84,8 @@ pub struct Server {
     commands: mpsc::UnboundedReceiver<Command>,
     drain_time: Duration,
     registry: Registry,
+    /// Closed when everything else is: the end of a connection may log its last request.
+    log_files: LogFiles,
     _clusters: Arc<ClusterManager>,
     _flush: AbortOnDrop,
 }
@@ -137,7 +149,12 @@ impl Server {
         };
         let clusters = ClusterManager::start(&bootstrap.clusters, &scope, workers).await?;
         let clusters = Arc::new(clusters);
-        let (listeners, sockets) = open_listeners(&bootstrap, &clusters, &scope, workers)?;
+        runtime_stats(&bootstrap, &scope);
+        absent::process(&scope);
+        let log_files = LogFiles::new(&scope, options.log_flush);
+        let (listeners, sockets) =
+            open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
+        status.listen(&listeners);
         let admin = match admin_socket {
             None => None,
             Some(socket) => {
@@ -147,6 +164,7 @@ impl Server {
                     Arc::clone(&status),
                     commands,
                     options.log.clone(),
+                    options.drain_time,
                 );
                 let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
                 let version = admin::version::number();
@@ -186,6 +204,7 @@ impl Server {
             commands: received,
             drain_time: options.drain_time,
             registry,
+            log_files,
             _clusters: clusters,
             _flush: AbortOnDrop(flush),
         })
@@ -216,7 +235,7 @@ impl Server {
 
     /// Opens log files anew, after they were moved away.
     pub fn reopen_logs(&self) {
-        // Access logs are not written yet; the process's own log goes to standard error.
+        self.log_files.reopen();
     }
 
     /// Ends gracefully: closes the listeners, lets requests under way finish, and cuts what is
@@ -259,10 +278,21 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// `runtime.*`: the layers are those of the start.
+fn runtime_stats(bootstrap: &Bootstrap, root: &Scope) {
+    let scope = root.child("runtime");
+    scope.counter("load_success").increment(1);
+    // There is no runtime on disk, which might have one.
+    scope.counter("override_dir_not_exists").increment(1);
+    scope.gauge("num_keys").set(bootstrap.runtime.len() as f64);
+    scope.gauge("num_layers").set(bootstrap.runtime_layers.len() as f64);
+}
+
 /// Opens every listener once for each worker.
 fn open_listeners(
     bootstrap: &Bootstrap,
     clusters: &ClusterManager,
+    logs: &LogFiles,
     scope: &Scope,
     workers: usize,
 ) -> Result<(Vec<Arc<Listener>>, Vec<Sockets>), StartError> {
@@ -280,7 +310,8 @@ fn open_listeners(
             Some(socket) => socket.local_addr()?,
             None => config.address,
         };
-        let listener = Arc::new(build_listener(config, address, clusters, scope, workers)?);
+        let around = Surroundings { clusters, node: &bootstrap.node, logs, stats: scope };
+        let listener = Arc::new(build_listener(config, address, around, workers)?);
         for (worker, socket) in bound.into_iter().enumerate() {
             if let Some(sockets) = sockets.get_mut(worker) {
                 sockets.push((Arc::clone(&listener), socket));
@@ -294,14 +325,14 @@ fn open_listeners(
     stats.gauge("total_listeners_draining").set(0.0);
     stats.gauge("total_listeners_warming").set(0.0);
     stats.gauge("workers_started").set(1.0);
+    drop(stats.counter("listener_stopped"));
     Ok((listeners, sockets))
 }
 
 fn build_listener(
     config: &model::Listener,
     address: SocketAddr,
-    clusters: &ClusterManager,
-    scope: &Scope,
+    around: Surroundings<'_>,
     workers: usize,
 ) -> Result<Listener, StartError> {
     let stat_name = match &config.stat_prefix {
@@ -309,15 +340,18 @@ fn build_listener(
         // A port given as 0 is not known to whoever reads the configuration: the real one is.
         None => address.to_string().replace(':', "_"),
     };
-    let listener_scope = scope.child("listener").tagged("envoy_listener_address", &stat_name);
+    let listener_scope =
+        around.stats.child("listener").tagged("envoy_listener_address", &stat_name);
     let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
+    absent::listener(&listener_scope, tls);
+    certificates::expirations(config, &listener_scope);
     Ok(Listener {
         name: if config.name.is_empty() { unnamed() } else { config.name.clone() },
         address,
         stats: ListenerStats::new(&listener_scope, workers, tls),
         connection_limit: config.connection_limit,
         connections: std::sync::atomic::AtomicU64::new(0),
-        chains: listener::filter_chains(config, clusters, scope, &listener_scope)?,
+        chains: listener::filter_chains(config, address.port(), around, &listener_scope)?,
     })
 }
 

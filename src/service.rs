@@ -68,26 +68,35 @@ pub(crate) async fn serve(
         .await
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-pub(crate) async fn stop_signal() {
-    let interrupt = async {
+/// Waits for Ctrl-C or SIGTERM. Either is caught from the call on, not from the first poll: whoever
+/// sees an open port may ask for the end at once.
+pub(crate) fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let caught = |kind| {
+            let signals = signal(kind);
+            async move {
+                match signals {
+                    Ok(mut signals) => _ = signals.recv().await,
+                    Err(_) => std::future::pending().await,
+                }
+            }
+        };
+        let interrupt = caught(SignalKind::interrupt());
+        let terminate = caught(SignalKind::terminate());
+        async move {
+            tokio::select! {
+                () = interrupt => {}
+                () = terminate => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => _ = signals.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
     }
 }
 

@@ -4,10 +4,13 @@
 //! then each connection as its request finishes (HTTP/1 answers with `connection: close`, HTTP/2
 //! with GOAWAY); what is left at the deadline is cut.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 /// What connections and listeners are to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Go on.
     #[default]
@@ -22,21 +25,27 @@ pub enum Phase {
 
 /// The side that says so. Phases only go forward.
 #[derive(Debug)]
-pub struct Shutdown(watch::Sender<Phase>);
+pub struct Shutdown {
+    phase: watch::Sender<Phase>,
+    leave: Arc<AtomicBool>,
+}
 
 /// The side that listens. Clones are cheap.
 #[derive(Clone, Debug)]
-pub struct Signal(watch::Receiver<Phase>);
+pub struct Signal {
+    phase: watch::Receiver<Phase>,
+    leave: Arc<AtomicBool>,
+}
 
 impl Shutdown {
     /// A new one, in [`Phase::Running`].
     pub fn new() -> Self {
-        Self(watch::Sender::new(Phase::Running))
+        Self { phase: watch::Sender::new(Phase::Running), leave: Arc::default() }
     }
 
     /// Goes on to `phase`, unless it is there or further already.
     pub fn advance(&self, phase: Phase) {
-        self.0.send_if_modified(|current| {
+        self.phase.send_if_modified(|current| {
             let forward = (*current as u8) < (phase as u8);
             if forward {
                 *current = phase;
@@ -47,12 +56,18 @@ impl Shutdown {
 
     /// The phase as of now.
     pub fn phase(&self) -> Phase {
-        *self.0.borrow()
+        *self.phase.borrow()
+    }
+
+    /// Asks clients to leave, or no longer: with each answer, while all goes on as before. That is
+    /// what a server does that fails its health checks on purpose.
+    pub fn ask_to_leave(&self, leave: bool) {
+        self.leave.store(leave, Ordering::Relaxed);
     }
 
     /// A listener to it.
     pub fn signal(&self) -> Signal {
-        Signal(self.0.subscribe())
+        Signal { phase: self.phase.subscribe(), leave: Arc::clone(&self.leave) }
     }
 }
 
@@ -65,12 +80,17 @@ impl Default for Shutdown {
 impl Signal {
     /// Waits until `phase` or a later one is reached. A dropped [`Shutdown`] counts as the last.
     pub async fn reached(&mut self, phase: Phase) {
-        let _ = self.0.wait_for(|current| *current as u8 >= phase as u8).await;
+        let _ = self.phase.wait_for(|current| *current as u8 >= phase as u8).await;
     }
 
     /// The phase as of now.
     pub fn phase(&self) -> Phase {
-        *self.0.borrow()
+        *self.phase.borrow()
+    }
+
+    /// Whether clients are asked to leave.
+    pub fn asks_to_leave(&self) -> bool {
+        self.leave.load(Ordering::Relaxed)
     }
 }
 

@@ -23,6 +23,7 @@ mod name;
 mod number;
 mod lookups;
 mod chunks;
+pub(crate) mod absent;
 mod registry;
 mod selection;
 mod query;

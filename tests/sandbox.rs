@@ -10,7 +10,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use front_proxy::sandbox::{BoxError, Options, RunningProxy, Sandbox, StartProxy, scale};
+use front_proxy::sandbox::{
+    BoxError, InProcess, Options, RunningProxy, Sandbox, StartProxy, scale,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -19,6 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::sleep;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tour() {
+    tour(InProcess).await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs ENVOY=/path/to/envoy"]

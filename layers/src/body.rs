@@ -24,6 +24,7 @@ use hyper::body::Incoming;
 
 use crate::error::BoxError;
 use crate::http2::Http2Body;
+use crate::upgrade::{Asked, Source};
 
 /// A request body on its way upstream.
 pub struct Body {
@@ -37,6 +38,7 @@ enum Kind {
     Incoming(Incoming),
     Http2(Http2Body),
     Boxed(UnsyncBoxBody<Bytes, BoxError>),
+    Switch(Arc<Source>, Asked),
 }
 
 impl Body {
@@ -71,6 +73,60 @@ impl Body {
             }
             None => Self::empty(),
         }
+    }
+
+    /// Takes the HTTP/2 stream out, where the body is one; what is left has no body.
+    pub(crate) fn take_http2(&mut self) -> Option<Http2Body> {
+        match std::mem::replace(&mut self.kind, Kind::Empty) {
+            Kind::Http2(body) => Some(body),
+            kind => {
+                self.kind = kind;
+                None
+            }
+        }
+    }
+
+    /// What a client sends once protocols are switched.
+    pub(crate) fn switch(source: Arc<Source>, asked: Asked) -> Self {
+        Self {
+            kind: Kind::Switch(source, asked),
+            progress: Some(Arc::new(RequestProgress::new(true))),
+        }
+    }
+
+    /// Whether the request asks to switch protocols: the body is what the client sends then.
+    pub fn is_switch(&self) -> bool {
+        matches!(self.kind, Kind::Switch(..))
+    }
+
+    /// The protocol that the request asks to switch to.
+    pub fn asked(&self) -> Option<&Asked> {
+        match &self.kind {
+            Kind::Switch(_, asked) => Some(asked),
+            _ => None,
+        }
+    }
+
+    /// The same again for another try, where the body is that of a switch: nothing of it is read
+    /// before the upstream has granted it.
+    pub(crate) fn switch_again(&self) -> Option<Self> {
+        let Kind::Switch(source, asked) = &self.kind else { return None };
+        let kind = Kind::Switch(Arc::clone(source), asked.clone());
+        Some(Self { kind, progress: self.progress.clone() })
+    }
+
+    /// Takes the client's stream out of a request to switch protocols; what is left has no body.
+    pub(crate) fn take_switch(&mut self) -> Option<Self> {
+        if !self.is_switch() {
+            return None;
+        }
+        let rest = self.rest();
+        Some(std::mem::replace(self, rest))
+    }
+
+    /// No body, but the same progress.
+    pub(crate) fn rest(&self) -> Self {
+        Self { kind: Kind::Empty, progress: self.progress.clone() }
     }
 
     /// Follows the body from here on: when it has ended, and whether it did.
@@ -120,6 +176,9 @@ impl http_body::Body for Body {
                 Pin::new(body).poll_frame(cx).map(|f| f.map(|r| r.map_err(Into::into)))
             }
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
+            Kind::Switch(source, _) => {
+                source.poll_piece(cx).map(|piece| Some(piece.map(Frame::data).map_err(Into::into)))
+            }
         };
         if let (Some(progress), Poll::Ready(frame)) = (&self.progress, &polled) {
             match frame {
@@ -143,6 +202,7 @@ impl http_body::Body for Body {
             Kind::Incoming(body) => body.is_end_stream(),
             Kind::Http2(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
+            Kind::Switch(..) => false,
         }
     }
 
@@ -153,6 +213,7 @@ impl http_body::Body for Body {
             Kind::Incoming(body) => body.size_hint(),
             Kind::Http2(body) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
+            Kind::Switch(..) => SizeHint::default(),
         }
     }
 }
@@ -165,6 +226,7 @@ impl fmt::Debug for Body {
             Kind::Incoming(_) => "Incoming",
             Kind::Http2(_) => "Http2",
             Kind::Boxed(_) => "Boxed",
+            Kind::Switch(..) => "Switch",
         };
         f.debug_tuple("Body").field(&kind).finish()
     }
@@ -206,11 +268,9 @@ mod tests {
         assert!(progress.is_failed() && progress.completed_at().is_none());
     }
 
-    fn futures_stream<T: Unpin>(
-        items: Vec<T>,
-    ) -> impl futures_core::Stream<Item = T> + Send + 'static
+    fn futures_stream<T>(items: Vec<T>) -> impl futures_core::Stream<Item = T> + Send + 'static
     where
-        T: Send + 'static,
+        T: Send + Unpin + 'static,
     {
         struct Items<T>(std::vec::IntoIter<T>);
         impl<T: Unpin> futures_core::Stream for Items<T> {

@@ -13,12 +13,10 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use front_proxy_layers::body::Body;
 //! use front_proxy_layers::cluster::Cluster;
-//! use front_proxy_layers::discover::{Member, MemberSet};
 //! use http::Request;
 //! use tower::ServiceExt;
 //!
-//! let cluster = Cluster::builder("service1").build();
-//! cluster.update(vec![Member::new("127.0.0.1:8000".parse()?)]);
+//! let cluster = Cluster::builder("service1").endpoints(["127.0.0.1:8000", "127.0.0.2:8000"])?.build();
 //! let request = Request::get("/service/1").header("host", "example.com").body(Body::empty())?;
 //! let response = cluster.oneshot(request).await?;
 //! assert!(response.status().is_success());
@@ -30,14 +28,20 @@ mod endpoint_set;
 mod future;
 mod resources;
 mod service;
+mod source;
 mod stats;
+mod switch;
+mod tries;
+mod tunnel;
 pub(crate) mod upstream_body;
 
 pub use builder::ClusterBuilder;
 pub use future::ResponseFuture;
 pub use resources::{Limits, Resource, Resources};
-pub use service::Priority;
+pub use service::{AutoHost, BalanceHash, Priority};
 pub use stats::ClusterStats;
+pub use switch::ConnectTcp;
+pub use tries::Tries;
 pub use upstream_body::UpstreamBody;
 
 use std::fmt;
@@ -47,6 +51,7 @@ use arc_swap::ArcSwap;
 
 use crate::balance::LoadBalancer;
 use crate::endpoint::{Endpoint, Shared};
+use crate::stream_info::ClusterNames;
 
 use endpoint_set::EndpointSet;
 
@@ -58,7 +63,7 @@ pub struct Cluster {
 }
 
 struct Inner {
-    name: Arc<str>,
+    names: ClusterNames,
     stats: Arc<ClusterStats>,
     default: Arc<Resources>,
     high: Arc<Resources>,
@@ -67,10 +72,13 @@ struct Inner {
     endpoints: ArcSwap<EndpointSet>,
     /// Updates of the membership, one at a time.
     updating: std::sync::Mutex<()>,
+    /// What keeps the membership up to date, where the cluster has it to itself.
+    discovery: std::sync::OnceLock<source::Discovery>,
 }
 
 impl Cluster {
-    /// A cluster of this name, without endpoints until [`MemberSet::update`] gives it some.
+    /// Begins a cluster of this name. Its endpoints are those that the builder is given, or those
+    /// that [`MemberSet::update`] gives it later.
     ///
     /// [`MemberSet::update`]: crate::discover::MemberSet::update
     pub fn builder(name: impl Into<Arc<str>>) -> ClusterBuilder {
@@ -79,7 +87,12 @@ impl Cluster {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.inner.name
+        &self.inner.names.raw
+    }
+
+    /// Its names, for what is said of requests that go to it.
+    pub fn names(&self) -> &ClusterNames {
+        &self.inner.names
     }
 
     /// Its counters.
@@ -92,9 +105,21 @@ impl Cluster {
         self.inner.endpoints.load().all().to_vec()
     }
 
+    /// Waits until the cluster's own discovery has looked for members once, whatever it found. At
+    /// once where it has none.
+    pub async fn initialized(&self) {
+        if let Some(discovery) = self.inner.discovery.get() {
+            discovery.initialized().await;
+        }
+    }
+
     /// The limits of a priority and what is taken of them.
     pub fn resources(&self, priority: Priority) -> &Resources {
         self.inner.resources(priority)
+    }
+
+    pub(crate) fn shared_resources(&self) -> &Arc<Resources> {
+        self.inner.resources(self.priority)
     }
 
     /// The same cluster, used with another priority's limits.
@@ -125,7 +150,7 @@ impl Drop for Inner {
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster")
-            .field("name", &self.inner.name)
+            .field("name", &self.inner.names.raw)
             .field("endpoints", &self.inner.endpoints.load().all().len())
             .finish_non_exhaustive()
     }

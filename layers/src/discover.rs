@@ -32,6 +32,10 @@ use std::sync::Arc;
 pub use update_stats::UpdateStats;
 
 /// Takes the members of a cluster as discovery learns them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not take members",
+    label = "needs `MemberSet`, as `Cluster` has it"
+)]
 pub trait MemberSet: Send + Sync {
     /// Replaces the whole set. Returns whether membership changed.
     ///

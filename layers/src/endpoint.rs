@@ -10,16 +10,20 @@
 //! the others when their request has ended.
 
 mod connect;
+mod free_list;
 mod http1;
 mod http2;
 mod io;
 mod pool;
+mod tunnel;
 mod waker;
 
 pub use connect::{ConnectError, Connector};
 pub(crate) use http1::{Http1Connection, SendError};
 pub(crate) use http2::{Http2Exchange, Http2Streams};
-pub(crate) use pool::{Checkout, Connected};
+pub(crate) use io::{UpstreamConnection, UpstreamIo};
+pub(crate) use pool::{Checkout, Connected, Place, Waiter};
+pub(crate) use tunnel::TunnelConnection;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -13,12 +13,15 @@
 //! assert!(error.retry().is_safe_if_unsent());
 //! ```
 
+mod details;
 pub mod respond;
 
 use std::error::Error as StdError;
 use std::fmt;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+
+use crate::response_flags::{ResponseFlag, ResponseFlags};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -29,6 +32,11 @@ pub struct ProxyError {
     kind: ErrorKind,
     retry: Retry,
     after_retries: bool,
+    flags: ResponseFlags,
+    attempts: u32,
+    details: Option<&'static str>,
+    headers: Option<Box<HeaderMap>>,
+    envoy_headers: bool,
     source: Option<BoxError>,
 }
 
@@ -56,10 +64,14 @@ pub enum ErrorKind {
     MaxUpstreamDuration,
     /// The cluster has no endpoint that may be used.
     NoHealthyUpstream,
+    /// The target is no path (`OPTIONS *`).
+    NonRelativePath,
     /// No virtual host or route matches.
     NoRoute,
     /// A circuit breaker is open.
     Overflow,
+    /// The client is to use the normalised path instead; carries it as a `location`.
+    PathNotNormal,
     /// What the upstream sent is not HTTP.
     ProtocolError,
     /// The request body was larger than may be buffered.
@@ -78,6 +90,9 @@ pub enum ErrorKind {
     PerTryTimeout,
     /// The request asks for a protocol switch that is not configured.
     UpgradeRefused,
+    /// The upstream answered a WebSocket handshake with neither a 101 nor an error, but with this
+    /// status.
+    HandshakeFailed(StatusCode),
 }
 
 /// Whose fault a failure is.
@@ -116,7 +131,7 @@ impl ErrorKind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::ClusterNotFound(status) => status,
+            Self::ClusterNotFound(status) | Self::HandshakeFailed(status) => status,
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
@@ -131,7 +146,8 @@ impl ErrorKind {
             | Self::UpstreamTimeout
             | Self::PerTryTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestTimeout | Self::RequestIdleTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::NonRelativePath => StatusCode::NOT_FOUND,
+            Self::PathNotNormal => StatusCode::TEMPORARY_REDIRECT,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UpgradeRefused => StatusCode::FORBIDDEN,
             // Never sent: there is nobody left to read it. Envoy logs status 0.
@@ -170,25 +186,57 @@ impl ErrorKind {
 
     /// Envoy's short response flag, as access logs show it; `-` is none.
     pub fn response_flag(self) -> &'static str {
-        match self {
-            Self::ConnectFailed | Self::ConnectTimeout => "UF",
-            Self::ConnectionTerminated => "UC",
-            Self::NoHealthyUpstream => "UH",
-            Self::Overflow => "UO",
-            Self::ProtocolError => "UPE",
-            Self::UpstreamTimeout | Self::PerTryTimeout => "UT",
-            Self::NoRoute => "NR",
-            Self::ClusterNotFound(_) => "NC",
-            Self::IdleTimeout | Self::RequestIdleTimeout => "SI",
-            Self::MaxDuration => "DT",
-            Self::MaxUpstreamDuration => "UMSDR",
-            Self::RemoteReset | Self::RefusedStream => "UR",
-            Self::DownstreamClosed => "DC",
+        self.flag().map_or("-", ResponseFlag::short)
+    }
+
+    /// Envoy's response flag, where it has one for this.
+    pub fn flag(self) -> Option<ResponseFlag> {
+        Some(match self {
+            Self::ConnectFailed | Self::ConnectTimeout => ResponseFlag::UpstreamConnectionFailure,
+            Self::ConnectionTerminated => ResponseFlag::UpstreamConnectionTermination,
+            Self::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,
+            Self::Overflow => ResponseFlag::UpstreamOverflow,
+            Self::ProtocolError => ResponseFlag::UpstreamProtocolError,
+            Self::UpstreamTimeout | Self::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
+            Self::NoRoute => ResponseFlag::NoRouteFound,
+            Self::ClusterNotFound(_) => ResponseFlag::NoClusterFound,
+            Self::IdleTimeout | Self::RequestIdleTimeout => ResponseFlag::StreamIdleTimeout,
+            Self::MaxDuration => ResponseFlag::DurationTimeout,
+            Self::MaxUpstreamDuration => ResponseFlag::UpstreamMaxStreamDurationReached,
+            Self::RemoteReset | Self::RefusedStream => ResponseFlag::UpstreamRemoteReset,
+            Self::DownstreamClosed => ResponseFlag::DownstreamConnectionTermination,
             Self::BadRequest
+            | Self::NonRelativePath
+            | Self::PathNotNormal
             | Self::RequestTimeout
             | Self::RequestTooLarge
-            | Self::UpgradeRefused => "-",
-        }
+            | Self::HandshakeFailed(_)
+            | Self::UpgradeRefused => return None,
+        })
+    }
+
+    /// Whether Envoy ends an HTTP/1 connection with the answer: of what it refuses it has not read
+    /// the end.
+    pub fn ends_connection(self) -> bool {
+        matches!(self, Self::BadRequest | Self::UpgradeRefused)
+    }
+
+    /// Whether it is the router that fails, on the route's behalf. What the connection manager
+    /// fails of its own accord has nothing to do with the route.
+    pub fn is_of_route(self) -> bool {
+        !matches!(
+            self,
+            Self::BadRequest
+                | Self::DownstreamClosed
+                | Self::IdleTimeout
+                | Self::MaxDuration
+                | Self::NonRelativePath
+                | Self::PathNotNormal
+                | Self::RequestIdleTimeout
+                | Self::RequestTimeout
+                | Self::RequestTooLarge
+                | Self::UpgradeRefused
+        )
     }
 
     /// Whose fault it is.
@@ -196,6 +244,8 @@ impl ErrorKind {
         match self {
             Self::BadRequest
             | Self::DownstreamClosed
+            | Self::NonRelativePath
+            | Self::PathNotNormal
             | Self::RequestTimeout
             | Self::RequestIdleTimeout
             | Self::RequestTooLarge
@@ -203,6 +253,7 @@ impl ErrorKind {
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
+            | Self::HandshakeFailed(_)
             | Self::IdleTimeout
             | Self::MaxUpstreamDuration
             | Self::PerTryTimeout
@@ -227,7 +278,17 @@ impl ProxyError {
             ErrorKind::RefusedStream => Retry::Always,
             _ => Retry::Never,
         };
-        Self { kind, retry, after_retries: false, source: None }
+        Self {
+            kind,
+            retry,
+            after_retries: false,
+            flags: ResponseFlags::default(),
+            attempts: 0,
+            details: None,
+            headers: None,
+            envoy_headers: true,
+            source: None,
+        }
     }
 
     /// With its cause.
@@ -251,6 +312,48 @@ impl ProxyError {
         self
     }
 
+    /// With a response flag beside that of its kind.
+    #[must_use]
+    pub fn with_flag(mut self, flag: ResponseFlag) -> Self {
+        self.flags.insert(flag);
+        self
+    }
+
+    /// With the number of tries, for the response to name it in `x-envoy-attempt-count`.
+    #[must_use]
+    pub fn with_attempt_count(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// With headers for the response, before those that it has anyway.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = (!headers.is_empty()).then(|| Box::new(headers));
+        self
+    }
+
+    /// With nothing of Envoy's own in its response.
+    #[must_use]
+    pub fn without_envoy_headers(mut self) -> Self {
+        self.envoy_headers = false;
+        self
+    }
+
+    pub(crate) fn has_envoy_headers(&self) -> bool {
+        self.envoy_headers
+    }
+
+    /// Headers for the response.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.headers.as_deref()
+    }
+
+    /// Headers for the response, to add to.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers.get_or_insert_default()
+    }
+
     /// What failed.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -264,6 +367,16 @@ impl ProxyError {
     /// Whether the request may be sent again without a retry policy.
     pub fn retry(&self) -> Retry {
         self.retry
+    }
+
+    /// Response flags beside that of its kind.
+    pub fn flags(&self) -> ResponseFlags {
+        self.flags
+    }
+
+    /// How many tries there were, where the response is to say so.
+    pub fn attempt_count(&self) -> Option<u32> {
+        (self.attempts > 0).then_some(self.attempts)
     }
 
     /// Whether other tries went before.

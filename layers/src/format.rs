@@ -27,8 +27,8 @@ mod parse;
 mod plain;
 mod time;
 
-pub(crate) use context::Overlay;
 pub use context::{FormatContext, TimePoint};
+pub(crate) use context::{Overlay, RequestLine};
 pub use json::{JsonFormat, JsonFormatError, JsonTemplate};
 pub use parse::{FormatError, FormatErrorKind};
 

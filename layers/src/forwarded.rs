@@ -10,9 +10,10 @@
 //! - The router's controls (`x-envoy-retry-on`, `x-envoy-upstream-rq-timeout-ms` ...) are taken
 //!   from every request that does not come from an internal address. No address is internal unless
 //!   configured.
+//! - `x-forwarded-client-cert` goes, unless [`ForwardClientCert`] says otherwise.
 
 mod layer;
 mod policy;
 
 pub use layer::{Forwarded, ForwardedLayer};
-pub use policy::{ForwardedPolicy, Peer};
+pub use policy::{Client, ForwardClientCert, ForwardedPolicy, Peer};

@@ -33,10 +33,12 @@ use std::error::Error;
 use std::fmt;
 
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::PathAndQuery;
 
-use crate::format::{Format, FormatContext, FormatError, Overlay};
+use crate::format::{Format, FormatContext, FormatError, Overlay, RequestLine};
 use crate::headers;
-use crate::route::{AppendAction, HeaderAdd, HeaderEdits};
+use crate::route::{AppendAction, HeaderAdd, HeaderEdits, view};
 
 /// The edits that concern a route.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,13 +87,54 @@ impl HeaderEditor {
         self.request.is_empty() && self.response.is_empty()
     }
 
+    /// Whether any value is made of the request or of what became of it.
+    pub fn reads_context(&self) -> bool {
+        let all = self.request.iter().chain(&self.response);
+        all.flat_map(|edits| &edits.add).any(|add| matches!(add.value, Value::Format(_)))
+    }
+
+    /// Whether a header is taken out of requests and not put in again.
+    pub fn removes_from_requests(&self, name: &HeaderName) -> bool {
+        self.request.iter().any(|edits| edits.remove.contains(name))
+            && !self.request.iter().flat_map(|edits| &edits.add).any(|add| add.name == *name)
+    }
+
+    /// Edits the headers of a request whose line is known too.
+    pub(crate) fn edit_request_parts(&self, parts: &mut Parts, context: &dyn FormatContext) {
+        if self.request.is_empty() {
+            return;
+        }
+        let host = parts.headers.get(HOST).cloned();
+        let authority = match parts.uri.authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => host.as_ref().and_then(|host| host.to_str().ok()),
+        };
+        let line = RequestLine {
+            method: parts.method.as_str(),
+            path: parts.uri.path_and_query().map(PathAndQuery::as_str),
+            authority,
+            scheme: view::scheme_of(&parts.uri, &parts.headers),
+        };
+        self.edit_request_of(&mut parts.headers, Some(line), context);
+    }
+
     /// Edits a request's headers. The context says the rest of what is known; `%REQ(name)%` reads
     /// the headers that are edited.
     pub fn edit_request(&self, headers: &mut HeaderMap, context: &dyn FormatContext) {
+        self.edit_request_of(headers, None, context);
+    }
+
+    fn edit_request_of(
+        &self,
+        headers: &mut HeaderMap,
+        line: Option<RequestLine<'_>>,
+        context: &dyn FormatContext,
+    ) {
         for edits in &self.request {
             edits.apply(headers, |headers, format, out| {
                 let overlay = Overlay {
                     inner: context,
+                    line,
                     request_headers: Some(headers),
                     response_headers: None,
                 };
@@ -106,6 +149,7 @@ impl HeaderEditor {
             edits.apply(headers, |headers, format, out| {
                 let overlay = Overlay {
                     inner: context,
+                    line: None,
                     request_headers: None,
                     response_headers: Some(headers),
                 };

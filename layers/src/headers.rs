@@ -4,7 +4,7 @@
 //! all others stay separate lines. `http::HeaderMap` keeps all of them apart, so what compares or
 //! prints a value asks here.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Whether Envoy keeps this header in one slot.
 pub(crate) fn is_single_line(name: &HeaderName) -> bool {
@@ -16,6 +16,44 @@ pub(crate) fn is_single_line(name: &HeaderName) -> bool {
 pub(crate) fn joined_if_single(map: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let repeats = map.get_all(name).iter().nth(1).is_some();
     if repeats && is_single_line(name) { joined(map, name) } else { None }
+}
+
+/// Gives each header that Envoy keeps as one a single line. Cheap where nothing repeats.
+pub(crate) fn join_single_lines(map: &mut HeaderMap) {
+    if map.len() == map.keys_len() {
+        return;
+    }
+    let is_repeated = |name: &&HeaderName| map.get_all(*name).iter().nth(1).is_some();
+    let names = map.keys().filter(|name| is_single_line(name)).filter(is_repeated);
+    for name in names.cloned().collect::<Vec<_>>() {
+        let joined = joined(map, &name).and_then(|all| HeaderValue::try_from(all).ok());
+        if let Some(joined) = joined {
+            map.insert(name, joined);
+        }
+    }
+}
+
+/// Puts a value behind those that a header has, as one line.
+pub(crate) fn append_to_list(
+    map: &mut HeaderMap,
+    name: &HeaderName,
+    value: &HeaderValue,
+    separator: &str,
+) {
+    let mut all = match map.get(name) {
+        None => {
+            map.insert(name, value.clone());
+            return;
+        }
+        Some(first) => joined(map, name).unwrap_or_else(|| first.as_bytes().to_vec()),
+    };
+    if !all.is_empty() {
+        all.extend_from_slice(separator.as_bytes());
+    }
+    all.extend_from_slice(value.as_bytes());
+    if let Ok(all) = HeaderValue::try_from(all) {
+        map.insert(name, all);
+    }
 }
 
 /// The lines of a header joined by commas; `None` where there are fewer than two.
@@ -75,6 +113,30 @@ mod tests {
     #[test]
     fn the_list_is_sorted() {
         assert!(SINGLE_LINE.is_sorted());
+    }
+
+    #[test]
+    fn only_headers_of_one_line_are_joined() {
+        let mut map = HeaderMap::new();
+        for name in ["accept", "x-own", "x-forwarded-for"] {
+            map.append(name, HeaderValue::from_static("a"));
+            map.append(name, HeaderValue::from_static("b"));
+        }
+        join_single_lines(&mut map);
+        let lines = |name: &str| map.get_all(name).iter().collect::<Vec<_>>();
+        assert_eq!(lines("accept"), ["a,b"]);
+        assert_eq!(lines("x-own"), ["a", "b"]);
+        assert_eq!(lines("x-forwarded-for"), ["a,b"]);
+    }
+
+    #[test]
+    fn a_list_grows_at_its_end() {
+        let mut map = HeaderMap::new();
+        for (value, want) in [("a", "a"), ("b", "a, b"), ("c", "a, b, c")] {
+            append_to_list(&mut map, &http::header::VIA, &HeaderValue::from_static(value), ", ");
+            assert_eq!(map["via"], want);
+        }
+        assert_eq!(map.len(), 1);
     }
 
     #[test]

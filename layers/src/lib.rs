@@ -1,13 +1,18 @@
-//! Tower layers that proxy.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod headers;
+mod timer;
 mod uri_path;
 pub mod worker;
+pub mod proxy;
+pub mod upgrade;
 pub mod stats;
+pub mod access_log;
 pub mod response_flags;
 pub mod format;
 pub mod header_edit;
+pub mod stream_info;
 pub mod sanitize;
 pub mod forwarded;
 pub mod request_id;
@@ -16,12 +21,17 @@ pub mod respond;
 pub mod route;
 pub mod router;
 pub mod timeout;
+pub mod hash_policy;
+pub mod retry;
 pub mod upstream_stats;
 pub mod upstream_timing;
 pub mod cluster;
 pub mod balance;
 pub mod discover;
+#[cfg(feature = "tls")]
+pub mod tls_names;
 pub mod endpoint;
 pub mod http2;
 pub mod body;
 pub mod error;
+pub mod gather;

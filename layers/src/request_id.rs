@@ -4,11 +4,16 @@
 //! is, whatever it says, unless the request comes from outside to an edge (see
 //! [`crate::forwarded`]), where ids are made anew.
 
-use std::task::{Context, Poll};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, Response};
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::error::ProxyError;
 
 /// `x-request-id`
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -17,18 +22,26 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Copy, Debug)]
 pub struct RequestIdLayer {
     generate: bool,
+    respond: bool,
 }
 
 impl RequestIdLayer {
-    /// Ids are made where there is none.
+    /// Ids are made where there is none, and not told to the client.
     pub const fn new() -> Self {
-        Self { generate: true }
+        Self { generate: true, respond: false }
     }
 
     /// Whether ids are made (`generate_request_id`). Default `true`.
     #[must_use]
     pub const fn generate(mut self, generate: bool) -> Self {
         self.generate = generate;
+        self
+    }
+
+    /// Whether responses carry them too (`always_set_request_id_in_response`). Default `false`.
+    #[must_use]
+    pub const fn respond(mut self, respond: bool) -> Self {
+        self.respond = respond;
         self
     }
 }
@@ -43,7 +56,7 @@ impl<S> Layer<S> for RequestIdLayer {
     type Service = RequestId<S>;
 
     fn layer(&self, inner: S) -> RequestId<S> {
-        RequestId { inner, generate: self.generate }
+        RequestId { inner, options: *self }
     }
 }
 
@@ -51,28 +64,60 @@ impl<S> Layer<S> for RequestIdLayer {
 #[derive(Clone, Copy, Debug)]
 pub struct RequestId<S> {
     inner: S,
-    generate: bool,
+    options: RequestIdLayer,
 }
 
-impl<S, B> Service<Request<B>> for RequestId<S>
+impl<S, B, R> Service<Request<B>> for RequestId<S>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<R>, Error = ProxyError>,
 {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
+    type Response = Response<R>;
+    type Error = ProxyError;
+    type Future = ResponseFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if self.generate {
-            if let http::header::Entry::Vacant(entry) = request.headers_mut().entry(REQUEST_ID) {
-                entry.insert(new_id());
-            }
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if self.options.generate
+            && let http::header::Entry::Vacant(entry) = request.headers_mut().entry(REQUEST_ID)
+        {
+            entry.insert(new_id());
         }
-        self.inner.call(request)
+        let id =
+            if self.options.respond { request.headers().get(REQUEST_ID).cloned() } else { None };
+        ResponseFuture { inner: self.inner.call(request), id }
+    }
+}
+
+pin_project! {
+    /// The future of [`RequestId`].
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        id: Option<HeaderValue>,
+    }
+}
+
+impl<F, R> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, ProxyError>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut result = ready!(this.inner.poll(cx));
+        if let Some(id) = this.id.take() {
+            let headers = match &mut result {
+                Ok(response) => response.headers_mut(),
+                Err(error) => error.headers_mut(),
+            };
+            headers.insert(REQUEST_ID, id);
+        }
+        Poll::Ready(result)
     }
 }
 
@@ -99,17 +144,16 @@ pub fn new_id() -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::convert::Infallible;
-
     use tower::{ServiceExt, service_fn};
 
     use super::*;
+    use crate::error::ErrorKind;
 
     async fn id_of(layer: RequestIdLayer, request: Request<()>) -> Option<HeaderValue> {
         let echo = service_fn(|request: Request<()>| async move {
-            Ok::<_, Infallible>(request.headers().get(REQUEST_ID).cloned())
+            Ok(Response::new(request.headers().get(REQUEST_ID).cloned()))
         });
-        layer.layer(echo).oneshot(request).await.expect("infallible")
+        layer.layer(echo).oneshot(request).await.expect("a response").into_body()
     }
 
     #[tokio::test]
@@ -132,6 +176,21 @@ mod tests {
     #[tokio::test]
     async fn none_is_made_if_not_wanted() {
         assert_eq!(id_of(RequestIdLayer::new().generate(false), Request::new(())).await, None);
+    }
+
+    #[tokio::test]
+    async fn every_answer_carries_it_if_wanted() {
+        let layer = RequestIdLayer::new().respond(true);
+        let request = || Request::get("/").header(REQUEST_ID, "mine").body(()).expect("a request");
+        let app = service_fn(|_: Request<()>| async { Ok(Response::new(())) });
+        let response = layer.layer(app).oneshot(request()).await.expect("a response");
+        assert_eq!(response.headers()[REQUEST_ID], "mine");
+
+        let failing = service_fn(|_: Request<()>| async {
+            Err::<Response<()>, _>(ProxyError::new(ErrorKind::NoRoute))
+        });
+        let error = layer.layer(failing).oneshot(request()).await.expect_err("no route");
+        assert_eq!(error.headers().expect("headers")[REQUEST_ID], "mine");
     }
 
     #[test]

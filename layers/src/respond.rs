@@ -10,6 +10,7 @@ mod future;
 pub use future::ResponseFuture;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Method, Request, Response, Version};
@@ -18,7 +19,8 @@ use tower_service::Service;
 
 use crate::body::{Body, ResponseBody};
 use crate::error::respond::is_grpc;
-use crate::error::{BoxError, ProxyError};
+use crate::error::{BoxError, ErrorKind, ProxyError};
+use crate::stream_info::StreamInfo;
 
 /// Turns errors into responses; see the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,15 +65,20 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
         let progress = request.body_mut().track();
+        let info = StreamInfo::of(request.extensions()).map(Arc::clone);
         if let Some(progress) = &progress {
-            request.extensions_mut().insert(std::sync::Arc::clone(progress));
+            if let Some(info) = &info {
+                info.set_request_body(progress);
+            }
+            request.extensions_mut().insert(Arc::clone(progress));
         }
         let kind = RequestKind {
             http1: request.version() < Version::HTTP_2,
             grpc: is_grpc(request.headers()),
             head: request.method() == Method::HEAD,
+            connect: request.method() == Method::CONNECT,
         };
-        ResponseFuture::new(self.inner.call(request), progress, kind)
+        ResponseFuture::new(self.inner.call(request), progress, kind, info)
     }
 }
 
@@ -81,4 +88,13 @@ struct RequestKind {
     http1: bool,
     grpc: bool,
     head: bool,
+    connect: bool,
+}
+
+impl RequestKind {
+    /// Whether an answer to this failure is the connection's last. What follows a CONNECT is no
+    /// request, whatever became of it.
+    fn ends(self, kind: ErrorKind) -> bool {
+        self.connect || kind.ends_connection()
+    }
 }

@@ -7,8 +7,8 @@
 //! assert_eq!(flags.to_string(), "-");
 //! flags.insert(ResponseFlag::UpstreamRetryLimitExceeded);
 //! flags.insert(ResponseFlag::UpstreamConnectionFailure);
-//! assert_eq!(flags.to_string(), "UF,URX");
-//! assert_eq!(flags.long().to_string(), "UpstreamConnectionFailure,UpstreamRetryLimitExceeded");
+//! assert_eq!(flags.to_string(), "URX,UF");
+//! assert_eq!(flags.long().to_string(), "UpstreamRetryLimitExceeded,UpstreamConnectionFailure");
 //! ```
 
 use std::fmt;
@@ -41,6 +41,8 @@ macro_rules! flags {
 flags! {
     /// The proxy itself failed its health check.
     FailedLocalHealthCheck "LH" "FailedLocalHealthCheck",
+    /// All retries were used up. Envoy notes this before what became of the last try.
+    UpstreamRetryLimitExceeded "URX" "UpstreamRetryLimitExceeded",
     /// No healthy endpoint in the cluster.
     NoHealthyUpstream "UH" "NoHealthyUpstream",
     /// The route's timeout, or that of a try, ran out.
@@ -69,8 +71,6 @@ flags! {
     RateLimitServiceError "RLSE" "RateLimitServiceError",
     /// The client closed the connection.
     DownstreamConnectionTermination "DC" "DownstreamConnectionTermination",
-    /// All retries were used up.
-    UpstreamRetryLimitExceeded "URX" "UpstreamRetryLimitExceeded",
     /// Nothing moved on the stream for too long.
     StreamIdleTimeout "SI" "StreamIdleTimeout",
     /// A router control header held nonsense.
@@ -119,6 +119,14 @@ impl ResponseFlags {
     /// Whether none is.
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(bits)
     }
 
     /// The flags in the order in which they are printed.

@@ -29,12 +29,13 @@
 //! # Ok(()) }
 //! ```
 
+mod edits;
 mod entry;
 mod future;
 mod service;
 mod stats;
 
-pub use entry::{ForwardTarget, RouteEntry};
+pub use entry::{Destination, ForwardTarget, RouteEntry};
 pub use future::ResponseFuture;
 pub use service::Router;
 pub use stats::RouterStats;

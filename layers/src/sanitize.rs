@@ -10,7 +10,11 @@
 //! response nominates stays, as in Envoy.
 //!
 //! Requests that Envoy refuses at this point are errors: no `Host` (400), a nominated header that
-//! the proxy relies on (400), a protocol switch that is not configured (403).
+//! the proxy relies on (400), a protocol switch that is not configured (403), a target that is no
+//! path (404).
+//!
+//! Where asked to, the layer also gives hosts ([`HostRules`]) and paths ([`PathNormalizer`]) one
+//! spelling, before routes are looked up by them. What is not asked for costs nothing.
 //!
 //! ```
 //! use front_proxy_layers::sanitize;
@@ -26,9 +30,11 @@
 //! ```
 
 mod hop_by_hop;
+mod host;
 mod layer;
 pub mod path;
 
-pub use hop_by_hop::{Upgrade, request_headers, response_headers};
+pub use hop_by_hop::{Upgrade, may_nominate, request_headers, response_headers};
+pub use host::{HostRules, StripPort};
 pub use layer::{ResponseFuture, Sanitize, SanitizeLayer};
 pub use path::{EscapedSlashes, PathNormalizer, PathOutcome};

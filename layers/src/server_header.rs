@@ -1,4 +1,5 @@
-//! The `server` header of responses, as Envoy's `server_header_transformation` has it.
+//! What the proxy says of itself in responses: `server`, as Envoy's `server_header_transformation`
+//! has it, and `via`.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -20,11 +21,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{Entry, SERVER};
+use http::header::{Entry, SERVER, VIA};
 use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::headers;
 
 /// What becomes of an upstream's `server` header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,12 +47,13 @@ pub enum Transformation {
 pub struct ServerHeaderLayer {
     name: HeaderValue,
     transformation: Transformation,
+    via: Option<HeaderValue>,
 }
 
 impl ServerHeaderLayer {
     /// Says that the server is `name`.
     pub fn new(name: HeaderValue) -> Self {
-        Self { name, transformation: Transformation::default() }
+        Self { name, transformation: Transformation::default(), via: None }
     }
 
     /// What becomes of an upstream's header. Default [`Transformation::Overwrite`].
@@ -58,13 +62,25 @@ impl ServerHeaderLayer {
         self.transformation = transformation;
         self
     }
+
+    /// Appended to `via`. Default none.
+    #[must_use]
+    pub fn via(mut self, via: Option<HeaderValue>) -> Self {
+        self.via = via;
+        self
+    }
 }
 
 impl<S> Layer<S> for ServerHeaderLayer {
     type Service = ServerHeader<S>;
 
     fn layer(&self, inner: S) -> ServerHeader<S> {
-        ServerHeader { inner, name: self.name.clone(), transformation: self.transformation }
+        ServerHeader {
+            inner,
+            name: self.name.clone(),
+            transformation: self.transformation,
+            via: self.via.clone(),
+        }
     }
 }
 
@@ -74,6 +90,7 @@ pub struct ServerHeader<S> {
     inner: S,
     name: HeaderValue,
     transformation: Transformation,
+    via: Option<HeaderValue>,
 }
 
 impl<S, B, R> Service<Request<B>> for ServerHeader<S>
@@ -93,6 +110,7 @@ where
             inner: self.inner.call(request),
             name: Some(self.name.clone()),
             transformation: self.transformation,
+            via: self.via.clone(),
         }
     }
 }
@@ -105,6 +123,7 @@ pin_project! {
         inner: F,
         name: Option<HeaderValue>,
         transformation: Transformation,
+        via: Option<HeaderValue>,
     }
 }
 
@@ -129,6 +148,9 @@ where
                 }
                 Transformation::PassThrough => {}
             }
+        }
+        if let Some(via) = this.via.take() {
+            headers::append_to_list(response.headers_mut(), &VIA, &via, ", ");
         }
         Poll::Ready(Ok(response))
     }

@@ -1,9 +1,19 @@
-//! The route timeout: how long the upstream may take for a whole response.
+//! Timeouts of a request and its response.
 //!
-//! The clock starts when the request is complete and stops when the response has ended, as in
-//! Envoy (default 15 s). Before the head it is answered with 504 `upstream request timeout`;
-//! afterwards the response is cut off, since its status is gone. What is left for the upstream is
-//! announced to it in `x-envoy-expected-rq-timeout-ms`.
+//! | timeout | runs | answer |
+//! |---|---|---|
+//! | route ([`TimeoutLayer::new`], Envoy's default is 15 s) | from the end of the request to the end of the response | 504 `upstream request timeout` |
+//! | [idle](TimeoutLayer::idle) (5 min) | while nothing of request or response moves | 504, before the end of the request 408 `stream timeout` |
+//! | [request](TimeoutLayer::request) | until the end of the request | 408 `request timeout` |
+//! | [stream duration](TimeoutLayer::max_stream_duration) | from the head of the request to the end of the response | 504 `downstream duration timeout` |
+//! | [upstream stream duration](TimeoutLayer::max_upstream_stream_duration) | the same, as a limit of the cluster | 504 `upstream max stream duration reached` |
+//!
+//! Once the head of the response is out its status is gone: then the response is cut off. The route
+//! timeout is announced to the upstream in `x-envoy-expected-rq-timeout-ms`, and ends when the
+//! upstream switches protocols; the others go on in the tunnel.
+//!
+//! All of them share one timer, which is kept from request to request: a timeout that does not
+//! strike costs next to nothing.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -27,12 +37,15 @@
 //! ```
 
 mod body;
+mod clock;
 mod future;
 mod layer;
 mod service;
-mod timer;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::TimeoutLayer;
 pub use service::Timeout;
+
+#[cfg(test)]
+mod tests;

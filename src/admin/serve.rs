@@ -12,9 +12,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum_server::accept::NoDelayAcceptor;
 use front_proxy_layers::stats::Scope;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, SERVER};
-use http::{HeaderValue, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 
-use super::traffic::{CountingAcceptor, Traffic};
+use super::traffic::{CODING_OF_GET, CountingAcceptor, Traffic};
 
 /// Stops a server: see [`axum_server::Handle`].
 pub type AdminHandle = axum_server::Handle<SocketAddr>;
@@ -52,7 +52,13 @@ async fn connection_manager(
     } else if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
         refuse(StatusCode::BAD_REQUEST, "")
     } else {
-        next.run(request).await
+        let is_head = request.method() == Method::HEAD;
+        let mut response = next.run(request).await;
+        if is_head {
+            let chunked = HeaderValue::from_static("chunked");
+            response.headers_mut().insert(CODING_OF_GET, chunked);
+        }
+        response
     };
     active.answered(response)
 }

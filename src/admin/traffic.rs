@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum_server::accept::Accept;
 use bytes::Bytes;
 use front_proxy_layers::stats::Scope;
-use http::{Response, StatusCode};
+use http::{HeaderName, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use metrics::{Counter, Gauge, Histogram};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -192,7 +192,10 @@ impl<S: AsyncWrite> AsyncWrite for CountedStream<S> {
             // The HTTP library answers an HTTP/1.0 request in 1.0; the refusal is there to say
             // that 1.1 is spoken here.
             Some(rest) => this.inner.poll_write(cx, &[REFUSAL, rest].concat()),
-            None => this.inner.poll_write(cx, buf),
+            None => match coding_of_get(buf) {
+                Some(renamed) => this.inner.poll_write(cx, &renamed),
+                None => this.inner.poll_write(cx, buf),
+            },
         };
         if let Poll::Ready(Ok(written)) = &result {
             this.connection.traffic.tx_bytes.increment(*written as u64);
@@ -270,6 +273,20 @@ const PREFIX: &str = "envoy_http_conn_manager_prefix";
 
 const OLD_REFUSAL: &[u8] = b"HTTP/1.0 426 ";
 const REFUSAL: &[u8] = b"HTTP/1.1 426 ";
+
+/// Stands for `transfer-encoding` in the answer to a HEAD request, from which the HTTP library takes
+/// that out: no body follows. Envoy sends it as for GET. Both names are equally long.
+pub(super) const CODING_OF_GET: HeaderName = HeaderName::from_static("x-transfer-coding");
+
+/// What is written with the name that was meant, if the placeholder is in it.
+fn coding_of_get(written: &[u8]) -> Option<Vec<u8>> {
+    let placeholder = CODING_OF_GET;
+    let placeholder = placeholder.as_str().as_bytes();
+    let at = written.windows(placeholder.len()).position(|part| part == placeholder)?;
+    let mut renamed = written.to_vec();
+    renamed[at..at + placeholder.len()].copy_from_slice(b"transfer-encoding");
+    Some(renamed)
+}
 
 /// What can't happen on this listener or is not told apart. Dashboards ask for these names.
 const HTTP_COUNTERS: &[&str] = &[

@@ -4,20 +4,6 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{sandbox, service};
 
-/// The commit this was built from, where the build knows it.
-const REVISION: &str = match option_env!("FRONT_PROXY_REVISION") {
-    Some(revision) => revision,
-    None => "0000000000000000000000000000000000000000",
-};
-
-/// `<revision>/<version>/Clean/RELEASE/<TLS library>`, as `--version` and `/server_info` show it.
-pub fn version() -> String {
-    // Whoever reads it takes the first part for a hexadecimal number.
-    let hex = !REVISION.is_empty() && REVISION.bytes().all(|b| b.is_ascii_hexdigit());
-    let revision = if hex { REVISION } else { "0" };
-    format!("{revision}/{}/Clean/RELEASE/rustls", env!("CARGO_PKG_VERSION"))
-}
-
 /// A front proxy that reads Envoy's configuration.
 #[derive(Debug, Parser)]
 #[command(

@@ -9,7 +9,7 @@ use super::log::{self, Level};
 
 mod values;
 
-pub use super::arguments::version;
+pub use crate::admin::version::string as version;
 
 use self::values::{
     concurrency, drain_strategy, ip_version, mode, socket_mode, stats_tags, without_effect,
@@ -265,7 +265,7 @@ mod tests {
         else {
             panic!("not scale");
         };
-        assert_eq!(scale[0].instances, 3);
+        assert_eq!((scale[0].instances, control_port), (3, 9001));
         for bad in ["service1", "=3", "service1=x", "service1=-1"] {
             assert!(parse(["front-proxy", "sandbox", "--scale", bad]).is_err(), "{bad}");
         }

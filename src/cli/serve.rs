@@ -11,10 +11,10 @@ use tokio::runtime::{Builder, Runtime};
 use super::arguments::{SandboxArgs, SandboxCommand};
 use super::log::{self, Level, LogLevels};
 use super::{Options, complain};
+use crate::access_log::FlushOptions;
 use crate::admin::{LogLevel, UnknownLogger};
-use crate::config;
 use crate::config::model::Bootstrap;
-use crate::sandbox::{self, BoxError, RunningProxy, StartProxy};
+use crate::sandbox::{self, InProcess};
 use crate::server::{Command, LogControl, Server, ServerOptions};
 use crate::service;
 
@@ -30,6 +30,12 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
     let server_options = ServerOptions {
         concurrency: usize::try_from(options.concurrency).unwrap_or(1),
         drain_time: options.drain_time,
+        log_flush: FlushOptions {
+            interval: options.file_flush_interval,
+            min_size: usize::try_from(options.file_flush_min_size)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(1024),
+        },
         command_line: match serde_json::to_value(options) {
             Ok(Value::Object(map)) => map,
             _ => serde_json::Map::new(),
@@ -38,22 +44,25 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
     };
     let address_path = options.admin_address_path.clone();
     block_on(async move {
+        // Before any port is open: whoever waits for one may send a signal at once.
+        let stop = service::stop_signal();
+        let reopen = ReopenSignal::new();
         let mut server = match Server::start(bootstrap, server_options).await {
             Ok(server) => server,
             Err(error) => return fail(&error.to_string()),
         };
         if let Some(admin) = server.admin_address() {
             tracing::info!(target: "main", "admin address: {admin}");
-            if !address_path.is_empty() {
-                if let Err(error) = std::fs::write(&address_path, admin.to_string()) {
-                    tracing::error!(target: "main", "--admin-address-path {address_path}: {error}");
-                }
+            if !address_path.is_empty()
+                && let Err(error) = std::fs::write(&address_path, admin.to_string())
+            {
+                tracing::error!(target: "main", "--admin-address-path {address_path}: {error}");
             }
         }
         for (name, address) in server.listeners() {
             tracing::info!(target: "main", "listener {name}: {address}");
         }
-        until_told_to_end(&mut server).await;
+        until_told_to_end(&mut server, stop, reopen).await;
         tracing::info!(target: "main", "ending: waiting for requests under way");
         tokio::select! {
             () = server.shutdown() => {}
@@ -64,9 +73,12 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
     })
 }
 
-async fn until_told_to_end(server: &mut Server) {
-    let mut stop = std::pin::pin!(service::stop_signal());
-    let mut reopen = ReopenSignal::new();
+async fn until_told_to_end(
+    server: &mut Server,
+    stop: impl Future<Output = ()>,
+    mut reopen: ReopenSignal,
+) {
+    let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => return,
@@ -100,7 +112,7 @@ impl ReopenSignal {
             signal.recv().await;
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -134,19 +146,6 @@ pub(super) fn service(options: service::Options) -> ExitCode {
             Err(error) => fail(&error.to_string()),
         }
     })
-}
-
-/// Starts the sandbox's proxies in this process.
-#[derive(Clone, Copy, Debug)]
-pub struct InProcess;
-
-impl StartProxy for InProcess {
-    async fn start(&self, bootstrap: &str, name: &str) -> Result<RunningProxy, BoxError> {
-        let bootstrap = config::load_str(name, bootstrap)?;
-        let server = Server::start(bootstrap, ServerOptions::default()).await?;
-        let admin = server.admin_address().ok_or("the bootstrap has no admin address")?;
-        Ok(RunningProxy::new(admin, move || server.shutdown()))
-    }
 }
 
 fn block_on(future: impl Future<Output = ExitCode>) -> ExitCode {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use front_proxy_layers::balance::{LeastRequest, LoadBalancer, Random, RoundRobin};
+use front_proxy_layers::balance::{
+    LeastRequest, LoadBalancer, Maglev, Random, RingHash, RoundRobin,
+};
 use front_proxy_layers::cluster::{Cluster, Limits, Priority};
 use front_proxy_layers::discover::dns::{
     DnsResolver, DnsResolverOptions, FirstResolution, LogicalDns, LookupFamily, Refresh, Settings,
@@ -15,7 +17,9 @@ use front_proxy_layers::endpoint::{ConnectionOptions, Connector, Protocol};
 use front_proxy_layers::stats::Scope;
 use tokio::task::JoinHandle;
 
+use super::resolver::CountedResolver;
 use crate::config::model::{self, Discovery, DnsFamily, LbPolicy, UpstreamProtocol};
+use crate::stats::absent;
 
 /// A cluster could not be built.
 #[derive(Debug)]
@@ -42,9 +46,12 @@ pub(super) fn cluster(
         None => Connector::plain(),
         Some(tls) => crate::tls::upstream(tls, config.protocol).map_err(fail)?,
     };
+    let stat_name = config.alt_stat_name.as_deref().unwrap_or(&config.name);
+    let stats = scope.child("cluster").tagged("envoy_cluster_name", stat_name);
+    absent::cluster(&stats);
     let builder = Cluster::builder(config.name.as_str())
         .stats(scope.clone())
-        .stat_name(config.alt_stat_name.as_deref().unwrap_or(&config.name))
+        .stat_name(stat_name)
         .connections(connections(config))
         .connector(connector)
         .limits(Priority::Default, limits(&config.breakers))
@@ -54,8 +61,17 @@ pub(super) fn cluster(
         LbPolicy::RoundRobin => balanced(builder, RoundRobin::default()),
         LbPolicy::Random => balanced(builder, Random),
         LbPolicy::LeastRequest => balanced(builder, LeastRequest),
-        LbPolicy::RingHash | LbPolicy::Maglev => {
-            return Err(fail("this load balancing policy is not supported yet".to_owned()));
+        LbPolicy::RingHash => {
+            let ring = RingHash::new()
+                .minimum_size(config.ring_hash.minimum_size)
+                .maximum_size(config.ring_hash.maximum_size);
+            balanced(builder, ring.stats(&stats))
+        }
+        LbPolicy::Maglev => {
+            let size = config.maglev_table_size;
+            let maglev = Maglev::with_size(size)
+                .ok_or_else(|| fail(format!("the table size {size} is not a prime number")))?;
+            balanced(builder, maglev.stats(&stats))
         }
     })
 }
@@ -112,7 +128,7 @@ pub(super) fn discover(
         }
         Discovery::StrictDns(dns) => {
             let targets = config.endpoints.iter().map(target).collect();
-            let discovery = StrictDns::new(targets, resolver(dns), settings(dns), stats);
+            let discovery = StrictDns::new(targets, resolver(dns, scope), settings(dns), stats);
             let first = discovery.first_resolution();
             (Some(tokio::spawn(discovery.run(cluster.clone()))), Some(first))
         }
@@ -120,7 +136,8 @@ pub(super) fn discover(
             let Some(endpoint) = config.endpoints.first() else {
                 return (None, None);
             };
-            let discovery = LogicalDns::new(target(endpoint), resolver(dns), settings(dns), stats);
+            let discovery =
+                LogicalDns::new(target(endpoint), resolver(dns, scope), settings(dns), stats);
             let first = discovery.first_resolution();
             (Some(tokio::spawn(discovery.run(cluster.clone()))), Some(first))
         }
@@ -131,7 +148,8 @@ fn member(endpoint: &model::EndpointSpec) -> Option<Member> {
     let ip: IpAddr = endpoint.host.parse().ok()?;
     Some(Member {
         address: SocketAddr::new(ip, endpoint.port),
-        hostname: endpoint.hostname.as_deref().unwrap_or(&endpoint.host).into(),
+        // An address is no name: `auto_host_rewrite` leaves the host then.
+        hostname: endpoint.hostname.as_deref().unwrap_or_default().into(),
         weight: endpoint.weight,
         locality: locality(endpoint),
         priority: endpoint.priority,
@@ -161,13 +179,14 @@ fn locality(endpoint: &model::EndpointSpec) -> Option<Arc<Locality>> {
     }))
 }
 
-fn resolver(dns: &model::Dns) -> Arc<DnsResolver> {
-    Arc::new(DnsResolver::new(DnsResolverOptions {
+fn resolver(dns: &model::Dns, scope: &Scope) -> CountedResolver {
+    let resolver = DnsResolver::new(DnsResolverOptions {
         resolvers: dns.resolvers.clone(),
         use_tcp: dns.use_tcp,
         no_search: dns.no_search,
         ..DnsResolverOptions::default()
-    }))
+    });
+    CountedResolver::new(resolver, scope)
 }
 
 fn settings(dns: &model::Dns) -> Settings {

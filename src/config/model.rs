@@ -1,6 +1,6 @@
 //! The validated configuration: plain values, every reference resolved, every default filled in.
 //!
-//! The reader ([`super::load`]) turns a bootstrap file into this and nothing else reads the file;
+//! The reader ([`super::load_file`]) turns a bootstrap file into this and nothing else reads the file;
 //! what builds listeners and clusters from it can't fail for reasons that lie in the file.
 
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +28,19 @@ pub struct Bootstrap {
     pub runtime: Vec<(String, RuntimeValue)>,
     /// The names of the runtime layers.
     pub runtime_layers: Vec<String>,
+    /// All of it as it was written, in JSON. It holds secrets.
+    pub source: Source,
+}
+
+/// A configuration as it was written.
+#[derive(Clone, Default)]
+pub struct Source(pub serde_json::Value);
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Private keys are in it.
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
 }
 
 /// `node`.
@@ -562,6 +575,10 @@ pub struct Cluster {
     pub discovery: Discovery,
     /// `lb_policy`. Default ROUND_ROBIN.
     pub lb_policy: LbPolicy,
+    /// `ring_hash_lb_config`
+    pub ring_hash: RingHashOptions,
+    /// `maglev_lb_config.table_size`: a prime number. Default 65537.
+    pub maglev_table_size: u64,
     /// `load_assignment`: endpoints as written.
     pub endpoints: Vec<EndpointSpec>,
     /// `connect_timeout`. Default 5 s.
@@ -640,6 +657,21 @@ pub enum LbPolicy {
     Random,
     RingHash,
     Maglev,
+}
+
+/// `ring_hash_lb_config`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingHashOptions {
+    /// `minimum_ring_size`. Default 1024.
+    pub minimum_size: u64,
+    /// `maximum_ring_size`. Default 8 Mi.
+    pub maximum_size: u64,
+}
+
+impl Default for RingHashOptions {
+    fn default() -> Self {
+        Self { minimum_size: 1024, maximum_size: 8 << 20 }
+    }
 }
 
 /// An endpoint as written.

@@ -52,10 +52,8 @@ use super::http1::delayed_close;
 use super::open::{OpenConnection, Protocol};
 use super::timers::{Activity, Expired, Timers};
 use crate::listener::FilterChain;
-use crate::request_path::{ConnectionBody, ConnectionService};
+use crate::request_path::{ConnectionBody, ConnectionFuture, ConnectionService};
 use crate::shutdown::{Phase, Signal};
-
-type ServiceFuture = <ConnectionService as Service<Request<Http2Body>>>::Future;
 
 /// Serves the connection until it has closed.
 pub(super) async fn serve<IO>(
@@ -146,6 +144,9 @@ fn builder(chain: &FilterChain) -> Builder {
         .initial_window_size(options.initial_stream_window_size)
         .initial_connection_window_size(options.initial_connection_window_size)
         .max_header_list_size(longest_head(chain));
+    if options.allow_connect {
+        builder.enable_connect_protocol();
+    }
     builder
 }
 
@@ -163,7 +164,7 @@ struct Serving<'a, IO> {
     connection: Connection<&'a mut Http2Gate<IO>, Bytes>,
     keepalive: Option<Keepalive>,
     service: ConnectionService,
-    streams: FuturesUnordered<Stream<ServiceFuture, ConnectionBody>>,
+    streams: FuturesUnordered<Stream<ConnectionFuture, ConnectionBody>>,
     resets: PrematureResets,
     requests: u64,
     state: &'a GateState,
@@ -197,6 +198,10 @@ impl Activity for Streams {
     }
 
     fn head_since(&self) -> Option<std::time::Instant> {
+        None
+    }
+
+    fn stalled_since(&self) -> Option<std::time::Instant> {
         None
     }
 }
@@ -363,9 +368,8 @@ where
             head: request.method() == Method::HEAD,
             has_body: !request.body().is_end_stream(),
         };
-        let stats = Arc::clone(&self.chain.filters.stats);
         let future = self.service.call(request);
-        self.streams.push(Stream::new(future, respond, kind, stats));
+        self.streams.push(Stream::new(future, respond, kind));
         self.state.set_serving(self.streams.len());
         if self
             .chain
@@ -374,6 +378,10 @@ where
             .is_some_and(|max| self.requests == u64::from(max))
         {
             self.chain.filters.stats.cx_max_requests_reached.increment(1);
+            self.timers.drain();
+        }
+        if self.phase == Drain::Not && self.signal.asks_to_leave() {
+            self.chain.filters.stats.cx_drain_close.increment(1);
             self.timers.drain();
         }
         true

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use front_proxy_layers::gather::poll_write_gathered;
 use front_proxy_layers::stats::DownstreamStats;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -13,11 +14,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct Counted<IO> {
     io: IO,
     stats: Arc<DownstreamStats>,
+    /// TLS copies what it is given anyway.
+    gather: bool,
 }
 
 impl<IO> Counted<IO> {
-    pub(super) fn new(io: IO, stats: Arc<DownstreamStats>) -> Self {
-        Self { io, stats }
+    pub(super) fn new(io: IO, stats: Arc<DownstreamStats>, gather: bool) -> Self {
+        Self { io, stats, gather }
     }
 
     fn written(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -59,7 +62,11 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Counted<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        let polled = if self.gather {
+            poll_write_gathered(Pin::new(&mut self.io), cx, bufs)
+        } else {
+            Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        };
         self.written(polled)
     }
 

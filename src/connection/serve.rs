@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use front_proxy_layers::forwarded::Peer;
-use http::StatusCode;
-use hyper::server::conn::http1::Builder;
+use http::{HeaderValue, StatusCode};
+use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::http1::{
-    self, GateConfig, GateState, Http1Gate, Replay, Returned, TrackedService, delayed_close,
+    self, GateConfig, GateState, Http1Gate, Phase as GatePhase, Replay, Returned, TrackedService,
+    delayed_close,
 };
 use super::io::Counted;
+use super::log::{ConnectionLog, LoggedConnection};
 use super::open::{OpenConnection, Protocol};
 use super::service::PathService;
 use super::timers::{Expired, Timers};
@@ -32,6 +34,10 @@ pub(crate) struct Downstream {
     pub(crate) tls: bool,
     /// ALPN chose HTTP/2.
     pub(crate) alpn_http2: bool,
+    /// The client's certificate in the words of `x-forwarded-client-cert`, where they are wanted.
+    pub(crate) certificate: Option<HeaderValue>,
+    /// For access logs; not looked up where there are none.
+    pub(crate) logged: Option<Box<LoggedConnection>>,
 }
 
 /// Serves the connection until it closes. `open` counts it meanwhile.
@@ -45,67 +51,97 @@ pub(crate) async fn serve<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
-    let path = || chain.filters.for_connection(peer);
-    let io = Counted::new(io, Arc::clone(&chain.filters.stats));
+    let access_log = ConnectionLog::new(chain, &downstream, peer);
+    let path = |gate: Option<&Arc<GateState>>| {
+        let (log, observer) = (access_log.layer(gate), access_log.observer());
+        let certificate = downstream.certificate.clone();
+        chain.filters.for_connection(peer, certificate, log, observer)
+    };
+    let service = |gate: &Arc<GateState>| PathService::new(path(Some(gate)));
+    let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
         Codec::Http1 => false,
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, path(), &mut open, signal).await;
+        super::http2::serve(chain, io, path(None), &mut open, signal).await;
         return;
     }
-    let returned =
-        serve_http1(chain, io, PathService::new(path()), &mut open, signal.clone()).await;
+    let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: http1::Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), path(), &mut open, signal).await;
+        super::http2::serve(chain, Replay::new(io, read), path(None), &mut open, signal).await;
     }
 }
 
 /// Serves HTTP/1. Returns the stream if it turns out to be HTTP/2.
 async fn serve_http1<IO>(
     chain: &Arc<FilterChain>,
-    io: Counted<IO>,
-    service: PathService,
+    mut io: Counted<IO>,
+    service: impl Fn(&Arc<GateState>) -> PathService,
+    access_log: &ConnectionLog,
     open: &mut OpenConnection,
     signal: Signal,
 ) -> Option<Returned<Counted<IO>>>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (gate, handle) = Http1Gate::resume(io, BytesMut::new(), Arc::clone(&chain.gate));
-    let state = Arc::clone(handle.state());
-    let service = TrackedService::new(service, Arc::clone(&state));
     let mut builder = Builder::new();
     chain.gate.configure(&mut builder);
     builder.title_case_headers(chain.http.http1.proper_case_words);
-    let connection = builder.serve_connection(TokioIo::new(gate), service);
+    let max_requests = chain.http.max_requests_per_connection.map_or(u64::MAX, u64::from);
+    let mut read = BytesMut::new();
+    let mut served = 0;
+    let (mut returned, state) = loop {
+        let (gate, handle) = Http1Gate::resume(io, read, Arc::clone(&chain.gate));
+        let state = Arc::clone(handle.state());
+        let service = TrackedService::new(service(&state), Arc::clone(&state))
+            .max_requests(max_requests.saturating_sub(served))
+            .signal(signal.clone());
+        let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
 
-    drive(connection, &state, chain, open, signal).await;
+        drive(connection, &state, chain, open, signal.clone()).await;
 
-    let mut returned = handle.reclaim()?;
-    if returned.protocol == http1::Protocol::Http2 {
-        return Some(returned);
-    }
-    if state.bytes_in() > 0 {
-        open.speaks(Protocol::Http1);
-    }
-    // Envoy counts each `100 Continue` as a response.
-    for _ in 0..state.continues() {
-        open.stats().charge(StatusCode::CONTINUE);
-        chain.filters.listener_codes.charge(StatusCode::CONTINUE);
-    }
-    if let Some(refusal) = state.refusal() {
-        count_refusal(chain, open, &refusal);
+        let tunnel = state.phase() == GatePhase::Tunnel;
+        let returned = handle.returned().await?;
+        if returned.protocol == http1::Protocol::Http2 {
+            return Some(returned);
+        }
+        if state.bytes_in() > 0 {
+            open.speaks(Protocol::Http1);
+        }
+        if tunnel {
+            open.requests_active(state.client_closed());
+        }
+        served += state.requests();
+        count_answers(chain, open, &state);
+        if let Some(refusal) = state.refusal() {
+            access_log.refused(&refusal);
+        }
+        let go_on = state.unasked_switch()
+            && !state.client_closed()
+            && served < max_requests
+            && signal.phase() < Phase::Draining;
+        if !go_on {
+            break (returned, state);
+        }
+        (io, read) = (returned.io, returned.read);
+    };
+    if served >= max_requests {
+        open.stats().cx_max_requests_reached.increment(1);
     }
     let delay = match chain.timeouts().delayed_close {
-        Some(delay) if state.delay_close() => delay,
+        Some(delay) if state.delay_close() || state.linger() => delay,
         _ => Duration::ZERO,
     };
     // The client may close while we wait for that: then it was the client.
     let by_client = state.client_closed();
+    if state.linger() && !state.delay_close() {
+        open.closed_by_client(false);
+        let _ = http1::lingering_close(&mut returned.io, delay).await;
+        return None;
+    }
     let closed = delayed_close(&mut returned.io, delay).await;
     if !delay.is_zero() && matches!(closed, Ok(true)) {
         open.stats().cx_delayed_close_timeout.increment(1);
@@ -150,8 +186,15 @@ async fn drive<C>(
                 Poll::Pending => return Poll::Pending,
                 // The head's time is up: the gate refuses it when it is polled.
                 Poll::Ready(Expired::Head) => state.time_out_head(),
+                Poll::Ready(Expired::Stalled) => {
+                    open.stats().rq_idle_timeout.increment(1);
+                    state.set_delay_close();
+                    return Poll::Ready(());
+                }
                 Poll::Ready(Expired::Connection) if !draining => {
                     draining = true;
+                    // Envoy lets the client close first, although it has nothing to read.
+                    state.set_delay_close();
                     connection.as_mut().graceful_shutdown();
                 }
                 Poll::Ready(Expired::Connection) => return Poll::Pending,
@@ -168,16 +211,16 @@ pub(super) trait GracefulConnection: Future {
     fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
-impl<I, B, S> GracefulConnection for hyper::server::conn::http1::Connection<I, S>
+impl<I, B, S> GracefulConnection for UpgradeableConnection<I, S>
 where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     B: http_body::Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn graceful_shutdown(self: Pin<&mut Self>) {
-        hyper::server::conn::http1::Connection::graceful_shutdown(self);
+        UpgradeableConnection::graceful_shutdown(self);
     }
 }
 
@@ -193,8 +236,31 @@ pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {
         enable_trailers: config.http1.enable_trailers,
         answer_100_continue: !config.proxy_100_continue,
         underscores: config.underscores,
-        server_header: http::HeaderValue::from_str(&config.server_name).ok(),
+        server_header: HeaderValue::from_str(&config.server_name).ok(),
         detect_http2: config.codec == Codec::Auto,
+    }
+}
+
+/// Counts the answers that the gate gave itself.
+fn count_answers(chain: &FilterChain, open: &OpenConnection, state: &GateState) {
+    // Envoy counts each `100 Continue` as a response.
+    for _ in 0..state.continues() {
+        open.stats().charge(StatusCode::CONTINUE);
+        chain.filters.listener_codes.charge(StatusCode::CONTINUE);
+    }
+    if state.is_leaving() {
+        open.stats().cx_drain_close.increment(1);
+    }
+    let dropped = state.dropped_underscores();
+    if dropped > 0 {
+        chain.filters.codec_stats.dropped_headers_with_underscores.increment(dropped.into());
+    }
+    if let Some(refusal) = state.refusal() {
+        if refusal.kind == http1::RefusalKind::Underscore {
+            let stats = &chain.filters.codec_stats;
+            stats.requests_rejected_with_underscores_in_headers.increment(1);
+        }
+        count_refusal(chain, open, &refusal);
     }
 }
 

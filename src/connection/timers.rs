@@ -14,6 +14,8 @@ use crate::listener::FilterChain;
 pub(super) enum Expired {
     /// The time of a request's head.
     Head,
+    /// The client has not taken anything of an answer for the stream idle timeout.
+    Stalled,
     /// The time of the connection, and that of its drain: it closes when nothing is under way.
     Connection,
 }
@@ -26,6 +28,8 @@ pub(super) trait Activity {
     fn requests(&self) -> u64;
     /// When the head began that is being read.
     fn head_since(&self) -> Option<std::time::Instant>;
+    /// Since when the client has taken nothing of an answer.
+    fn stalled_since(&self) -> Option<std::time::Instant>;
 }
 
 impl Activity for GateState {
@@ -34,11 +38,15 @@ impl Activity for GateState {
     }
 
     fn requests(&self) -> u64 {
-        GateState::requests(self)
+        Self::requests(self)
     }
 
     fn head_since(&self) -> Option<std::time::Instant> {
-        (self.phase() == Phase::Head).then(|| GateState::head_since(self)).flatten()
+        (self.phase() == Phase::Head).then(|| Self::head_since(self)).flatten()
+    }
+
+    fn stalled_since(&self) -> Option<std::time::Instant> {
+        Self::stalled_since(self)
     }
 }
 
@@ -47,6 +55,7 @@ impl Activity for GateState {
 pub(super) struct Timers {
     idle: Option<Duration>,
     head: Option<Duration>,
+    stall: Option<Duration>,
     drain: Duration,
     life_ends: Option<Instant>,
     idle_since: Instant,
@@ -65,6 +74,7 @@ impl Timers {
         Self {
             idle: timeouts.idle,
             head: timeouts.request_headers,
+            stall: chain.stall_timeout,
             drain: timeouts.drain,
             life_ends,
             idle_since: began,
@@ -99,14 +109,12 @@ impl Timers {
             self.requests = state.requests();
             self.idle_since = Instant::now();
         }
-        if let Some(limit) = self.head
-            && let Some(since) = state.head_since()
-        {
+        if let Some(limit) = self.head {
             // A head begins at any time: its end may come before what the timer is set for.
-            let ends = Instant::from_std(since) + limit;
-            if ends < self.sleep.deadline() {
-                self.sleep.as_mut().reset(ends);
-            }
+            self.set_for(state.head_since(), limit);
+        }
+        if let (Some(limit), Some(since)) = (self.stall, state.stalled_since()) {
+            self.set_for(Some(since), limit);
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
@@ -146,9 +154,24 @@ impl Timers {
                 }
                 next = next.min(ends.max(now + Duration::from_millis(1)));
             }
+            if let (Some(limit), Some(since)) = (self.stall, state.stalled_since()) {
+                let ends = Instant::from_std(since) + limit;
+                if ends <= now {
+                    return Poll::Ready(Expired::Stalled);
+                }
+                next = next.min(ends);
+            }
             self.sleep.as_mut().reset(next);
         }
         Poll::Pending
+    }
+
+    fn set_for(&mut self, since: Option<std::time::Instant>, limit: Duration) {
+        let Some(since) = since else { return };
+        let ends = Instant::from_std(since) + limit;
+        if ends < self.sleep.deadline() {
+            self.sleep.as_mut().reset(ends);
+        }
     }
 }
 

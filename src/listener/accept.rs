@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use front_proxy_layers::tls_names;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{FilterChain, Listener};
-use crate::connection::{self, Downstream, OpenConnection};
+use super::{FilterChain, Listener, client_certificate};
+use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
 use crate::shutdown::{Phase, Signal};
 use crate::workers::OpenConnections;
 
@@ -100,20 +101,20 @@ impl AcceptedConnection {
         }
         let chains = &self.listener.chains;
         // One chain without conditions is the rule: no need to look into the handshake for it.
-        if let [chain] = &chains[..] {
-            if chain.server_names.is_empty() {
-                match &chain.tls {
-                    None => self.serve_plain(chain, stream, peer, signal).await,
-                    Some(tls) => {
-                        let open = OpenConnection::new(&chain.filters.stats, true);
-                        if !self.speaks_tls(&stream).await {
-                            return;
-                        }
-                        self.serve_tls(chain, tls.accept(stream), peer, open, signal).await;
+        if let [chain] = &chains[..]
+            && chain.server_names.is_empty()
+        {
+            match &chain.tls {
+                None => self.serve_plain(chain, stream, peer, signal).await,
+                Some(tls) => {
+                    let open = OpenConnection::new(&chain.filters.stats, true);
+                    if !self.speaks_tls(&stream).await {
+                        return;
                     }
+                    self.serve_tls(chain, tls.accept(stream), peer, open, signal).await;
                 }
-                return;
             }
+            return;
         }
         if chains.iter().all(|chain| chain.tls.is_none()) {
             match chains.iter().find(|chain| chain.server_names.is_empty()) {
@@ -151,7 +152,11 @@ impl AcceptedConnection {
         signal: Signal,
     ) {
         let open = OpenConnection::new(&chain.filters.stats, false);
-        let downstream = Downstream { peer, tls: false, alpn_http2: false };
+        let logged = chain.is_observed().then(|| {
+            Box::new(LoggedConnection { local: stream.local_addr().ok(), ..Default::default() })
+        });
+        let downstream =
+            Downstream { peer, tls: false, alpn_http2: false, certificate: None, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 
@@ -189,7 +194,14 @@ impl AcceptedConnection {
             ssl.handshake(tls);
         }
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
-        let downstream = Downstream { peer, tls: true, alpn_http2 };
+        let certificate = match tls.peer_certificates() {
+            Some([leaf, ..]) if chain.filters.forwarded.client_cert.names_certificate() => {
+                client_certificate::describe(leaf, &chain.uri_names)
+            }
+            _ => None,
+        };
+        let logged = chain.is_observed().then(|| logged(&stream));
+        let downstream = Downstream { peer, tls: true, alpn_http2, certificate, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }
 
@@ -218,6 +230,17 @@ impl Drop for AcceptedConnection {
             active.decrement(1.0);
         }
     }
+}
+
+/// What access logs tell of a connection with TLS.
+fn logged(stream: &TlsStream<TcpStream>) -> Box<LoggedConnection> {
+    let (tcp, tls) = stream.get_ref();
+    Box::new(LoggedConnection {
+        local: tcp.local_addr().ok(),
+        tls_version: tls.protocol_version().and_then(tls_names::version),
+        tls_cipher: tls.negotiated_cipher_suite().map(|suite| tls_names::cipher(suite.suite())),
+        server_name: tls.server_name().map(Into::into),
+    })
 }
 
 /// The chain for a server name: exact, then the longest `*.suffix`, then one without conditions.

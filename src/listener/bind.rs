@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// A listening socket could not be opened.
 #[derive(Debug)]
-pub struct BindError {
+pub(crate) struct BindError {
     what: String,
     address: SocketAddr,
     source: io::Error,

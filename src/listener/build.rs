@@ -3,25 +3,44 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use front_proxy_layers::forwarded::ForwardedPolicy;
+use front_proxy_layers::forwarded::{ForwardClientCert, ForwardedPolicy};
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::router::{Router, RouterStats};
-use front_proxy_layers::sanitize::SanitizeLayer;
+use front_proxy_layers::sanitize::{
+    EscapedSlashes, HostRules, PathNormalizer, SanitizeLayer, StripPort,
+};
 use front_proxy_layers::server_header::{ServerHeaderLayer, Transformation};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope};
+use front_proxy_layers::upgrade::UpgradeLayer;
 use http::HeaderValue;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
-use super::FilterChain;
+use super::{FilterChain, client_certificate};
+use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
-use crate::config::model::{self, ServerHeader};
+use crate::config::model::{self, ServerHeader, StripHostPort};
+use crate::connection::Http1Stats;
 use crate::request_path::{Http2Stats, HttpFilters};
 use crate::routes;
+use crate::stats::absent;
 
-/// Builds what serves the connections of a listener. `listener_scope` is `listener.<address>`.
+/// What the connection managers of a process have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) clusters: &'a ClusterManager,
+    pub(crate) node: &'a model::Node,
+    pub(crate) logs: &'a LogFiles,
+    /// The root of all stats.
+    pub(crate) stats: &'a Scope,
+}
+
+/// Builds what serves the connections of a listener that is bound to `port`. `listener_scope` is
+/// `listener.<address>`.
 pub(crate) fn filter_chains(
     config: &model::Listener,
-    clusters: &ClusterManager,
-    root: &Scope,
+    port: u16,
+    around: Surroundings<'_>,
     listener_scope: &Scope,
 ) -> Result<Vec<Arc<FilterChain>>, String> {
     config
@@ -29,49 +48,123 @@ pub(crate) fn filter_chains(
         .iter()
         .map(|chain| {
             let tls = chain.tls.as_ref().map(crate::tls::downstream).transpose()?;
+            let certificate = chain.tls.as_ref().and_then(|tls| tls.certificates.first());
             Ok(Arc::new(FilterChain {
                 server_names: chain.server_names.clone(),
                 tls: tls.map(Into::into),
+                uri_names: certificate.map(uri_names).unwrap_or_default(),
                 http: Arc::clone(&chain.http),
+                stall_timeout: routes::longest_idle_timeout(&chain.http),
                 gate: Arc::new(crate::connection::gate_config(&chain.http)),
-                filters: filters(&chain.http, clusters, root, listener_scope)?,
+                filters: filters(config, &chain.http, port, around, listener_scope)?,
             }))
         })
         .collect()
 }
 
+fn uri_names(certificate: &model::TlsCertificate) -> Vec<String> {
+    match CertificateDer::from_pem_slice(&certificate.chain.bytes) {
+        Ok(leaf) => client_certificate::uri_names(&leaf),
+        Err(_) => Vec::new(),
+    }
+}
+
 fn filters(
+    listener: &model::Listener,
     config: &model::HttpConnectionManager,
-    clusters: &ClusterManager,
-    root: &Scope,
+    port: u16,
+    around: Surroundings<'_>,
     listener_scope: &Scope,
 ) -> Result<HttpFilters, String> {
-    let stats = Arc::new(DownstreamStats::new(root, &config.stat_prefix));
+    let stats = Arc::new(DownstreamStats::new(around.stats, &config.stat_prefix));
+    absent::connection_manager(stats.scope());
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
-    let table = Arc::new(routes::table(config, clusters)?);
-    let server = HeaderValue::from_str(&config.server_name).map_err(|e| e.to_string())?;
+    let buffer_limit = listener.per_connection_buffer_limit;
+    let table = Arc::new(routes::table(config, around.clusters, &stats, buffer_limit)?);
+    let observed = table.actions().any(|(_, entry)| entry.reads_context());
     Ok(HttpFilters {
-        http2: Http2Stats::new(root),
+        codec_stats: Http1Stats::new(around.stats),
+        http2: Http2Stats::new(around.stats),
+        observed,
+        upgrade: UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide(),
+        access_logs: access_logs(&config.access_logs, around.logs)?,
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
-        server_header: ServerHeaderLayer::new(server).transformation(match config.server_header {
-            ServerHeader::Overwrite => Transformation::Overwrite,
-            ServerHeader::AppendIfAbsent => Transformation::AppendIfAbsent,
-            ServerHeader::PassThrough => Transformation::PassThrough,
-        }),
-        sanitize: SanitizeLayer::new().upgrades(config.upgrades.clone()),
-        forwarded: Arc::new(ForwardedPolicy {
-            use_remote_address: config.use_remote_address,
-            xff_num_trusted_hops: config.xff_num_trusted_hops,
-            skip_xff_append: config.skip_xff_append,
-            internal_addresses: config.internal_addresses.clone(),
-            ipv4_as_mapped_ipv6: config.ipv4_as_mapped_ipv6,
-            preserve_external_request_id: config.preserve_external_request_id,
-            local_address: local_address(),
-        }),
-        request_id: RequestIdLayer::new().generate(config.generate_request_id),
-        router: Router::new(table).stats(router_stats),
+        server_header: server_header(config)?,
+        sanitize: sanitize(config, port)?.stats(Arc::clone(&stats)),
+        forwarded: Arc::new(forwarded(config, around.node)?),
+        share_client: routes::ask_for_client(config),
+        request_id: RequestIdLayer::new()
+            .generate(config.generate_request_id)
+            .respond(config.always_set_request_id_in_response),
+        router: Router::new(table)
+            .stats(router_stats)
+            .envoy_headers(!config.suppress_envoy_headers),
         stats,
     })
+}
+
+fn server_header(config: &model::HttpConnectionManager) -> Result<ServerHeaderLayer, String> {
+    let via = config.via.as_deref().map(header_value).transpose()?;
+    let layer = ServerHeaderLayer::new(header_value(&config.server_name)?).via(via);
+    Ok(layer.transformation(match config.server_header {
+        ServerHeader::Overwrite => Transformation::Overwrite,
+        ServerHeader::AppendIfAbsent => Transformation::AppendIfAbsent,
+        ServerHeader::PassThrough => Transformation::PassThrough,
+    }))
+}
+
+fn sanitize(config: &model::HttpConnectionManager, port: u16) -> Result<SanitizeLayer, String> {
+    let default_host = config.http1.default_host_for_http_10.as_deref();
+    let host = HostRules {
+        strip_port: match config.strip_host_port {
+            StripHostPort::Never => StripPort::Never,
+            StripHostPort::Matching => StripPort::Matching,
+            StripHostPort::Any => StripPort::Any,
+        },
+        strip_trailing_dot: config.strip_trailing_host_dot,
+        default_host: default_host.map(header_value).transpose()?,
+    };
+    let path = PathNormalizer {
+        normalize: config.normalize_path,
+        merge_slashes: config.merge_slashes,
+        escaped_slashes: match config.escaped_slashes {
+            model::EscapedSlashes::KeepUnchanged => EscapedSlashes::KeepUnchanged,
+            model::EscapedSlashes::RejectRequest => EscapedSlashes::RejectRequest,
+            model::EscapedSlashes::UnescapeAndRedirect => EscapedSlashes::UnescapeAndRedirect,
+            model::EscapedSlashes::UnescapeAndForward => EscapedSlashes::UnescapeAndForward,
+        },
+    };
+    Ok(SanitizeLayer::new().host(host).path(path).local_port(Some(port)))
+}
+
+fn forwarded(
+    config: &model::HttpConnectionManager,
+    node: &model::Node,
+) -> Result<ForwardedPolicy, String> {
+    let announced = |text: &str| config.add_user_agent.then(|| header_value(text)).transpose();
+    Ok(ForwardedPolicy {
+        use_remote_address: config.use_remote_address,
+        xff_num_trusted_hops: config.xff_num_trusted_hops,
+        skip_xff_append: config.skip_xff_append,
+        internal_addresses: config.internal_addresses.clone(),
+        ipv4_as_mapped_ipv6: config.ipv4_as_mapped_ipv6,
+        preserve_external_request_id: config.preserve_external_request_id,
+        local_address: local_address(),
+        client_cert: match config.forward_client_cert {
+            model::ForwardClientCert::Sanitize => ForwardClientCert::Sanitize,
+            model::ForwardClientCert::ForwardOnly => ForwardClientCert::ForwardOnly,
+            model::ForwardClientCert::AppendForward => ForwardClientCert::AppendForward,
+            model::ForwardClientCert::SanitizeSet => ForwardClientCert::SanitizeSet,
+            model::ForwardClientCert::AlwaysForwardOnly => ForwardClientCert::AlwaysForwardOnly,
+        },
+        service_cluster: announced(&node.cluster)?,
+        service_node: if node.id.is_empty() { None } else { announced(&node.id)? },
+        via: config.via.as_deref().map(header_value).transpose()?,
+    })
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(text).map_err(|error| format!("`{text}`: {error}"))
 }
 
 /// This machine's own address: what a connected UDP socket would send from. Nothing is sent.

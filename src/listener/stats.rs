@@ -11,7 +11,6 @@ pub(crate) struct ListenerStats {
     pub(crate) cx_destroy: Counter,
     pub(crate) cx_overflow: Counter,
     pub(crate) cx_active: Gauge,
-    pub(crate) pre_cx_active: Gauge,
     pub(crate) cx_length_ms: Histogram,
     pub(crate) no_filter_chain_match: Counter,
     pub(crate) workers: Vec<(Counter, Gauge)>,
@@ -34,13 +33,14 @@ pub(crate) struct SslStats {
 impl ListenerStats {
     /// Registers them in `scope`, which is `listener.<address>`.
     pub(crate) fn new(scope: &Scope, workers: usize, tls: bool) -> Self {
+        // Envoy has these too; here connections never wait for a listener filter.
+        drop(scope.gauge("downstream_pre_cx_active"));
         drop(scope.histogram("connections_accepted_per_socket_event", Unit::Unspecified));
         Self {
             cx_total: scope.counter("downstream_cx_total"),
             cx_destroy: scope.counter("downstream_cx_destroy"),
             cx_overflow: scope.counter("downstream_cx_overflow"),
             cx_active: scope.gauge("downstream_cx_active"),
-            pre_cx_active: scope.gauge("downstream_pre_cx_active"),
             cx_length_ms: scope.histogram_ms("downstream_cx_length_ms"),
             no_filter_chain_match: scope.counter("no_filter_chain_match"),
             workers: (0..workers)

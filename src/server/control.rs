@@ -1,6 +1,7 @@
 //! What the admin app can do to a running proxy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -15,6 +16,7 @@ pub(super) struct ServerControl {
     status: Arc<ServerStatus>,
     commands: UnboundedSender<Command>,
     log: Option<Arc<dyn LogControl>>,
+    drain_time: Duration,
 }
 
 impl ServerControl {
@@ -23,16 +25,29 @@ impl ServerControl {
         status: Arc<ServerStatus>,
         commands: UnboundedSender<Command>,
         log: Option<Arc<dyn LogControl>>,
+        drain_time: Duration,
     ) -> Self {
-        Self { shutdown, status, commands, log }
+        Self { shutdown, status, commands, log, drain_time }
     }
 }
 
 impl Control for ServerControl {
     fn drain_listeners(&self, options: DrainOptions) -> Result<(), Unsupported> {
         // Every listener is inbound: no bootstrap here gives a traffic direction.
-        if !options.inbound_only {
+        if options.inbound_only {
+            return Ok(());
+        }
+        if !options.graceful {
             self.shutdown.advance(Phase::ListenersClosed);
+            return Ok(());
+        }
+        self.shutdown.ask_to_leave(true);
+        if !options.skip_exit {
+            let (shutdown, drain_time) = (Arc::clone(&self.shutdown), self.drain_time);
+            tokio::spawn(async move {
+                tokio::time::sleep(drain_time).await;
+                shutdown.advance(Phase::ListenersClosed);
+            });
         }
         Ok(())
     }
@@ -43,6 +58,7 @@ impl Control for ServerControl {
 
     fn set_healthy(&self, healthy: bool) -> Result<(), Unsupported> {
         self.status.set_healthy(healthy);
+        self.shutdown.ask_to_leave(!healthy);
         Ok(())
     }
 

@@ -1,17 +1,17 @@
 //! What the admin app shows of a running proxy.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use front_proxy_layers::endpoint::Endpoint;
 use serde_json::{Map, Value, json};
 
-use super::ServerOptions;
+use super::{ServerOptions, certificates};
 use crate::admin::{
-    ClusterStatus, ClusterView, ConfigView, HostStats, HostStatus, ListenerStatus, ListenerView,
-    PriorityLimits, RuntimeStatus, ServerInfo, ServerView,
+    CertificateStatus, ClusterStatus, ClusterView, ConfigView, HostStats, HostStatus,
+    ListenerStatus, ListenerView, PriorityLimits, RuntimeStatus, ServerInfo, ServerView,
 };
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, Bootstrap, RuntimeValue};
@@ -26,6 +26,7 @@ pub(super) struct ServerStatus {
     began: Instant,
     command_line: Map<String, Value>,
     node: Map<String, Value>,
+    listeners: OnceLock<Vec<Arc<Listener>>>,
 }
 
 const STATES: [ServerState; 4] = [
@@ -52,11 +53,22 @@ impl ServerStatus {
             began: Instant::now(),
             command_line: options.command_line.clone(),
             node: shown,
+            listeners: OnceLock::new(),
         }
     }
 
     pub(super) fn set(&self, state: ServerState) {
         self.state.store(state.number(), Ordering::Relaxed);
+    }
+
+    /// The listeners whose connections are counted together.
+    pub(super) fn listen(&self, listeners: &[Arc<Listener>]) {
+        let _ = self.listeners.set(listeners.to_vec());
+    }
+
+    fn connections(&self) -> u64 {
+        let listeners = self.listeners.get().map_or(&[][..], Vec::as_slice);
+        listeners.iter().map(|listener| listener.connections.load(Ordering::Relaxed)).sum()
     }
 
     pub(super) fn set_healthy(&self, healthy: bool) {
@@ -79,7 +91,7 @@ impl ServerView for ServerStatus {
             version: crate::admin::version::string(),
             state: self.state(),
             uptime: self.began.elapsed(),
-            connections: 0,
+            connections: self.connections(),
             command_line_options: self.command_line.clone(),
             node: self.node.clone(),
         }
@@ -166,6 +178,8 @@ impl ListenerView for Listeners {
 #[derive(Debug)]
 pub(super) struct ConfigSource {
     loaded_at: SystemTime,
+    bootstrap: Value,
+    certificates: Vec<CertificateStatus>,
     runtime: RuntimeStatus,
 }
 
@@ -186,12 +200,22 @@ impl ConfigSource {
         }
         Self {
             loaded_at,
+            bootstrap: bootstrap.source.0.clone(),
+            certificates: certificates::of(bootstrap),
             runtime: RuntimeStatus { layers: bootstrap.runtime_layers.clone(), entries },
         }
     }
 }
 
 impl ConfigView for ConfigSource {
+    fn bootstrap(&self) -> Value {
+        self.bootstrap.clone()
+    }
+
+    fn certificates(&self) -> Vec<CertificateStatus> {
+        self.certificates.clone()
+    }
+
     fn loaded_at(&self) -> SystemTime {
         self.loaded_at
     }

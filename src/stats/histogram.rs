@@ -150,7 +150,8 @@ impl Distribution {
     #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 do not occur")]
     pub fn sum(&self) -> f64 {
         let of = |bin: &Bin| bin.middle() * bin.count as f64;
-        self.bins.iter().map(of).sum()
+        // The sum of nothing is -0.0, which would be printed as it is.
+        self.bins.iter().map(of).sum::<f64>() + 0.0
     }
 
     /// The values at [`QUANTILES`]; `NaN` where nothing was recorded.

@@ -20,16 +20,12 @@ pub(super) struct Name {
 impl Name {
     /// A name of the proxy's own.
     pub(super) fn own(name: &StatName) -> Self {
-        let mut tags = name.tags().iter().collect::<Vec<_>>();
-        // Envoy names what is inside before what it is in: the sort is stable.
-        tags.sort_by_key(|(key, _)| OUTERMOST.contains(key));
+        let tags = name.tags().iter();
         Self {
             full: name.full().into(),
             base: name.base().into(),
             prometheus: name.prometheus().into(),
-            labels: labels(
-                tags.into_iter().map(|(key, value)| (Cow::Borrowed(*key), value.as_str())),
-            ),
+            labels: labels(tags.map(|(key, value)| (Cow::Borrowed(*key), value.as_str()))),
         }
     }
 
@@ -69,9 +65,6 @@ impl Name {
         &self.labels
     }
 }
-
-/// Tags of what holds everything else.
-const OUTERMOST: [&str; 2] = ["envoy_listener_address", "envoy_cluster_name"];
 
 /// The dotted name of a foreign metric.
 pub(super) fn foreign_full(key: &Key) -> String {

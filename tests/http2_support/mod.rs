@@ -1,5 +1,5 @@
 //! A proxy in this process, and HTTP/2 peers around it.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::mod_module_files, reason = "shared by test binaries")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,25 +15,25 @@ use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const PRIORITY: u8 = 2;
-pub const RST_STREAM: u8 = 3;
-pub const SETTINGS: u8 = 4;
-pub const PING: u8 = 6;
-pub const GOAWAY: u8 = 7;
-pub const WINDOW_UPDATE: u8 = 8;
-pub const CONTINUATION: u8 = 9;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
 /// A proxy with one listener and the cluster `app`.
-pub struct Proxy {
-    pub address: SocketAddr,
-    pub server: Server,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) server: Server,
 }
 
 impl Proxy {
     /// `manager` goes into the connection manager, `cluster` into the cluster.
-    pub async fn start(upstream: SocketAddr, manager: &str, cluster: &str) -> Self {
+    pub(crate) async fn start(upstream: SocketAddr, manager: &str, cluster: &str) -> Self {
         let text = format!(
             r#"
 static_resources:
@@ -78,7 +78,7 @@ static_resources:
     }
 
     /// The value of a counter or gauge; one that is not there is 0.
-    pub fn stat(&self, name: &str) -> u64 {
+    pub(crate) fn stat(&self, name: &str) -> u64 {
         let selection = self.server.stats().select(&Query::default());
         selection.values().iter().find(|stat| stat.name() == name).map_or(0, |stat| {
             match stat.value() {
@@ -89,7 +89,7 @@ static_resources:
     }
 
     /// Waits until a stat has a value.
-    pub async fn until(&self, name: &str, value: u64) {
+    pub(crate) async fn until(&self, name: &str, value: u64) {
         for _ in 0..200 {
             if self.stat(name) == value {
                 return;
@@ -101,23 +101,23 @@ static_resources:
 }
 
 /// A client that speaks frames.
-pub struct Wire {
+pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// A frame that came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    pub kind: u8,
-    pub flags: u8,
-    pub stream: u32,
-    pub payload: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
     /// The last four bytes: the code of an RST_STREAM or a GOAWAY without debug data.
-    pub fn code(&self) -> u32 {
+    pub(crate) fn code(&self) -> u32 {
         let [.., a, b, c, d] = self.payload[..] else { panic!("no code: {self:?}") };
         u32::from_be_bytes([a, b, c, d])
     }
@@ -125,7 +125,7 @@ impl Frame {
 
 impl Wire {
     /// Connects, and has its settings agreed.
-    pub async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         let mut wire = Self::raw(address).await;
         wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
         wire.frame(SETTINGS, 0, 0, b"").await;
@@ -139,28 +139,28 @@ impl Wire {
     }
 
     /// Connects and says nothing.
-    pub async fn raw(address: SocketAddr) -> Self {
+    pub(crate) async fn raw(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("connects");
         stream.set_nodelay(true).expect("a socket");
         Self { stream, buffer: Vec::new() }
     }
 
-    pub async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         // The proxy may have closed already: what it answered is what counts.
         let _ = self.stream.write_all(bytes).await;
     }
 
-    pub async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub(crate) async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.send(&frame(kind, flags, stream, payload)).await;
     }
 
     /// A request; `ends` with its head.
-    pub async fn request(&mut self, stream: u32, headers: &[(&str, &str)], ends: bool) {
+    pub(crate) async fn request(&mut self, stream: u32, headers: &[(&str, &str)], ends: bool) {
         self.frame(HEADERS, 4 | u8::from(ends), stream, &block(headers)).await;
     }
 
     /// The next frame; `None` at the end of the connection.
-    pub async fn next(&mut self) -> Option<Frame> {
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
         loop {
             if let [a, b, c, kind, flags, d, e, f, g, rest @ ..] = &self.buffer[..] {
                 let len = u32::from_be_bytes([0, *a, *b, *c]) as usize;
@@ -182,7 +182,7 @@ impl Wire {
     }
 
     /// All frames to the end of the connection but those that every connection has.
-    pub async fn rest(&mut self) -> Vec<Frame> {
+    pub(crate) async fn rest(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next().await {
             if !matches!(frame.kind, SETTINGS | WINDOW_UPDATE) {
@@ -193,7 +193,7 @@ impl Wire {
     }
 
     /// The next frame of a kind.
-    pub async fn next_of(&mut self, kind: u8) -> Frame {
+    pub(crate) async fn next_of(&mut self, kind: u8) -> Frame {
         loop {
             let frame = self.next().await.expect("a frame before the end");
             if frame.kind == kind {
@@ -203,7 +203,7 @@ impl Wire {
     }
 
     /// Whether the connection still works.
-    pub async fn is_alive(&mut self) -> bool {
+    pub(crate) async fn is_alive(&mut self) -> bool {
         self.frame(PING, 0, 0, b"12345678").await;
         loop {
             match self.next().await {
@@ -215,7 +215,7 @@ impl Wire {
     }
 }
 
-pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
     let mut out = vec![len[1], len[2], len[3], kind, flags];
     out.extend_from_slice(&stream.to_be_bytes());
@@ -224,7 +224,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Literal fields without indexing (RFC 7541 section 6.2.2).
-pub fn block(headers: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn block(headers: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in headers {
         out.push(0);
@@ -248,7 +248,7 @@ pub fn block(headers: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// An HTTP/1 app that answers each request with `200` and the request's head as its body.
-pub async fn echo_http1() -> SocketAddr {
+pub(crate) async fn echo_http1() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
@@ -274,7 +274,7 @@ pub async fn echo_http1() -> SocketAddr {
 }
 
 /// An HTTP/2 app: `serve` gets each request with the number of its connection.
-pub async fn app_http2<F, Fut>(builder: h2::server::Builder, serve: F) -> SocketAddr
+pub(crate) async fn app_http2<F, Fut>(builder: h2::server::Builder, serve: F) -> SocketAddr
 where
     F: Fn(usize, Request<RecvStream>, SendResponse<Bytes>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -304,19 +304,19 @@ where
 
 /// What came of a request.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-    pub trailers: Option<HeaderMap>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Option<HeaderMap>,
 }
 
 /// A client of the `h2` crate.
 #[derive(Clone)]
-pub struct Client(h2::client::SendRequest<Bytes>);
+pub(crate) struct Client(h2::client::SendRequest<Bytes>);
 
 impl Client {
-    pub async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("connects");
         let (send, connection) = h2::client::handshake(stream).await.expect("a handshake");
         tokio::spawn(connection);
@@ -324,7 +324,7 @@ impl Client {
     }
 
     /// Sends a head; the body is the caller's, unless it `ends`.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         request: Request<()>,
         ends: bool,
@@ -333,14 +333,14 @@ impl Client {
         send.send_request(request, ends).expect("a good request")
     }
 
-    pub async fn get(&self, path: &str) -> Result<Reply, h2::Error> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Reply, h2::Error> {
         let request = Request::get(format!("http://a.example{path}")).body(()).expect("a request");
         let (response, _) = self.open(request, true).await;
         collect(response.await?).await
     }
 }
 
-pub async fn collect(response: Response<RecvStream>) -> Result<Reply, h2::Error> {
+pub(crate) async fn collect(response: Response<RecvStream>) -> Result<Reply, h2::Error> {
     let (parts, mut stream) = response.into_parts();
     let mut body = Vec::new();
     while let Some(data) = stream.data().await {

@@ -47,10 +47,11 @@ impl Picker for TwoChoices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::balance::candidates;
 
     #[test]
     fn the_less_loaded_of_two_is_taken() {
-        let picker = LeastRequest.picker(&[Candidate { weight: 1 }, Candidate { weight: 1 }]);
+        let picker = LeastRequest.picker(&candidates(&[1, 1]));
         let active = |index: usize| if index == 0 { 5 } else { 0 };
         let context = PickContext { active: Some(&active), ..PickContext::default() };
         assert!((0..50).all(|_| picker.pick(&context) == Some(1)));
@@ -58,7 +59,7 @@ mod tests {
 
     #[test]
     fn weight_buys_load() {
-        let picker = LeastRequest.picker(&[Candidate { weight: 10 }, Candidate { weight: 1 }]);
+        let picker = LeastRequest.picker(&candidates(&[10, 1]));
         let active = |index: usize| if index == 0 { 5 } else { 1 };
         let context = PickContext { active: Some(&active), ..PickContext::default() };
         assert!((0..50).all(|_| picker.pick(&context) == Some(0)), "6/10 is less than 2/1");

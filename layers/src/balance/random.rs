@@ -39,11 +39,12 @@ impl Picker for Drawn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::balance::candidates;
 
     #[test]
     fn shares_follow_weights() {
         fastrand::seed(7);
-        let picker = Random.picker(&[Candidate { weight: 1 }, Candidate { weight: 3 }]);
+        let picker = Random.picker(&candidates(&[1, 3]));
         let second = (0..4000).filter(|_| picker.pick(&PickContext::default()) == Some(1)).count();
         assert!((2800..3200).contains(&second), "{second} of 4000 for three quarters");
     }

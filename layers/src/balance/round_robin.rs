@@ -96,13 +96,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::balance::candidates;
 
     fn picks(picker: &dyn Picker, n: usize) -> Vec<usize> {
         (0..n).map(|_| picker.pick(&PickContext::default()).expect("a candidate")).collect()
-    }
-
-    fn candidates(weights: &[u32]) -> Vec<Candidate> {
-        weights.iter().map(|&weight| Candidate { weight }).collect()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -11,15 +12,48 @@ use tokio::time::Instant;
 /// Shared between the body, which an upstream connection reads, and the layers that must know
 /// when the request was complete: timeouts and the service time start there, and a response made
 /// before it closes an HTTP/1 connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RequestProgress {
+    began: Instant,
+    /// Nanoseconds from `began` to the last frame.
+    active: AtomicU64,
+    switch: bool,
     bytes: AtomicU64,
     failed: AtomicBool,
     completed: OnceLock<Instant>,
     changed: Notify,
 }
 
+impl Default for RequestProgress {
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
+
 impl RequestProgress {
+    pub(super) fn new(switch: bool) -> Self {
+        Self {
+            began: Instant::now(),
+            active: AtomicU64::new(0),
+            switch,
+            bytes: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            completed: OnceLock::new(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// When something of the body last came through.
+    pub fn active_at(&self) -> Instant {
+        self.began + Duration::from_nanos(self.active.load(Ordering::Relaxed))
+    }
+
+    /// Whether the request asks for another protocol: then what follows its head is no body, and
+    /// the request is never complete.
+    pub fn is_switch(&self) -> bool {
+        self.switch
+    }
+
     /// When the last frame was read, once it was.
     pub fn completed_at(&self) -> Option<Instant> {
         self.completed.get().copied()
@@ -48,9 +82,16 @@ impl RequestProgress {
 
     pub(super) fn advance(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.touch();
+    }
+
+    fn touch(&self) {
+        let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.active.store(nanos, Ordering::Relaxed);
     }
 
     pub(super) fn finish(&self) {
+        self.touch();
         if self.completed.set(Instant::now()).is_ok() {
             self.changed.notify_waiters();
         }

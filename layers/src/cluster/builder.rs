@@ -1,14 +1,17 @@
 //! Putting a cluster together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::endpoint_set::EndpointSet;
+use super::source::Source;
 use super::{Cluster, ClusterStats, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
-use crate::endpoint::{ConnectionOptions, Connector, Shared};
+use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
 use crate::stats::Scope;
+use crate::stream_info::ClusterNames;
 
 /// Builds a [`Cluster`].
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub struct ClusterBuilder {
     name: Arc<str>,
     stat_name: Option<Arc<str>>,
     scope: Scope,
+    pub(super) source: Source,
     options: ConnectionOptions,
     connector: Connector,
     balancer: Box<dyn LoadBalancer>,
@@ -31,6 +35,7 @@ impl ClusterBuilder {
             name,
             stat_name: None,
             scope: Scope::noop(),
+            source: Source::default(),
             options: ConnectionOptions::default(),
             connector: Connector::plain(),
             balancer: Box::new(RoundRobin::default()),
@@ -55,6 +60,24 @@ impl ClusterBuilder {
     /// Protocol, timeouts and limits of connections.
     pub fn connections(mut self, options: ConnectionOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Speaks HTTP/2 to the endpoints, over plain text with prior knowledge. Default HTTP/1.1.
+    pub fn http2(mut self) -> Self {
+        self.options.protocol = Protocol::Http2;
+        self
+    }
+
+    /// How long a connection may take to be made. Default 5 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may lie idle; `None` is for ever. Default 1 h.
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.idle_timeout = timeout;
         self
     }
 
@@ -86,11 +109,18 @@ impl ClusterBuilder {
         self
     }
 
-    /// The cluster, with no endpoint yet.
+    /// The cluster with the endpoints that were given, or with those to come.
+    ///
+    /// # Panics
+    ///
+    /// If its members come from DNS and this is not called on a tokio runtime, where the lookups
+    /// are to run.
     pub fn build(self) -> Cluster {
-        let stat_name = self.stat_name.as_ref().unwrap_or(&self.name);
-        let scope = self.scope.child("cluster").tagged("envoy_cluster_name", stat_name);
+        let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
+        let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
         let stats = Arc::new(ClusterStats::new(&scope));
+        // Said once, be it 0, so that it shows where only what is in use is asked for.
+        stats.warming_state.set(0.0);
         let breakers = scope.child("circuit_breakers");
         let default = Arc::new(Resources::new(&self.limits, &breakers.child("default")));
         let high = Arc::new(Resources::new(&self.high_limits, &breakers.child("high")));
@@ -104,9 +134,9 @@ impl ClusterBuilder {
             shards: self.shards,
         });
         let endpoints = ArcSwap::from_pointee(EndpointSet::empty(&*self.balancer));
-        Cluster {
+        let cluster = Cluster {
             inner: Arc::new(Inner {
-                name: self.name,
+                names: ClusterNames { stat: stat_name, raw: self.name },
                 stats,
                 default,
                 high,
@@ -114,8 +144,11 @@ impl ClusterBuilder {
                 balancer: self.balancer,
                 endpoints,
                 updating: std::sync::Mutex::new(()),
+                discovery: std::sync::OnceLock::new(),
             }),
             priority: Priority::Default,
-        }
+        };
+        self.source.start(&cluster, &scope);
+        cluster
     }
 }

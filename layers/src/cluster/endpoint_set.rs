@@ -13,6 +13,8 @@ use crate::endpoint::Endpoint;
 #[derive(Debug)]
 pub(super) struct EndpointSet {
     all: Box<[Arc<Endpoint>]>,
+    /// Those that the picker was made for.
+    first: Box<[Arc<Endpoint>]>,
     picker: Arc<dyn Picker>,
 }
 
@@ -22,23 +24,32 @@ impl EndpointSet {
     }
 
     fn new(all: Vec<Arc<Endpoint>>, balancer: &dyn LoadBalancer) -> Self {
-        let candidates: Vec<_> =
-            all.iter().map(|endpoint| Candidate { weight: endpoint.weight() }).collect();
-        Self { all: all.into(), picker: balancer.picker(&candidates) }
+        // Later priorities are spares for when there is nobody in those before.
+        let priority = all.iter().map(|endpoint| endpoint.priority()).min();
+        let first: Box<[_]> = all
+            .iter()
+            .filter(|endpoint| Some(endpoint.priority()) == priority)
+            .map(Arc::clone)
+            .collect();
+        let candidates: Vec<_> = first
+            .iter()
+            .map(|endpoint| Candidate::new(endpoint.address(), endpoint.weight()))
+            .collect();
+        Self { all: all.into(), first, picker: balancer.picker(&candidates) }
     }
 
     pub(super) fn all(&self) -> &[Arc<Endpoint>] {
         &self.all
     }
 
-    pub(super) fn pick(&self, hash: Option<u64>) -> Option<&Arc<Endpoint>> {
+    pub(super) fn pick(&self, hash: Option<u64>, attempt: u32) -> Option<&Arc<Endpoint>> {
         let active = |index: usize| {
-            self.all.get(index).map_or(0, |endpoint| {
+            self.first.get(index).map_or(0, |endpoint| {
                 endpoint.stats().rq_active.load(std::sync::atomic::Ordering::Relaxed)
             })
         };
-        let index = self.picker.pick(&PickContext { hash, active: Some(&active) })?;
-        self.all.get(index)
+        let index = self.picker.pick(&PickContext { hash, attempt, active: Some(&active) })?;
+        self.first.get(index)
     }
 }
 
@@ -74,6 +85,8 @@ impl MemberSet for Cluster {
         for member in &members {
             let new = wanted.get_mut(&(member.address, &*member.hostname)).and_then(Vec::pop);
             if let Some(new) = new {
+                // Envoy counts the choice of a transport socket for each host; here is one.
+                inner.stats.default_total_match_count.increment(1);
                 next.push(Endpoint::new(new, Arc::clone(&inner.shared)));
             }
         }
@@ -92,6 +105,8 @@ impl MemberSet for Cluster {
         if changed {
             stats.membership_change.increment(1);
         }
+        stats.membership_degraded.set(0.0);
+        stats.membership_excluded.set(0.0);
         stats.membership_total.set(total as f64);
         stats.membership_healthy.set(total as f64);
         stats.max_host_weight.set(f64::from(heaviest));
@@ -133,6 +148,21 @@ mod tests {
         assert!(!cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.1:1")]));
         assert!(cluster.update(vec![member("127.0.0.1:1")]));
         assert_eq!(cluster.endpoints().len(), 1);
+    }
+
+    #[test]
+    fn a_later_priority_waits_until_the_first_is_empty() {
+        let cluster = Cluster::builder("c").build();
+        let spare = Member { priority: 1, ..member("127.0.0.2:1") };
+        let picks = || -> Vec<_> {
+            let set = cluster.inner.endpoints.load();
+            (0..3).filter_map(|_| set.pick(None, 0).map(|endpoint| endpoint.address())).collect()
+        };
+        cluster.update(vec![member("127.0.0.1:1"), spare.clone()]);
+        assert_eq!(cluster.endpoints().len(), 2);
+        assert_eq!(picks(), [member("127.0.0.1:1").address; 3]);
+        cluster.update(vec![spare.clone()]);
+        assert_eq!(picks(), [spare.address; 3]);
     }
 
     #[test]

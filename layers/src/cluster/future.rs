@@ -10,19 +10,19 @@ use std::time::Duration;
 use http::{Method, Request, Response, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use super::Cluster;
 use super::service::{ActiveRequest, PendingRequest};
+use super::switch::{self, ConnectTcp};
 use super::upstream_body::UpstreamBody;
 use crate::body::Body;
 use crate::endpoint::{
     Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Exchange, Http2Streams,
-    SendError,
+    Place, SendError, Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::route::is_bodiless;
+use crate::stream_info::StreamInfo;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -45,6 +45,8 @@ struct Exchange {
     request: Option<Request<Body>>,
     /// A copy of the head of a request that may be repeated.
     repeat: Option<Request<Body>>,
+    /// What the client sends once protocols are switched, where it asked for that.
+    tunnel: Option<Body>,
 }
 
 enum State {
@@ -52,16 +54,18 @@ enum State {
     /// Failed while the client may still be sending: what has arrived of the body is read first.
     Draining(Option<ProxyError>, u8),
     Start,
-    Connecting(BoxFuture<Result<Connected, Arc<ConnectError>>>, PendingRequest),
-    Waiting(oneshot::Receiver<Option<Box<Http1Connection>>>, PendingRequest),
+    Connecting(Connecting, PendingRequest),
+    Waiting(Waiter, PendingRequest),
     Http1(Box<Http1Connection>, ActiveRequest),
+    Tcp(BoxFuture<switch::TcpResult>, ActiveRequest),
     Http2(Http2Exchange, ActiveRequest),
     Done,
 }
 
 impl ResponseFuture {
     pub(super) fn new(cluster: Cluster, endpoint: Arc<Endpoint>, request: Request<Body>) -> Self {
-        let exchange = Exchange { cluster, endpoint, request: Some(request), repeat: None };
+        let exchange =
+            Exchange { cluster, endpoint, request: Some(request), repeat: None, tunnel: None };
         Self { state: State::Start, exchange: Some(exchange) }
     }
 
@@ -88,7 +92,7 @@ impl Future for ResponseFuture {
             match &mut this.state {
                 State::Start => this.state = exchange.start(),
                 State::Connecting(connect, _) => {
-                    let connected = ready!(connect.as_mut().poll(cx));
+                    let connected = ready!(connect.poll(cx));
                     let State::Connecting(_, pending) =
                         std::mem::replace(&mut this.state, State::Done)
                     else {
@@ -104,20 +108,20 @@ impl Future for ResponseFuture {
                         }
                     };
                 }
-                State::Waiting(connection, _) => {
-                    let handed = ready!(Pin::new(connection).poll(cx));
+                State::Waiting(waiter, _) => {
+                    let handed = ready!(Pin::new(waiter).poll(cx));
                     let State::Waiting(_, pending) =
                         std::mem::replace(&mut this.state, State::Done)
                     else {
                         continue;
                     };
                     this.state = match handed {
-                        Ok(Some(connection)) => {
+                        Some(connection) => {
                             pending.end();
                             exchange.send_http1(connection)
                         }
                         // A place is free now: look again, as the same pending request.
-                        Ok(None) | Err(_) => exchange.obtain(Some(pending)),
+                        None => exchange.obtain(Some(pending)),
                     };
                 }
                 State::Http1(connection, _) => {
@@ -129,7 +133,10 @@ impl Future for ResponseFuture {
                     };
                     match result {
                         Ok(response) => {
-                            return Poll::Ready(receive_http1(connection, response, active));
+                            let tunnel = exchange.tunnel.take();
+                            return Poll::Ready(receive_http1(
+                                connection, response, active, tunnel,
+                            ));
                         }
                         Err(error) => {
                             let home = connection.home();
@@ -157,6 +164,21 @@ impl Future for ResponseFuture {
                         }
                         Err(error) => this.state = exchange.recover(error, &active),
                     }
+                }
+                State::Tcp(connect, _) => {
+                    let connected = ready!(connect.as_mut().poll(cx));
+                    let State::Tcp(_, active) = std::mem::replace(&mut this.state, State::Done)
+                    else {
+                        continue;
+                    };
+                    let client = exchange.tunnel.take();
+                    return Poll::Ready(match (connected, client) {
+                        (Ok(upstream), Some(client)) => {
+                            Ok(switch::connected(upstream, active, client))
+                        }
+                        (Err(error), _) => Err(connect_error(&error)),
+                        (_, None) => Err(ProxyError::new(ErrorKind::DownstreamClosed)),
+                    });
                 }
                 State::Draining(error, turns) => {
                     // Envoy reads the body while it connects: a request that is complete by now
@@ -186,37 +208,33 @@ impl Future for ResponseFuture {
     }
 }
 
-impl Drop for ResponseFuture {
-    fn drop(&mut self) {
-        if !matches!(self.state, State::Connecting(..)) {
-            return;
-        }
-        let State::Connecting(connect, pending) = std::mem::replace(&mut self.state, State::Done)
-        else {
-            return;
-        };
-        drop(pending);
-        // As in Envoy a connection that was begun is made, and waits for another request.
-        if let (Some(exchange), Ok(runtime)) = (&self.exchange, Handle::try_current()) {
-            let endpoint = Arc::clone(&exchange.endpoint);
-            runtime.spawn(async move {
-                if let Ok(Connected::Http1(connection)) = connect.await {
-                    endpoint.give_back(connection);
-                }
-            });
-        }
-    }
-}
-
 impl Exchange {
     fn start(&mut self) -> State {
+        let tcp = self.request.as_ref().is_some_and(|request| {
+            request.body().is_switch() && request.extensions().get::<ConnectTcp>().is_some()
+        });
+        if tcp {
+            return self.connect_tcp();
+        }
         self.obtain(None)
+    }
+
+    /// A `CONNECT` that ends here: its bytes go on over TCP.
+    fn connect_tcp(&mut self) -> State {
+        let Some(request) = &mut self.request else {
+            return State::Failed(None);
+        };
+        self.tunnel = request.body_mut().take_switch();
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, request) else {
+            return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
+        };
+        State::Tcp(Box::pin(Arc::clone(&self.endpoint).connect_tcp()), active)
     }
 
     /// A connection, kept or new. `pending` is given where the request waited before.
     fn obtain(&mut self, pending: Option<PendingRequest>) -> State {
-        let checkout = self.endpoint.checkout();
-        let checkout = match checkout {
+        let again = pending.is_some();
+        let (checkout, over) = match self.endpoint.checkout(again) {
             Checkout::Http1(connection) => {
                 if let Some(pending) = pending {
                     pending.end();
@@ -229,33 +247,42 @@ impl Exchange {
                 }
                 return self.send_http2(stream);
             }
-            other => other,
+            Checkout::Connect(place) => {
+                let over = place.is_over();
+                (Ok(place), over)
+            }
+            Checkout::Wait(waiter) => (Err(waiter), true),
         };
         let Some(pending) = pending.or_else(|| PendingRequest::begin(&self.cluster)) else {
-            if let Checkout::Connect(home) = checkout {
-                self.endpoint.vacate(home);
-            }
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
-        match checkout {
-            Checkout::Wait(connection) => State::Waiting(connection, pending),
-            Checkout::Connect(home) => self.connect(home, pending),
-            Checkout::Http1(_) | Checkout::Http2(_) => State::Failed(None),
+        // After the pending request was let in, as Envoy looks at its breakers, and once for each.
+        if over && !again {
+            self.cluster.inner.stats.cx_overflow.increment(1);
         }
-    }
-
-    fn connect(&self, home: usize, pending: PendingRequest) -> State {
-        State::Connecting(Box::pin(Arc::clone(&self.endpoint).connect(home)), pending)
+        match checkout {
+            Ok(place) => {
+                let connect = Connecting::new(Arc::clone(&self.endpoint), place);
+                State::Connecting(connect, pending)
+            }
+            Err(waiter) => State::Waiting(waiter, pending),
+        }
     }
 
     fn send_http1(&mut self, mut connection: Box<Http1Connection>) -> State {
         let Some(mut request) = self.request.take() else {
             return State::Failed(None);
         };
-        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
-            self.endpoint.put_back(connection);
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
+            self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.sent_on(connection.described(), Version::HTTP_11);
+        }
+        if let Some(tunnel) = request.body_mut().take_switch() {
+            self.tunnel = Some(tunnel);
+        }
         for_http1(&mut request);
         self.repeat = None;
         if connection.has_rested(SURELY_ALIVE) && is_repeatable(&request) {
@@ -269,9 +296,16 @@ impl Exchange {
         let Some(mut request) = self.request.take() else {
             return State::Failed(None);
         };
-        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint) else {
+        if request.body().is_switch() {
+            // RFC 8441 towards upstreams is not spoken.
+            return State::Failed(Some(ProxyError::new(ErrorKind::UpgradeRefused)));
+        }
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.sent_on(stream.described(), Version::HTTP_2);
+        }
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
             return State::Failed(Some(error));
         }
@@ -285,14 +319,14 @@ impl Exchange {
     fn recover(&mut self, failed: SendError, active: &ActiveRequest) -> State {
         if let Some(request) = failed.unsent {
             // The connection had died idle and nothing was written: as if it had not been there.
-            self.request = Some(request);
+            self.request = Some(*request);
             return State::Start;
         }
-        if failed.error.retry() == Retry::IfConnectionReused {
-            if let Some(request) = self.repeat.take() {
-                self.request = Some(request);
-                return State::Start;
-            }
+        if failed.error.retry() == Retry::IfConnectionReused
+            && let Some(request) = self.repeat.take()
+        {
+            self.request = Some(request);
+            return State::Start;
         }
         active.outcome(false);
         State::Failed(Some(failed.error))
@@ -314,10 +348,48 @@ fn drain(body: &mut Body, cx: &mut Context<'_>) -> bool {
     false
 }
 
+/// A connection that is being made. A request that leaves meanwhile leaves it to be finished, for
+/// the next one: what was begun is mostly done, and clients that give up come in groups.
+struct Connecting {
+    connect: Option<BoxFuture<Result<Connected, Arc<ConnectError>>>>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Connecting {
+    fn new(endpoint: Arc<Endpoint>, place: Place) -> Self {
+        let connect = Arc::clone(&endpoint).connect(place);
+        Self { connect: Some(Box::pin(connect)), endpoint }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connected, Arc<ConnectError>>> {
+        let Some(connect) = &mut self.connect else {
+            return Poll::Pending;
+        };
+        let connected = ready!(connect.as_mut().poll(cx));
+        self.connect = None;
+        Poll::Ready(connected)
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        let Some(connect) = self.connect.take() else { return };
+        // A runtime that is shutting down takes its connections along.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let endpoint = Arc::clone(&self.endpoint);
+        runtime.spawn(async move {
+            if let Ok(Connected::Http1(connection)) = connect.await {
+                endpoint.give_back(connection);
+            }
+        });
+    }
+}
+
 fn receive_http1(
     mut connection: Box<Http1Connection>,
     mut response: Response<Incoming>,
     active: ActiveRequest,
+    tunnel: Option<Body>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let headers = response.headers();
     if headers.contains_key(header::TRANSFER_ENCODING)
@@ -342,6 +414,9 @@ fn receive_http1(
     // The client is answered in its own version, and in Envoy's words.
     *response.version_mut() = Version::HTTP_11;
     response.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
+    if let Some(client) = tunnel {
+        return switch::receive(connection, response, active, client);
+    }
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
 }
@@ -383,12 +458,11 @@ fn for_http1(request: &mut Request<Body>) {
     if request.uri().authority().is_none() {
         return;
     }
-    if !request.headers().contains_key(header::HOST) {
-        if let Some(authority) = request.uri().authority() {
-            if let Ok(host) = authority.as_str().parse() {
-                request.headers_mut().insert(header::HOST, host);
-            }
-        }
+    if !request.headers().contains_key(header::HOST)
+        && let Some(authority) = request.uri().authority()
+        && let Ok(host) = authority.as_str().parse()
+    {
+        request.headers_mut().insert(header::HOST, host);
     }
     if request.method() != Method::CONNECT {
         let path = request.uri().path_and_query().cloned();
@@ -427,6 +501,7 @@ fn copy_head(request: &Request<Body>) -> Request<Body> {
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
+    *copy.body_mut() = request.body().rest();
     copy
 }
 
@@ -439,6 +514,7 @@ impl fmt::Debug for ResponseFuture {
             State::Connecting(..) => "Connecting",
             State::Waiting(..) => "Waiting",
             State::Http1(..) => "Http1",
+            State::Tcp(..) => "Tcp",
             State::Http2(..) => "Http2",
             State::Done => "Done",
         };

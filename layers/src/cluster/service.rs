@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use tower_service::Service;
 
-use super::{Cluster, ResponseFuture, UpstreamBody};
+use super::{Cluster, ResponseFuture, Tries, UpstreamBody};
 use crate::body::Body;
 use crate::endpoint::{Endpoint, EndpointStats};
 use crate::error::{ErrorKind, ProxyError};
+use crate::route::rewrite::{HostName, HostOptions};
+use crate::stream_info::{RequestHead, StreamInfo};
 
 /// Which limits a request counts against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,6 +29,24 @@ pub enum Priority {
 #[derive(Clone, Copy, Debug)]
 pub struct BalanceHash(pub u64);
 
+/// The host of a request is to be its endpoint's name (`auto_host_rewrite`); put into the request's
+/// extensions by the route.
+#[derive(Clone, Copy, Debug)]
+pub struct AutoHost(pub HostOptions);
+
+impl AutoHost {
+    /// Replaces the host, where the endpoint was found by a name.
+    fn apply(self, request: Request<Body>, endpoint: &Endpoint) -> Request<Body> {
+        let name = HeaderValue::from_str(endpoint.hostname()).ok().and_then(HostName::new);
+        let Some(name) = name else {
+            return request;
+        };
+        let (mut parts, body) = request.into_parts();
+        name.replace(&mut parts, self.0);
+        Request::from_parts(parts, body)
+    }
+}
+
 impl Service<Request<Body>> for Cluster {
     type Response = Response<UpstreamBody>;
     type Error = ProxyError;
@@ -38,11 +58,27 @@ impl Service<Request<Body>> for Cluster {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+    fn call(&mut self, mut request: Request<Body>) -> ResponseFuture {
         let hash = request.extensions().get::<BalanceHash>().map(|hash| hash.0);
-        match self.pick(hash) {
+        let picked = match request.extensions().get::<Arc<Tries>>() {
+            None => self.pick(hash, 0),
+            Some(tries) => tries.choose(|attempt| self.pick(hash, attempt)),
+        };
+        if let Some(endpoint) = &picked
+            && let Some(auto) = request.extensions().get::<AutoHost>().copied()
+        {
+            request = auto.apply(request, endpoint);
+        }
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.set_cluster(&self.inner.names);
+            info.set_request(RequestHead::of(&request));
+            info.try_endpoint(picked.as_ref());
+        }
+        match picked {
             Some(endpoint) => ResponseFuture::new(self.clone(), endpoint, request),
             None => {
+                // A cluster without endpoints counts as one whose endpoints are all in trouble.
+                self.inner.stats.lb_healthy_panic.increment(1);
                 self.inner.stats.cx_none_healthy.increment(1);
                 ResponseFuture::failed(ProxyError::new(ErrorKind::NoHealthyUpstream))
             }
@@ -51,8 +87,8 @@ impl Service<Request<Body>> for Cluster {
 }
 
 impl Cluster {
-    fn pick(&self, hash: Option<u64>) -> Option<Arc<Endpoint>> {
-        self.inner.endpoints.load().pick(hash).map(Arc::clone)
+    fn pick(&self, hash: Option<u64>, attempt: u32) -> Option<Arc<Endpoint>> {
+        self.inner.endpoints.load().pick(hash, attempt).map(Arc::clone)
     }
 }
 
@@ -66,11 +102,18 @@ pub(crate) struct ActiveRequest {
 
 impl ActiveRequest {
     /// Counts a request that is about to be sent; `None` if the circuit breaker is open.
-    pub(super) fn begin(cluster: &Cluster, endpoint: &Arc<Endpoint>) -> Option<Self> {
+    pub(super) fn begin(
+        cluster: &Cluster,
+        endpoint: &Arc<Endpoint>,
+        request: &Request<Body>,
+    ) -> Option<Self> {
         let inner = &cluster.inner;
         if !inner.resources(cluster.priority).requests.try_take() {
             inner.stats.rq_active_overflow.increment(1);
             return None;
+        }
+        if let Some(tries) = request.extensions().get::<Arc<Tries>>() {
+            tries.sent();
         }
         inner.stats.rq_total.increment(1);
         inner.stats.rq_active.increment(1.0);

@@ -22,6 +22,8 @@ macro_rules! cluster_stats {
             external: CodeCounters,
             internal: CodeCounters,
             http2: OnceLock<CodecStats>,
+            canary: CodeCounters,
+            retry: CodeCounters,
         }
 
         impl ClusterStats {
@@ -35,6 +37,8 @@ macro_rules! cluster_stats {
                     external: CodeCounters::lazy(scope.child("external")),
                     internal: CodeCounters::lazy(scope.child("internal")),
                     http2: OnceLock::new(),
+                    canary: CodeCounters::lazy(scope.child("canary")),
+                    retry: CodeCounters::lazy(scope.child("retry")),
                 }
             }
         }
@@ -56,6 +60,7 @@ cluster_stats! {
         rq_retry_backoff_ratelimited, rq_retry_limit_exceeded, rq_retry_overflow,
         rq_retry_success, rq_rx_reset, rq_timeout, rq_total, rq_tx_reset,
         bind_errors = "bind_errors",
+        default_total_match_count = "default.total_match_count",
         lb_healthy_panic = "lb_healthy_panic",
         membership_change = "membership_change",
         retry_or_shadow_abandoned = "retry_or_shadow_abandoned",
@@ -68,6 +73,7 @@ cluster_stats! {
         membership_healthy = "membership_healthy",
         membership_total = "membership_total",
         version = "version",
+        warming_state = "warming_state",
     }
     histograms { cx_connect_ms, cx_length_ms, rq_per_cx }
 }
@@ -92,6 +98,16 @@ impl ClusterStats {
         self.side(internal).count(status);
     }
 
+    /// Counts the status of a try that is followed by another: `retry.upstream_rq_503` ...
+    pub fn charge_retry(&self, status: StatusCode) {
+        self.retry.count(status);
+    }
+
+    /// Counts the status of a response that a canary gave, below `canary.`.
+    pub fn charge_canary(&self, status: StatusCode) {
+        self.canary.count(status);
+    }
+
     /// Records how long a request took, from its end to the end of the response.
     pub fn record_time(&self, ms: f64, internal: bool) {
         self.codes.time().record(ms);
@@ -109,9 +125,12 @@ struct CodeCounters {
     scope: Scope,
     completed: OnceLock<Counter>,
     classes: [OnceLock<Counter>; 5],
-    codes: Box<[OnceLock<Counter>; 500]>,
+    /// By the hundred: clusters are many and most see few codes.
+    codes: [OnceLock<Hundred>; 5],
     time: OnceLock<Histogram>,
 }
+
+type Hundred = Box<[OnceLock<Counter>; 100]>;
 
 impl CodeCounters {
     fn lazy(scope: Scope) -> Self {
@@ -119,7 +138,7 @@ impl CodeCounters {
             scope,
             completed: OnceLock::new(),
             classes: [const { OnceLock::new() }; 5],
-            codes: Box::new([const { OnceLock::new() }; 500]),
+            codes: [const { OnceLock::new() }; 5],
             time: OnceLock::new(),
         }
     }
@@ -134,12 +153,16 @@ impl CodeCounters {
     fn count(&self, status: StatusCode) {
         let code = usize::from(status.as_u16());
         self.completed.get_or_init(|| self.scope.counter("upstream_rq_completed")).increment(1);
-        if let Some(class) = self.classes.get((code / 100).wrapping_sub(1)) {
-            class.get_or_init(|| self.class(code / 100)).increment(1);
+        let class = (code / 100).wrapping_sub(1);
+        if let Some(counter) = self.classes.get(class) {
+            counter.get_or_init(|| self.class(code / 100)).increment(1);
         }
         // Codes past 599 are legal for http but have no counter of their own in Envoy.
-        if let Some(counter) = self.codes.get(code.wrapping_sub(100)) {
-            counter.get_or_init(|| self.code(code)).increment(1);
+        if let Some(hundred) = self.codes.get(class) {
+            let hundred = hundred.get_or_init(|| Box::new([const { OnceLock::new() }; 100]));
+            if let Some(counter) = hundred.get(code % 100) {
+                counter.get_or_init(|| self.code(code)).increment(1);
+            }
         }
     }
 

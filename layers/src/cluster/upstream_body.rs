@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
+use super::tunnel::Tunnel;
 use crate::endpoint::{Http1Connection, Http2Exchange};
 use crate::error::{ErrorKind, ProxyError};
 
@@ -25,6 +26,7 @@ enum Source {
     Ended,
     Http1(Incoming, Box<Http1Connection>, ActiveRequest),
     Http2(Http2Exchange, #[allow(dead_code)] ActiveRequest),
+    Tunnel(Box<Tunnel>),
 }
 
 impl UpstreamBody {
@@ -49,6 +51,11 @@ impl UpstreamBody {
         Self { source: Source::Http2(exchange, active) }
     }
 
+    /// What comes through a tunnel.
+    pub(super) fn tunnel(tunnel: Tunnel) -> Self {
+        Self { source: Source::Tunnel(Box::new(tunnel)) }
+    }
+
     fn finish(&mut self) {
         if let Source::Http1(_, connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
@@ -61,7 +68,7 @@ impl UpstreamBody {
         if let Source::Http1(_, mut connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
         {
-            // Cut off inside a body: to Envoy's codec that is no end of a message either.
+            // Envoy's codec takes an end in the middle of a message for a broken message.
             active.cluster().stats().cx_protocol_error.increment(1);
             if kind == ErrorKind::ConnectionTerminated {
                 connection.closed_by_upstream();
@@ -124,6 +131,13 @@ impl Body for UpstreamBody {
                     None => Some(Err(this.fail(ErrorKind::ConnectionTerminated))),
                 })
             }
+            Source::Tunnel(tunnel) => {
+                let piece = ready!(tunnel.poll_piece(cx));
+                if piece.is_err() {
+                    this.source = Source::Ended;
+                }
+                Poll::Ready(Some(piece.map(Frame::data)))
+            }
             Source::Http2(exchange, _) => {
                 let frame = ready!(exchange.poll_frame(cx));
                 if exchange.is_end_stream() || !matches!(frame, Some(Ok(_))) {
@@ -139,6 +153,7 @@ impl Body for UpstreamBody {
             Source::Ended => true,
             Source::Http1(body, ..) => body.is_end_stream(),
             Source::Http2(exchange, _) => exchange.is_end_stream(),
+            Source::Tunnel(_) => false,
         }
     }
 
@@ -146,7 +161,7 @@ impl Body for UpstreamBody {
         match &self.source {
             Source::Ended => SizeHint::with_exact(0),
             Source::Http1(body, ..) => body.size_hint(),
-            Source::Http2(..) => SizeHint::default(),
+            Source::Http2(..) | Source::Tunnel(_) => SizeHint::default(),
         }
     }
 }

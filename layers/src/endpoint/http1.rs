@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
@@ -14,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::io::UpstreamIo;
+use super::io::{ExpectsHead, UpstreamConnection, UpstreamIo};
 use super::waker::{ConnectionWaker, WatcherQueue};
 use super::{ConnectError, Endpoint, EndpointStats};
 use crate::body::{Body, RequestProgress};
@@ -22,10 +23,18 @@ use crate::error::{ErrorKind, ProxyError, Retry};
 
 type SendResult = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
+/// Marks requests of internal clients.
+const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
+
 /// How often a connection is polled in one turn of its task before others get theirs.
 const ROUNDS: usize = 4;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// A number for an upstream connection.
+pub(super) fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
 
 /// An open HTTP/1 connection.
 ///
@@ -34,12 +43,14 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 /// request. Here the one request that has the connection polls it in its own task.
 pub(crate) struct Http1Connection {
     send: SendRequest<Body>,
-    connection: Connection<TokioIo<UpstreamIo>, Body>,
+    /// Gone once the stream has become a tunnel's.
+    connection: Option<Connection<TokioIo<UpstreamIo>, Body>>,
     response: ReusableBoxFuture<'static, SendResult>,
     waker: Arc<ConnectionWaker>,
     /// `waker` in the form in which hyper wants it; made once.
     poll_waker: Waker,
     id: u64,
+    described: Arc<UpstreamConnection>,
     requests: u32,
     opened: Instant,
     idle_since: Instant,
@@ -50,6 +61,9 @@ pub(crate) struct Http1Connection {
     progress: Option<Arc<RequestProgress>>,
     /// The upstream said that it closes after this response.
     closing: bool,
+    /// The upstream sent what is no response to anything.
+    refused: bool,
+    expects: Arc<ExpectsHead>,
     closed_by: ClosedBy,
     owner: Arc<Endpoint>,
     /// The shard it lives in, whichever thread uses it.
@@ -65,7 +79,7 @@ enum ClosedBy {
 /// A request that failed before its response, and the request itself if it was never written.
 pub(crate) struct SendError {
     pub(crate) error: ProxyError,
-    pub(crate) unsent: Option<Request<Body>>,
+    pub(crate) unsent: Option<Box<Request<Body>>>,
 }
 
 impl Http1Connection {
@@ -75,22 +89,25 @@ impl Http1Connection {
         home: usize,
         watcher: Arc<WatcherQueue>,
     ) -> Result<Box<Self>, ConnectError> {
+        let expects = Arc::clone(io.expects());
+        let id = next_id();
+        let described = Arc::new(io.describe(id));
         let (send, connection) = http1::Builder::new()
             .title_case_headers(owner.shared().options.title_case_headers)
             // An answer with folded lines or blanks before a colon is refused, as Envoy does.
             .handshake(TokioIo::new(io))
             .await
             .map_err(ConnectError::Http)?;
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let waker = ConnectionWaker::new(id, watcher);
         let now = Instant::now();
         Ok(Box::new(Self {
             send,
-            connection,
+            connection: Some(connection),
             response: ReusableBoxFuture::new(std::future::pending()),
             poll_waker: Waker::from(Arc::clone(&waker)),
             waker,
             id,
+            described,
             requests: 0,
             opened: now,
             idle_since: now,
@@ -98,6 +115,8 @@ impl Http1Connection {
             active: false,
             progress: None,
             closing: false,
+            refused: false,
+            expects,
             closed_by: ClosedBy::Us,
             owner,
             home,
@@ -106,6 +125,11 @@ impl Http1Connection {
 
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// What there is to tell of it.
+    pub(crate) fn described(&self) -> &Arc<UpstreamConnection> {
+        &self.described
     }
 
     pub(crate) fn home(&self) -> usize {
@@ -134,6 +158,7 @@ impl Http1Connection {
     pub(crate) fn start(&mut self, request: Request<Body>) {
         self.requests += 1;
         self.active = true;
+        self.expects.begin(request.headers().get(INTERNAL).is_some_and(|v| v == "true"));
         self.progress = request.body().progress().map(Arc::clone);
         self.waker.in_use();
         let response = self.send.try_send_request(request);
@@ -143,9 +168,12 @@ impl Http1Connection {
     /// Drives the connection until the response head is there.
     pub(crate) fn poll_response(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
     ) -> Poll<Result<Response<Incoming>, SendError>> {
         let polled = self.drive(cx, |this, cx| this.response.poll(cx));
+        if polled.is_ready() {
+            self.expects.end();
+        }
         let result = match polled {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Driven::Ready(result)) => result,
@@ -157,7 +185,7 @@ impl Http1Connection {
             }
         };
         Poll::Ready(result.map_err(|mut error| {
-            let unsent = error.take_message();
+            let unsent = error.take_message().map(Box::new);
             let error = error.into_error();
             let kind = classify(&error);
             self.closed_by = match kind {
@@ -178,7 +206,7 @@ impl Http1Connection {
     /// Drives the connection until the next frame of the response body is there.
     pub(crate) fn poll_body<T>(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<Option<T>> {
         match self.drive(cx, |_, cx| poll(cx)) {
@@ -192,7 +220,7 @@ impl Http1Connection {
     /// connection, so it is polled with a waker that does nothing.
     fn drive<T>(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         mut step: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<Driven<T>> {
         let mut noop = Context::from_waker(Waker::noop());
@@ -230,16 +258,15 @@ impl Http1Connection {
     }
 
     fn poll_connection(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
         let mut cx = Context::from_waker(&self.poll_waker);
         // Without shutdown: after a protocol switch the stream is the tunnel's.
-        if let Poll::Ready(result) = self.connection.poll_without_shutdown(&mut cx) {
+        if let Poll::Ready(result) = connection.poll_without_shutdown(&mut cx) {
             self.ended = true;
             // An end or a reset is the upstream's doing; bytes that nobody asked for are refused.
             let refused = result
                 .is_err_and(|error| !error.is_closed() && !error.is_canceled() && !is_io(&error));
-            if refused && !self.active {
-                self.owner.shared().stats.cx_protocol_error.increment(1);
-            }
+            self.refused |= refused;
             self.closed_by =
                 if refused || self.closing { ClosedBy::Us } else { ClosedBy::Upstream };
         }
@@ -259,9 +286,7 @@ impl Http1Connection {
         }
         if !self.send.is_ready() {
             // It has begun to read another response, to a request that nobody made.
-            if !self.closing {
-                self.owner.shared().stats.cx_protocol_error.increment(1);
-            }
+            self.refused |= !self.closing;
             return false;
         }
         true
@@ -291,6 +316,17 @@ impl Http1Connection {
         self.closed_by = ClosedBy::Upstream;
     }
 
+    /// After a protocol switch: the stream, and what was read from it behind the response.
+    pub(crate) fn take_stream(&mut self) -> Option<(UpstreamIo, Bytes)> {
+        if !self.ended {
+            self.poll_connection();
+        }
+        let connection = self.connection.take_if(|_| self.ended)?;
+        self.closed_by = ClosedBy::Us;
+        let parts = connection.into_parts();
+        Some((parts.io.into_inner(), parts.read_buf))
+    }
+
     /// The endpoint it leads to.
     pub(crate) fn owner(&self) -> &Arc<Endpoint> {
         &self.owner
@@ -304,6 +340,9 @@ enum Driven<T> {
 
 impl Drop for Http1Connection {
     fn drop(&mut self) {
+        if self.refused && !self.active {
+            self.owner.shared().stats.cx_protocol_error.increment(1);
+        }
         let by_upstream = self.closed_by == ClosedBy::Upstream;
         close_stats(&self.owner, by_upstream, self.active, self.opened, self.requests);
     }
@@ -360,7 +399,7 @@ impl EndpointStats {
 }
 
 fn is_io(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 /// What a failed exchange on an HTTP/1 connection was.

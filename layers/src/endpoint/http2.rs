@@ -20,7 +20,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::watch::{Seen, Watched};
-use super::io::UpstreamIo;
+use super::http1::next_id;
+use super::io::{UpstreamConnection, UpstreamIo};
 use super::waker::lock;
 use super::{ConnectError, Endpoint};
 use crate::cluster::ClusterStats;
@@ -38,10 +39,13 @@ pub(crate) struct Http2Connection {
     max_streams: AtomicU32,
     /// No more requests go here; it ends with the last stream.
     closed: AtomicBool,
+    /// Streams were under way when it ended.
+    cut: AtomicBool,
     opened: Instant,
     /// Nanoseconds from `opened` to when the last stream ended.
     idle_since: AtomicU64,
     close: Notify,
+    described: Arc<UpstreamConnection>,
     stats: Arc<ClusterStats>,
 }
 
@@ -57,6 +61,7 @@ impl Http2Connection {
         let options = &owner.shared().options;
         let stats = Arc::clone(&owner.shared().stats);
         let seen = Arc::new(Seen::default());
+        let described = Arc::new(io.describe(next_id()));
         let io = Watched::new(io, Arc::clone(&stats), Arc::clone(&seen));
         let (send, connection) = Builder::new()
             .enable_push(false)
@@ -73,9 +78,11 @@ impl Http2Connection {
             requests: AtomicU32::new(0),
             max_streams: AtomicU32::new(BEFORE_SETTINGS),
             closed: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             opened: Instant::now(),
             idle_since: AtomicU64::new(0),
             close: Notify::new(),
+            described,
             stats,
         });
         tokio::spawn(drive::drive(connection, Arc::clone(&this), seen, owner));
@@ -146,6 +153,11 @@ const MAX_HEAD: u32 = 1 << 20;
 impl Http2Streams {
     fn connection(&self) -> &Http2Connection {
         &self.0
+    }
+
+    /// What there is to tell of the connection.
+    pub(crate) fn described(&self) -> &Arc<UpstreamConnection> {
+        &self.0.described
     }
 
     fn stats(&self) -> &ClusterStats {

@@ -1,20 +1,88 @@
 //! The byte stream to an upstream, plain or TLS, counted.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::cluster::ClusterStats;
+use crate::gather::poll_write_gathered;
+#[cfg(feature = "tls")]
+use crate::tls_names;
+
+/// A connection to an upstream, as far as logs can tell of it.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamConnection {
+    /// Its number.
+    pub(crate) id: u64,
+    /// Our end.
+    pub(crate) local_address: Option<SocketAddr>,
+    /// `TLSv1.3`
+    pub(crate) tls_version: Option<&'static str>,
+    pub(crate) tls_cipher: Option<Box<str>>,
+}
 
 /// A connected stream to an upstream.
 #[derive(Debug)]
 pub(crate) struct UpstreamIo {
     stream: Stream,
     stats: Arc<ClusterStats>,
+    expects: Arc<ExpectsHead>,
+}
+
+/// Whether the head of a response is due on an HTTP/1 connection, and to whom.
+///
+/// Interim responses (1xx) never get past hyper's client, but they are counted. So they are looked
+/// for where their bytes come in, which costs a comparison for each read while a head is due.
+#[derive(Debug, Default)]
+pub(super) struct ExpectsHead(AtomicU8);
+
+impl ExpectsHead {
+    const NO: u8 = 0;
+    const EXTERNAL: u8 = 1;
+    const INTERNAL: u8 = 2;
+
+    /// A request goes out.
+    pub(super) fn begin(&self, internal: bool) {
+        self.0.store(if internal { Self::INTERNAL } else { Self::EXTERNAL }, Ordering::Relaxed);
+    }
+
+    /// Its response has come.
+    pub(super) fn end(&self) {
+        self.0.store(Self::NO, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn look(&self, read: &[u8], stats: &ClusterStats) {
+        if self.0.load(Ordering::Relaxed) != Self::NO && read.starts_with(b"HTTP/1.1 1") {
+            self.count(read, stats);
+        }
+    }
+
+    /// Counts the interim responses that `read` begins with. One that comes in pieces counts by its
+    /// first piece.
+    #[cold]
+    fn count(&self, mut read: &[u8], stats: &ClusterStats) {
+        let internal = self.0.load(Ordering::Relaxed) == Self::INTERNAL;
+        while read.starts_with(b"HTTP/1.1 1") {
+            let status = read.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
+            // A 101 is the response: nothing follows it but the other protocol.
+            match status {
+                Some(status) if status != StatusCode::SWITCHING_PROTOCOLS => {
+                    stats.charge(status, internal);
+                }
+                _ => return,
+            }
+            let end = read.windows(4).position(|w| w == b"\r\n\r\n");
+            read = end.and_then(|end| read.get(end + 4..)).unwrap_or_default();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -26,7 +94,7 @@ enum Stream {
 
 impl UpstreamIo {
     pub(crate) fn plain(stream: TcpStream, stats: Arc<ClusterStats>) -> Self {
-        Self { stream: Stream::Plain(stream), stats }
+        Self { stream: Stream::Plain(stream), stats, expects: Arc::default() }
     }
 
     #[cfg(feature = "tls")]
@@ -34,7 +102,35 @@ impl UpstreamIo {
         stream: tokio_rustls::client::TlsStream<TcpStream>,
         stats: Arc<ClusterStats>,
     ) -> Self {
-        Self { stream: Stream::Tls(Box::new(stream)), stats }
+        Self { stream: Stream::Tls(Box::new(stream)), stats, expects: Arc::default() }
+    }
+
+    /// Says when a response head is due.
+    pub(super) fn expects(&self) -> &Arc<ExpectsHead> {
+        &self.expects
+    }
+
+    /// What there is to tell of the connection.
+    pub(super) fn describe(&self, id: u64) -> UpstreamConnection {
+        match &self.stream {
+            Stream::Plain(stream) => UpstreamConnection {
+                id,
+                local_address: stream.local_addr().ok(),
+                ..UpstreamConnection::default()
+            },
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => {
+                let (tcp, tls) = stream.get_ref();
+                UpstreamConnection {
+                    id,
+                    local_address: tcp.local_addr().ok(),
+                    tls_version: tls.protocol_version().and_then(tls_names::version),
+                    tls_cipher: tls
+                        .negotiated_cipher_suite()
+                        .map(|suite| tls_names::cipher(suite.suite()).into()),
+                }
+            }
+        }
     }
 
     /// Whether ALPN chose HTTP/2.
@@ -62,6 +158,7 @@ impl AsyncRead for UpstreamIo {
         let read = buf.filled().len() - before;
         if read > 0 {
             self.stats.cx_rx_bytes_total.increment(read as u64);
+            self.expects.look(buf.filled().get(before..).unwrap_or_default(), &self.stats);
         }
         polled
     }
@@ -87,7 +184,7 @@ impl AsyncWrite for UpstreamIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Plain(stream) => poll_write_gathered(Pin::new(stream), cx, bufs),
             #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };

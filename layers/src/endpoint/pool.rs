@@ -1,15 +1,18 @@
 //! The connections of one endpoint on one worker.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::free_list::{FreeList, Handed, Taken};
 use super::http1::Http1Connection;
 use super::http2::{Http2Connection, Http2Streams};
+use super::io::UpstreamIo;
+use super::tunnel::TunnelConnection;
 use super::waker::{WatcherQueue, lock};
 use super::{ConnectError, Endpoint, EndpointStats, Protocol};
 use crate::cluster::ClusterStats;
@@ -23,18 +26,15 @@ pub(super) struct Shard {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Idle HTTP/1 connections; the last one in is the first one out, so that those in excess
-    /// of the load grow old and are closed.
-    idle: VecDeque<Box<Http1Connection>>,
-    /// HTTP/1 connections that exist or are being made.
-    open: usize,
-    /// Requests that wait for one of them, since no more may be made.
-    waiting: VecDeque<oneshot::Sender<Option<Box<Http1Connection>>>>,
+    http1: FreeList<Box<Http1Connection>>,
     watched: bool,
     http2: Vec<Arc<Http2Connection>>,
     /// Requests that wait for the HTTP/2 connection that is being made.
-    http2_waiting: Option<Vec<oneshot::Sender<Result<(), Arc<ConnectError>>>>>,
+    http2_waiting: Option<Vec<Http2Waiter>>,
 }
+
+/// Told how the making of a connection went.
+type Http2Waiter = oneshot::Sender<Result<(), Arc<ConnectError>>>;
 
 /// What a request gets from the pool.
 #[derive(Debug)]
@@ -43,10 +43,29 @@ pub(crate) enum Checkout {
     Http1(Box<Http1Connection>),
     /// A place on a shared connection.
     Http2(Http2Streams),
-    /// Nothing: make a connection with [`Endpoint::connect`], for this shard.
-    Connect(usize),
+    /// Nothing: make a connection with [`Endpoint::connect`].
+    Connect(Place),
     /// Nothing, and no more connections may be made: wait for one.
-    Wait(oneshot::Receiver<Option<Box<Http1Connection>>>),
+    Wait(Waiter),
+}
+
+/// A place among the open connections of a shard, given up unless a connection was made in it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    endpoint: Arc<Endpoint>,
+    home: usize,
+    /// HTTP/2 connections are shared and not counted.
+    counted: bool,
+    over: bool,
+}
+
+/// A place in the queue for a connection.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    handed: oneshot::Receiver<Handed<Box<Http1Connection>>>,
+    endpoint: Arc<Endpoint>,
+    home: usize,
+    done: bool,
 }
 
 /// A connection that was made for a request.
@@ -57,11 +76,13 @@ pub(crate) enum Connected {
 }
 
 impl Endpoint {
-    /// A kept connection, or what to do instead.
-    pub(crate) fn checkout(&self) -> Checkout {
+    /// A kept connection, or what to do instead. A request that has waited before and found
+    /// nothing is `again` first in line.
+    pub(crate) fn checkout(self: &Arc<Self>, again: bool) -> Checkout {
         let home = crate::worker::index() % self.shards.len();
         let shard = &self.shards[home];
         let shared = self.shared();
+        let place = |counted, over| Place { endpoint: Arc::clone(self), home, counted, over };
         let mut state = lock(&shard.state);
         if shared.options.protocol != Protocol::Http1 {
             for connection in &state.http2 {
@@ -70,53 +91,43 @@ impl Endpoint {
                 }
             }
             if shared.options.protocol == Protocol::Http2 {
-                return Checkout::Connect(home);
+                return Checkout::Connect(place(false, false));
             }
         }
-        while let Some(connection) = state.idle.pop_back() {
-            if connection.is_open() {
-                return Checkout::Http1(connection);
-            }
-            state.open = state.open.saturating_sub(1);
-        }
-        if !shared.resources.connections.is_free() {
-            shared.stats.cx_overflow.increment(1);
-            // Envoy lets each worker have one connection to each endpoint whatever the limit
-            // says, so that no request waits for a connection that nobody has.
-            if state.open > 0 {
-                let (tx, rx) = oneshot::channel();
-                state.waiting.push_back(tx);
-                return Checkout::Wait(rx);
+        let may_open = shared.resources.connections.is_free();
+        match state.http1.take(|connection| connection.is_open(), may_open, again) {
+            Taken::Free(connection) => Checkout::Http1(connection),
+            Taken::Place { over } => Checkout::Connect(place(true, over)),
+            Taken::Queued(handed) => {
+                Checkout::Wait(Waiter { handed, endpoint: Arc::clone(self), home, done: false })
             }
         }
-        state.open += 1;
-        Checkout::Connect(home)
     }
 
     /// Makes a connection.
     pub(crate) async fn connect(
         self: Arc<Self>,
-        home: usize,
+        mut place: Place,
     ) -> Result<Connected, Arc<ConnectError>> {
+        let home = place.home;
         if self.shared().options.protocol == Protocol::Http2 {
             return self.connect_http2(home).await;
         }
-        let mut place = Place { endpoint: &self, home, taken: true };
-        let opened = self.open(home).await.map_err(Arc::new)?;
-        place.taken = false;
-        match opened {
+        match self.open(Some(home)).await.map_err(Arc::new)? {
             Opened::Http1(connection) => {
+                place.counted = false;
                 self.watch(home);
                 Ok(Connected::Http1(connection))
             }
+            // ALPN chose: the place among HTTP/1 connections is not needed.
             Opened::Http2(connection) => {
-                // ALPN chose: the place among HTTP/1 connections is not needed.
-                self.vacate(home);
+                drop(place);
                 match self.adopt_http2(connection, home) {
                     Some(stream) => Ok(Connected::Http2(stream)),
                     None => Err(Arc::new(ConnectError::Timeout)),
                 }
             }
+            Opened::Tcp(_) => Err(Arc::new(ConnectError::Timeout)),
         }
     }
 
@@ -147,7 +158,7 @@ impl Endpoint {
             if start {
                 let this = Arc::clone(&self);
                 tokio::spawn(async move {
-                    let result = match this.open(home).await {
+                    let result = match this.open(Some(home)).await {
                         Ok(Opened::Http2(connection)) => {
                             let mut state = lock(&this.shards[home].state);
                             if let Some(other) = state.http2.first() {
@@ -156,8 +167,7 @@ impl Endpoint {
                             state.http2.push(connection);
                             Ok(())
                         }
-                        Ok(Opened::Http1(connection)) => {
-                            drop(connection);
+                        Ok(Opened::Http1(_) | Opened::Tcp(_)) => {
                             Err(Arc::new(ConnectError::Timeout))
                         }
                         Err(error) => Err(Arc::new(error)),
@@ -179,7 +189,10 @@ impl Endpoint {
 
     fn adopt_http2(&self, connection: Arc<Http2Connection>, home: usize) -> Option<Http2Streams> {
         let stream = connection.take_stream(&self.shared().options);
-        lock(&self.shards[home].state).http2.push(connection);
+        let mut state = lock(&self.shards[home].state);
+        state.http2.push(connection);
+        // Whoever waits for an HTTP/1 connection can have a stream.
+        state.http1.wake_all();
         stream
     }
 
@@ -189,7 +202,19 @@ impl Endpoint {
         }
     }
 
-    async fn open(self: &Arc<Self>, home: usize) -> Result<Opened, ConnectError> {
+    /// Makes a connection on which no HTTP is spoken: the end of a tunnel.
+    pub(crate) async fn connect_tcp(
+        self: Arc<Self>,
+    ) -> Result<(UpstreamIo, TunnelConnection), Arc<ConnectError>> {
+        let opened = Instant::now();
+        match self.open(None).await.map_err(Arc::new)? {
+            Opened::Tcp(io) => Ok((io, TunnelConnection::tcp(self, opened))),
+            Opened::Http1(_) | Opened::Http2(_) => Err(Arc::new(ConnectError::Timeout)),
+        }
+    }
+
+    /// Opens a connection for the shard `home`, or for none of them, just TCP.
+    async fn open(self: &Arc<Self>, home: Option<usize>) -> Result<Opened, ConnectError> {
         let shared = self.shared();
         let stats = &shared.stats;
         let began = Instant::now();
@@ -198,10 +223,11 @@ impl Endpoint {
         shared.resources.connections.take();
         EndpointStats::raise(&self.stats.cx_total);
         EndpointStats::raise(&self.stats.cx_active);
-        // Envoy makes the codec before the connection, except where ALPN has to choose it.
         match shared.options.protocol {
+            _ if home.is_none() => {}
             Protocol::Http1 => stats.cx_http1_total.increment(1),
             Protocol::Http2 => count_http2(stats),
+            // Known after the handshake.
             Protocol::Auto => {}
         }
         let mut attempt = Attempt { endpoint: self, began, done: false, failed: false };
@@ -212,6 +238,9 @@ impl Endpoint {
                 Protocol::Http1 => false,
                 Protocol::Http2 => true,
                 Protocol::Auto => io.negotiated_http2(),
+            };
+            let Some(home) = home else {
+                return Ok(Opened::Tcp(io));
             };
             Ok(if http2 {
                 Opened::Http2(Http2Connection::handshake(io, Arc::clone(self)).await?)
@@ -226,11 +255,10 @@ impl Endpoint {
         match opened {
             Ok(opened) => {
                 attempt.done = true;
-                if shared.options.protocol == Protocol::Auto {
-                    match opened {
-                        Opened::Http1(_) => stats.cx_http1_total.increment(1),
-                        Opened::Http2(_) => count_http2(stats),
-                    }
+                match (shared.options.protocol, &opened) {
+                    (Protocol::Auto, Opened::Http1(_)) => stats.cx_http1_total.increment(1),
+                    (Protocol::Auto, Opened::Http2(_)) => count_http2(stats),
+                    _ => {}
                 }
                 stats.cx_connect_ms.record(began.elapsed().as_secs_f64() * 1000.0);
                 Ok(opened)
@@ -245,7 +273,8 @@ impl Endpoint {
         }
     }
 
-    /// Takes a connection back whose request and response have both ended.
+    /// Takes a connection back that is not used any more: its exchange has ended, or it has had
+    /// none yet.
     pub(crate) fn give_back(&self, mut connection: Box<Http1Connection>) {
         let home = connection.home();
         if !connection.rest() || self.is_closed() {
@@ -257,34 +286,12 @@ impl Endpoint {
             drop(connection);
             return self.vacate(home);
         }
-        self.put_back(connection);
-    }
-
-    /// Puts a connection back that was taken but not used.
-    pub(crate) fn put_back(&self, connection: Box<Http1Connection>) {
-        let home = connection.home();
-        let mut connection = Some(connection);
-        let mut state = lock(&self.shards[home].state);
-        while let Some(waiting) = state.waiting.pop_front() {
-            match waiting.send(connection.take()) {
-                Ok(()) => return,
-                Err(unclaimed) => connection = unclaimed,
-            }
-        }
-        if let Some(connection) = connection {
-            state.idle.push_back(connection);
-        }
+        lock(&self.shards[home].state).http1.put(connection);
     }
 
     /// Gives up a place among the connections that are open: another may be made.
     pub(crate) fn vacate(&self, home: usize) {
-        let mut state = lock(&self.shards[home].state);
-        state.open = state.open.saturating_sub(1);
-        while let Some(waiting) = state.waiting.pop_front() {
-            if waiting.send(None).is_ok() {
-                return;
-            }
-        }
+        lock(&self.shards[home].state).http1.vacate();
     }
 
     /// Starts the watcher of this worker's idle connections, unless it runs.
@@ -305,8 +312,7 @@ impl Shard {
     pub(super) fn close(&self) {
         let (idle, http2) = {
             let mut state = lock(&self.state);
-            state.waiting.clear();
-            (std::mem::take(&mut state.idle), std::mem::take(&mut state.http2))
+            (state.http1.clear(), std::mem::take(&mut state.http2))
         };
         drop(idle);
         for connection in http2 {
@@ -324,19 +330,47 @@ fn count_http2(stats: &ClusterStats) {
 enum Opened {
     Http1(Box<Http1Connection>),
     Http2(Arc<Http2Connection>),
+    Tcp(UpstreamIo),
 }
 
-/// A place among the open connections, given up if making the connection fails or is cancelled.
-struct Place<'a> {
-    endpoint: &'a Endpoint,
-    home: usize,
-    taken: bool,
+impl Place {
+    /// Whether the circuit breaker was open, and the place is the one that there always is.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        if self.taken {
+        if self.counted {
             self.endpoint.vacate(self.home);
+        }
+    }
+}
+
+impl Future for Waiter {
+    /// A connection; without one, look again.
+    type Output = Option<Box<Http1Connection>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let handed = Pin::new(&mut self.handed).poll(cx);
+        self.done |= handed.is_ready();
+        handed.map(|handed| handed.unwrap_or(None))
+    }
+}
+
+impl Drop for Waiter {
+    /// What was handed to a request that left meanwhile is the next one's.
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        self.handed.close();
+        let handed = self.handed.try_recv();
+        match handed {
+            Ok(Some(connection)) => self.endpoint.give_back(connection),
+            Ok(None) => lock(&self.endpoint.shards[self.home].state).http1.wake_one(),
+            Err(_) => lock(&self.endpoint.shards[self.home].state).http1.forget_gone(),
         }
     }
 }
@@ -384,7 +418,8 @@ impl Watcher {
                 let Some(endpoint) = self.endpoint.upgrade() else {
                     return Poll::Ready(());
                 };
-                if endpoint.is_closed() && lock(&endpoint.shards[self.home].state).open == 0 {
+                if endpoint.is_closed() && lock(&endpoint.shards[self.home].state).http1.open() == 0
+                {
                     return Poll::Ready(());
                 }
                 let woken = self.queue.take();
@@ -401,7 +436,7 @@ impl Watcher {
                 return;
             };
             let mut state = lock(&endpoint.shards[self.home].state);
-            if endpoint.is_closed() && state.open == 0 {
+            if endpoint.is_closed() && state.http1.open() == 0 {
                 state.watched = false;
                 return;
             }
@@ -411,15 +446,10 @@ impl Watcher {
     /// An idle connection was woken: most likely it has been closed.
     fn check(&self, endpoint: &Arc<Endpoint>, id: u64) {
         let shard = &endpoint.shards[self.home];
-        let taken = {
-            let mut state = lock(&shard.state);
-            let at = state.idle.iter().position(|c| c.id() == id);
-            at.and_then(|at| state.idle.remove(at))
-        };
+        let taken = lock(&shard.state).http1.remove(|connection| connection.id() == id);
         let Some(mut connection) = taken else { return };
         if connection.poll_idle() {
-            // At the cold end: it keeps its age, and what is hot stays in front.
-            lock(&shard.state).idle.push_front(connection);
+            lock(&shard.state).http1.put_cold(connection);
         } else {
             drop(connection);
             endpoint.vacate(self.home);
@@ -434,32 +464,25 @@ impl Watcher {
             return None;
         }
         let now = Instant::now();
-        let mut closed = Vec::new();
         let mut next: Option<Instant> = None;
-        {
-            let mut state = lock(&endpoint.shards[self.home].state);
-            let mut at = 0;
-            while let Some(connection) = state.idle.get(at) {
-                let idle_end = options.idle_timeout.map(|t| connection.idle_since() + t);
-                let life_end = options.max_duration.map(|t| connection.opened() + t);
-                let end = [idle_end, life_end].into_iter().flatten().min();
-                match end {
-                    Some(end) if end <= now => {
-                        if idle_end == Some(end) {
-                            endpoint.shared().stats.cx_idle_timeout.increment(1);
-                        } else {
-                            endpoint.shared().stats.cx_max_duration_reached.increment(1);
-                        }
-                        closed.extend(state.idle.remove(at));
-                    }
-                    Some(end) => {
-                        next = Some(next.map_or(end, |n| n.min(end)));
-                        at += 1;
-                    }
-                    None => at += 1,
-                }
+        let stats = &endpoint.shared().stats;
+        let closed = lock(&endpoint.shards[self.home].state).http1.sift(|connection| {
+            let idle_end = options.idle_timeout.map(|t| connection.idle_since() + t);
+            let life_end = options.max_duration.map(|t| connection.opened() + t);
+            let Some(end) = [idle_end, life_end].into_iter().flatten().min() else {
+                return true;
+            };
+            if end > now {
+                next = Some(next.map_or(end, |n| n.min(end)));
+                return true;
             }
-        }
+            if idle_end == Some(end) {
+                stats.cx_idle_timeout.increment(1);
+            } else {
+                stats.cx_max_duration_reached.increment(1);
+            }
+            false
+        });
         for connection in closed {
             drop(connection);
             endpoint.vacate(self.home);
@@ -472,6 +495,6 @@ impl Watcher {
 impl Endpoint {
     /// Connections of this endpoint that are idle, over all workers.
     pub fn idle_connections(&self) -> usize {
-        self.shards.iter().map(|shard| lock(&shard.state).idle.len()).sum()
+        self.shards.iter().map(|shard| lock(&shard.state).http1.idle()).sum()
     }
 }

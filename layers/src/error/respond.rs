@@ -13,20 +13,36 @@ const RESET: &str = "upstream connect error or disconnect/reset before headers. 
 ///
 /// gRPC requests get `200` with `grpc-status` instead, which is [`grpc_response`].
 pub fn response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
-    let kind = error.kind();
-    let mut response = local_reply(kind.status(), body(error));
-    if kind == ErrorKind::Overflow {
-        response.headers_mut().insert("x-envoy-overloaded", HeaderValue::from_static("true"));
-    }
+    let headers = error.headers().cloned().unwrap_or_default();
+    let mut response = local_reply_with(headers, error.kind().status(), body(error));
+    add_headers(error, response.headers_mut());
     response
+}
+
+/// What a failure says besides its status.
+fn add_headers(error: &ProxyError, headers: &mut HeaderMap) {
+    if error.kind() == ErrorKind::Overflow && error.has_envoy_headers() {
+        headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
+    }
+    if let Some(attempts) = error.attempt_count() {
+        headers.insert("x-envoy-attempt-count", HeaderValue::from(attempts));
+    }
 }
 
 /// A response made by the proxy itself: with a body it is plain text, without one it has no type.
 pub fn local_reply<B>(status: StatusCode, body: Bytes) -> Response<ResponseBody<B>> {
-    let mut headers = HeaderMap::with_capacity(8);
+    local_reply_with(HeaderMap::with_capacity(8), status, body)
+}
+
+/// The same on top of headers that are there already: another type than plain text stays.
+pub fn local_reply_with<B>(
+    mut headers: HeaderMap,
+    status: StatusCode,
+    body: Bytes,
+) -> Response<ResponseBody<B>> {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     if !body.is_empty() {
-        headers.insert(header::CONTENT_TYPE, PLAIN);
+        headers.entry(header::CONTENT_TYPE).or_insert(PLAIN);
     }
     let mut response = Response::new(ResponseBody::local(body));
     *response.status_mut() = status;
@@ -48,6 +64,9 @@ pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
     };
     let mut response = Response::new(ResponseBody::local(Bytes::new()));
     let headers = response.headers_mut();
+    if let Some(edited) = error.headers() {
+        headers.clone_from(edited);
+    }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from(status));
     let message = body(error);
@@ -57,9 +76,7 @@ pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
             headers.insert("grpc-message", value);
         }
     }
-    if kind == ErrorKind::Overflow {
-        headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
-    }
+    add_headers(error, headers);
     response
 }
 

@@ -275,8 +275,14 @@ fn write_header(
 }
 
 fn header_bytes(context: &dyn FormatContext, side: Side) -> u64 {
-    let lines = map_of(context, side)
-        .map_or(0, |map| map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum());
+    // `host` is counted as `:authority`, which it is to Envoy.
+    let requests = matches!(side, Side::Request | Side::RequestWithoutQuery);
+    let lines = map_of(context, side).map_or(0, |map| {
+        map.iter()
+            .filter(|(name, _)| !requests || *name != http::header::HOST)
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum()
+    });
     let pseudo = match side {
         Side::Request | Side::RequestWithoutQuery => [
             (":method", context.method()),

@@ -33,6 +33,11 @@ pub enum TimePoint {
     ResponseEnd,
 }
 
+impl TimePoint {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::ResponseEnd as usize + 1;
+}
+
 /// Makes the trait's plain questions, and [`Overlay`] pass them on.
 macro_rules! questions {
     ($($(#[$doc:meta])* $name:ident: $answer:ty;)*) => {
@@ -46,6 +51,26 @@ macro_rules! questions {
 
             /// The response's headers.
             fn response_headers(&self) -> Option<&HeaderMap> {
+                None
+            }
+
+            /// The request's method.
+            fn method(&self) -> Option<&str> {
+                None
+            }
+
+            /// Its path with the query.
+            fn path(&self) -> Option<&str> {
+                None
+            }
+
+            /// Its host and port.
+            fn authority(&self) -> Option<&str> {
+                None
+            }
+
+            /// Its scheme.
+            fn scheme(&self) -> Option<&str> {
                 None
             }
 
@@ -69,6 +94,22 @@ macro_rules! questions {
                 self.response_headers.or_else(|| self.inner.response_headers())
             }
 
+            fn method(&self) -> Option<&str> {
+                self.line.map_or_else(|| self.inner.method(), |line| Some(line.method))
+            }
+
+            fn path(&self) -> Option<&str> {
+                self.line.map_or_else(|| self.inner.path(), |line| line.path)
+            }
+
+            fn authority(&self) -> Option<&str> {
+                self.line.map_or_else(|| self.inner.authority(), |line| line.authority)
+            }
+
+            fn scheme(&self) -> Option<&str> {
+                self.line.map_or_else(|| self.inner.scheme(), |line| Some(line.scheme))
+            }
+
             fn elapsed(&self, point: TimePoint) -> Option<Duration> {
                 self.inner.elapsed(point)
             }
@@ -85,14 +126,6 @@ questions! {
     start_time: Option<SystemTime>;
     /// How long it took, or has taken so far.
     duration: Option<Duration>;
-    /// The request's method.
-    method: Option<&str>;
-    /// Its path with the query.
-    path: Option<&str>;
-    /// Its host and port.
-    authority: Option<&str>;
-    /// Its scheme.
-    scheme: Option<&str>;
     /// The protocol that the client speaks.
     protocol: Option<Version>;
     /// The protocol spoken with the upstream.
@@ -164,8 +197,18 @@ questions! {
 /// A context with other headers: those that are just being edited.
 pub(crate) struct Overlay<'a> {
     pub(crate) inner: &'a dyn FormatContext,
+    pub(crate) line: Option<RequestLine<'a>>,
     pub(crate) request_headers: Option<&'a HeaderMap>,
     pub(crate) response_headers: Option<&'a HeaderMap>,
+}
+
+/// The line of a request, as it is when its headers are edited.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestLine<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: Option<&'a str>,
+    pub(crate) authority: Option<&'a str>,
+    pub(crate) scheme: &'a str,
 }
 
 impl FormatContext for () {}

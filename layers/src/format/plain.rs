@@ -33,7 +33,7 @@ pub(super) static PLAIN: &[(&str, Plain)] = &[
     ("UPSTREAM_CLUSTER_RAW", Text(|cx| cx.upstream_cluster_raw().map(Cow::from))),
     (
         "UPSTREAM_TRANSPORT_FAILURE_REASON",
-        Text(|cx| cx.upstream_transport_failure_reason().map(Cow::from)),
+        Text(|cx| cx.upstream_transport_failure_reason().map(without_blanks)),
     ),
     ("UPSTREAM_TLS_VERSION", Text(|cx| cx.upstream_tls_version().map(Cow::from))),
     ("UPSTREAM_TLS_CIPHER", Text(|cx| cx.upstream_tls_cipher().map(Cow::from))),
@@ -146,6 +146,11 @@ pub(super) static PLAIN: &[(&str, Plain)] = &[
     ("TRACE_ID", Absent),
     ("SPAN_ID", Absent),
 ];
+
+/// Envoy keeps such a text in one piece for whoever splits lines at blanks.
+fn without_blanks(text: &str) -> Cow<'_, str> {
+    if text.contains(' ') { Cow::Owned(text.replace(' ', "_")) } else { Cow::Borrowed(text) }
+}
 
 fn since_start(context: &dyn FormatContext, point: TimePoint) -> Option<u64> {
     let elapsed = context.elapsed(point)?;

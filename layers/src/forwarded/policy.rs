@@ -1,12 +1,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use http::header::HeaderName;
+use http::header::{HeaderName, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue};
+
+use crate::headers;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
 const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
+const CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+const SERVICE_CLUSTER: HeaderName = HeaderName::from_static("x-envoy-downstream-service-cluster");
+const SERVICE_NODE: HeaderName = HeaderName::from_static("x-envoy-downstream-service-node");
 const REQUEST_ID: HeaderName = crate::request_id::REQUEST_ID;
 
 /// Who is connected.
@@ -16,6 +21,15 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether the connection is encrypted.
     pub tls: bool,
+}
+
+/// Whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The client's address: the peer's, or what a trusted proxy says that it is.
+    pub address: IpAddr,
+    /// The other end of the connection.
+    pub peer: SocketAddr,
 }
 
 /// What is believed of a request, and what is said about it upstream. The fields have the names
@@ -34,14 +48,66 @@ pub struct ForwardedPolicy {
     pub ipv4_as_mapped_ipv6: bool,
     /// Keep `x-request-id` of external requests at an edge. Default `false`.
     pub preserve_external_request_id: bool,
-    /// This machine's address, which an edge names where the peer is a loopback one: what comes
-    /// from this machine comes from its address.
+    /// This machine's address, which an edge appends to `x-forwarded-for` where the peer is a
+    /// loopback one: what comes from this machine comes from its address.
     pub local_address: Option<IpAddr>,
+    /// What becomes of `x-forwarded-client-cert`. Default: nobody's word counts.
+    pub client_cert: ForwardClientCert,
+    /// Says who we are (`add_user_agent`): in `x-envoy-downstream-service-cluster`, and in
+    /// `user-agent` where the client says nothing. Default none.
+    pub service_cluster: Option<HeaderValue>,
+    /// `x-envoy-downstream-service-node`, beside [`service_cluster`](Self::service_cluster).
+    pub service_node: Option<HeaderValue>,
+    /// Appended to `via`. Default none.
+    pub via: Option<HeaderValue>,
+}
+
+/// What becomes of `x-forwarded-client-cert` (Envoy's `forward_client_cert_details`). Only on
+/// connections with a client certificate may anything but [`AlwaysForwardOnly`] let it pass.
+///
+/// [`AlwaysForwardOnly`]: Self::AlwaysForwardOnly
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardClientCert {
+    /// It goes.
+    #[default]
+    Sanitize,
+    /// It passes.
+    ForwardOnly,
+    /// The client's certificate is appended.
+    AppendForward,
+    /// It is the client's certificate.
+    SanitizeSet,
+    /// It passes on any connection.
+    AlwaysForwardOnly,
+}
+
+impl ForwardClientCert {
+    /// Whether it matters which certificate the client has shown.
+    pub fn names_certificate(self) -> bool {
+        !matches!(self, Self::Sanitize | Self::AlwaysForwardOnly)
+    }
+
+    /// Applies the rule. `certificate` describes the one that the client has shown, if it has.
+    fn apply(self, headers: &mut HeaderMap, certificate: Option<&HeaderValue>) {
+        match (self, certificate) {
+            (Self::AlwaysForwardOnly, _) | (Self::ForwardOnly, Some(_)) => {}
+            (Self::AppendForward, Some(own)) => {
+                headers::append_to_list(headers, &CLIENT_CERT, own, ",");
+            }
+            (Self::SanitizeSet, Some(own)) => {
+                headers.insert(CLIENT_CERT, own.clone());
+            }
+            _ => {
+                headers.remove(CLIENT_CERT);
+            }
+        }
+    }
 }
 
 impl ForwardedPolicy {
     /// Applies the policy to the headers of a request from `peer`.
-    pub fn apply(&self, headers: &mut HeaderMap, peer: Peer) {
+    /// `certificate` describes the peer's, as `x-forwarded-client-cert` does, if it has shown one.
+    pub fn apply(&self, headers: &mut HeaderMap, peer: Peer, certificate: Option<&HeaderValue>) {
         let internal = if self.use_remote_address {
             self.at_edge(headers, peer)
         } else {
@@ -52,6 +118,48 @@ impl ForwardedPolicy {
         } else {
             strip_controls(headers);
         }
+        self.client_cert.apply(headers, certificate);
+        self.introduce(headers);
+    }
+
+    /// The client's address after [`apply`](Self::apply): the peer's, or the one that trusted
+    /// proxies have put into `x-forwarded-for`.
+    pub fn client_address(&self, headers: &HeaderMap, peer: Peer) -> SocketAddr {
+        let hops = self.xff_num_trusted_hops;
+        let back = match (self.use_remote_address, self.skip_xff_append) {
+            (false, _) => Some(hops),
+            (true, false) => (hops > 0).then_some(hops),
+            (true, true) => hops.checked_sub(1),
+        };
+        // The header says nothing of the port.
+        back.and_then(|back| last_address(headers, back))
+            .map_or(peer.address, |address| SocketAddr::new(address, 0))
+    }
+
+    /// Says upstream who we are.
+    fn introduce(&self, headers: &mut HeaderMap) {
+        if let Some(cluster) = &self.service_cluster {
+            headers.insert(SERVICE_CLUSTER, cluster.clone());
+            if headers.get(USER_AGENT).is_none_or(HeaderValue::is_empty) {
+                headers.insert(USER_AGENT, cluster.clone());
+            }
+            if let Some(node) = &self.service_node {
+                headers.insert(SERVICE_NODE, node.clone());
+            }
+        }
+        if let Some(via) = &self.via {
+            headers::append_to_list(headers, &VIA, via, ", ");
+        }
+    }
+
+    /// The address of the client of a request as it came, before the policy was applied.
+    pub fn client(&self, headers: &HeaderMap, peer: Peer) -> IpAddr {
+        let told = match (self.use_remote_address, self.xff_num_trusted_hops) {
+            (true, 0) => None,
+            (true, hops) => last_address(headers, hops - 1),
+            (false, hops) => last_address(headers, hops),
+        };
+        told.unwrap_or_else(|| peer.address.ip().to_canonical())
     }
 
     /// The proxy is where requests come in. Returns whether this one is internal.
@@ -62,7 +170,7 @@ impl ForwardedPolicy {
         } else {
             None
         };
-        let client = trusted.unwrap_or_else(|| self.address_of(peer));
+        let client = trusted.unwrap_or_else(|| peer.address.ip().to_canonical());
         if !self.skip_xff_append {
             self.append(headers, peer);
         }

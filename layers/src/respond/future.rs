@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use super::RequestKind;
 use crate::body::{RequestProgress, ResponseBody};
 use crate::error::ProxyError;
 use crate::error::respond::{grpc_response, response};
+use crate::format::TimePoint;
+use crate::stream_info::StreamInfo;
 
 pin_project! {
     /// The future of [`Respond`](super::Respond).
@@ -21,12 +23,18 @@ pin_project! {
         inner: F,
         progress: Option<Arc<RequestProgress>>,
         kind: RequestKind,
+        info: Option<Arc<StreamInfo>>,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, progress: Option<Arc<RequestProgress>>, kind: RequestKind) -> Self {
-        Self { inner, progress, kind }
+    pub(super) fn new(
+        inner: F,
+        progress: Option<Arc<RequestProgress>>,
+        kind: RequestKind,
+        info: Option<Arc<StreamInfo>>,
+    ) -> Self {
+        Self { inner, progress, kind, info }
     }
 }
 
@@ -38,14 +46,27 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let mut close = false;
         let mut response = match ready!(this.inner.poll(cx)) {
-            Ok(response) => response,
+            Ok(response) => {
+                if let Some(info) = this.info {
+                    note(info, &response);
+                }
+                response
+            }
             Err(error) => {
+                if let Some(info) = this.info {
+                    info.fail(&error);
+                }
                 tracing::debug!(error = &error as &dyn std::error::Error, "request failed");
                 let mut reply =
                     if this.kind.grpc { grpc_response(&error) } else { response(&error) };
+                close = this.kind.http1 && this.kind.ends(error.kind());
                 // What the log and the counters make of it.
                 reply.extensions_mut().insert(error.kind());
+                if !error.flags().is_empty() {
+                    reply.extensions_mut().insert(error.flags());
+                }
                 reply
             }
         };
@@ -61,13 +82,25 @@ where
             }
         }
         if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
-            if this.kind.http1 && response.body().is_local() {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
+            // What is left of the request, now that it is answered, is in the way of the next one.
+            close |= this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
             // Whether it will have been complete when the response ends is for the stats to see.
             response.extensions_mut().insert(progress);
         }
+        if close {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         Poll::Ready(Ok(response))
+    }
+}
+
+/// Takes down where a response comes from.
+fn note<R>(info: &StreamInfo, response: &Response<ResponseBody<R>>) {
+    if response.body().is_local() {
+        info.set_details("direct_response");
+    } else {
+        info.mark(TimePoint::UpstreamReceiveBegin);
+        info.set_details("via_upstream");
     }
 }

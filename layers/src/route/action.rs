@@ -100,6 +100,25 @@ pub struct RetryPolicy {
     pub host_selection_attempts: u32,
 }
 
+impl Default for RetryPolicy {
+    /// Envoy's defaults, and no condition: nothing is retried.
+    fn default() -> Self {
+        Self {
+            on: RetryOn::default(),
+            num_retries: 1,
+            per_try_timeout: None,
+            per_try_idle_timeout: None,
+            status_codes: Vec::new(),
+            response_headers: Vec::new(),
+            request_headers: Vec::new(),
+            base_interval: Duration::from_millis(25),
+            max_interval: Duration::from_millis(250),
+            avoid_previous_hosts: false,
+            host_selection_attempts: 1,
+        }
+    }
+}
+
 /// The conditions of `retry_on`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // each is Envoy's condition of its name

@@ -3,7 +3,7 @@
 use http::header::{HOST, HeaderName};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Uri};
 
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
@@ -42,11 +42,8 @@ impl<'r> RequestView<'r> {
     /// the URI's, else `x-forwarded-proto` where that is one of HTTP's, else `http`. A server that
     /// knows better sets the fields.
     pub fn of(parts: &'r Parts, random: u64) -> Self {
-        let forwarded = parts.headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok());
-        let scheme = parts.uri.scheme_str().unwrap_or(match forwarded {
-            Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
-            _ => "http",
-        });
+        let scheme = scheme_of(&parts.uri, &parts.headers);
+        let forwarded = forwarded_proto(&parts.headers);
         Self {
             method: &parts.method,
             path_and_query: parts.uri.path_and_query().map(PathAndQuery::as_str),
@@ -77,10 +74,26 @@ impl<'r> RequestView<'r> {
 
 /// Host and port of a request: the URI's, else the `host` header's, else empty.
 pub fn authority(parts: &Parts) -> &str {
-    if let Some(authority) = parts.uri.authority() {
+    authority_of(&parts.uri, &parts.headers)
+}
+
+pub(crate) fn authority_of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> &'r str {
+    if let Some(authority) = uri.authority() {
         return authority.as_str();
     }
-    parts.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The URI's scheme, else `x-forwarded-proto` where that is one of HTTP's, else `http`.
+pub(crate) fn scheme_of<'r>(uri: &'r Uri, headers: &HeaderMap) -> &'r str {
+    uri.scheme_str().unwrap_or(match forwarded_proto(headers) {
+        Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
+        _ => "http",
+    })
+}
+
+fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
+    headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok())
 }
 
 /// A path without query and fragment.

@@ -7,6 +7,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::edits::Edits;
 use crate::body::{Body, ResponseBody};
 use crate::error::{ErrorKind, ProxyError};
 
@@ -18,6 +19,8 @@ pin_project! {
     {
         #[pin]
         state: State<S, S::Future>,
+        edits: Option<Edits>,
+        envoy_headers: bool,
     }
 }
 
@@ -36,16 +39,21 @@ impl<S> ResponseFuture<S>
 where
     S: Service<Request<Body>>,
 {
-    pub(super) fn forward(service: S, request: Request<Body>) -> Self {
-        Self { state: State::Readying { service, request: Some(request) } }
+    pub(super) fn forward(
+        service: S,
+        request: Request<Body>,
+        edits: Option<Edits>,
+        envoy_headers: bool,
+    ) -> Self {
+        Self { state: State::Readying { service, request: Some(request) }, edits, envoy_headers }
     }
 
     pub(super) fn failed(error: ProxyError) -> Self {
-        Self { state: State::Failed { error: Some(error) } }
+        Self { state: State::Failed { error: Some(error) }, edits: None, envoy_headers: true }
     }
 
     pub(super) fn reply(reply: Response<ResponseBody<()>>) -> Self {
-        Self { state: State::Replied { reply: Some(reply) } }
+        Self { state: State::Replied { reply: Some(reply) }, edits: None, envoy_headers: true }
     }
 }
 
@@ -60,7 +68,10 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Readying { service, request } => {
-                    ready!(service.poll_ready(cx))?;
+                    if let Err(error) = ready!(service.poll_ready(cx)) {
+                        let error = finish(error, this.edits.as_ref(), *this.envoy_headers);
+                        return Poll::Ready(Err(error));
+                    }
                     let Some(request) = request.take() else {
                         return Poll::Pending;
                     };
@@ -68,8 +79,17 @@ where
                     this.state.set(State::Called { future });
                 }
                 StateProj::Called { future } => {
-                    let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(ResponseBody::upstream)));
+                    let result = ready!(future.poll(cx));
+                    let edits = this.edits.as_ref();
+                    return Poll::Ready(match result {
+                        Ok(mut response) => {
+                            if let Some(edits) = edits {
+                                edits.upstream_response(&mut response);
+                            }
+                            Ok(response.map(ResponseBody::upstream))
+                        }
+                        Err(error) => Err(finish(error, edits, *this.envoy_headers)),
+                    });
                 }
                 StateProj::Failed { error } => {
                     let error = error.take();
@@ -85,6 +105,16 @@ where
                 }
             }
         }
+    }
+}
+
+/// What a failed request gets of its route.
+#[cold]
+fn finish(error: ProxyError, edits: Option<&Edits>, envoy_headers: bool) -> ProxyError {
+    let error = if envoy_headers { error } else { error.without_envoy_headers() };
+    match edits {
+        Some(edits) if error.kind().is_of_route() => edits.failure(error),
+        _ => error,
     }
 }
 

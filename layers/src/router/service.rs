@@ -1,28 +1,37 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode};
 use tower_service::Service;
 
+use super::edits::Edits;
 use super::entry::Action;
 use super::{ResponseFuture, RouteEntry, RouterStats};
 use crate::body::{Body, ResponseBody};
-use crate::error::respond::local_reply;
+use crate::cluster::{AutoHost, ConnectTcp};
+use crate::error::respond::local_reply_with;
 use crate::error::{ErrorKind, ProxyError};
-use crate::route::{Found, RequestView, RouteTable, redirect};
+use crate::route::{Found, HostOutcome, RequestView, RouteTable, redirect};
 use crate::stats::Scope;
+use crate::stream_info::{Observer, RequestHead, StreamInfo};
+use crate::upgrade::{ActiveUpgrade, Asked};
 
 /// Routes requests; see the [module](super).
 #[derive(Debug)]
 pub struct Router<S> {
     table: Arc<RouteTable<RouteEntry<S>>>,
     stats: Arc<RouterStats>,
+    observer: Option<Arc<Observer>>,
+    envoy_headers: bool,
 }
 
 impl<S> Router<S> {
     /// By this table, counting nothing.
     pub fn new(table: Arc<RouteTable<RouteEntry<S>>>) -> Self {
-        Self { table, stats: Arc::new(RouterStats::new(&Scope::noop())) }
+        let stats = Arc::new(RouterStats::new(&Scope::noop()));
+        Self { table, stats, observer: None, envoy_headers: true }
     }
 
     /// Counts into these.
@@ -31,11 +40,32 @@ impl<S> Router<S> {
         self.stats = stats;
         self
     }
+
+    /// Whether answers carry Envoy's own headers (`suppress_envoy_headers` is the contrary).
+    /// Default `true`.
+    #[must_use]
+    pub fn envoy_headers(mut self, envoy_headers: bool) -> Self {
+        self.envoy_headers = envoy_headers;
+        self
+    }
+
+    /// For one connection: who begins the [`StreamInfo`] of a request whose route adds headers
+    /// that are made of it.
+    #[must_use]
+    pub fn observer(mut self, observer: Option<Arc<Observer>>) -> Self {
+        self.observer = observer;
+        self
+    }
 }
 
 impl<S> Clone for Router<S> {
     fn clone(&self) -> Self {
-        Self { table: Arc::clone(&self.table), stats: Arc::clone(&self.stats) }
+        Self {
+            table: Arc::clone(&self.table),
+            stats: Arc::clone(&self.stats),
+            observer: self.observer.clone(),
+            envoy_headers: self.envoy_headers,
+        }
     }
 }
 
@@ -54,52 +84,159 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.stats.rq_total.increment(1);
         let (mut parts, body) = request.into_parts();
         let random = fastrand::u64(..);
         let view = RequestView::of(&parts, random);
-        let (matching, entry) = match self.table.find(&view) {
+        let found = self.table.find(&view);
+        let mut connect_tcp = false;
+        if let Some(asked) = parts.extensions.get::<Asked>() {
+            match self.allows(asked, found.as_ref()) {
+                Some(allowed) => connect_tcp = allowed.connect_tcp,
+                // Not counted as a request of the router: Envoy refuses before it gets there.
+                None => {
+                    note_answered(&parts);
+                    return ResponseFuture::failed(ProxyError::new(ErrorKind::UpgradeRefused));
+                }
+            }
+        }
+        self.stats.rq_total.increment(1);
+        let (matching, entry) = match found {
             Some(Found::Route { matching, action, .. }) => (matching, action),
             Some(Found::RequireTls { .. }) => {
-                self.stats.rq_redirect.increment(1);
+                self.stats.rq_direct_response.increment(1);
+                note_answered(&parts);
                 return ResponseFuture::reply(bodiless(redirect::tls_reply(&view)));
             }
             None => {
                 self.stats.no_route.increment(1);
+                note_answered(&parts);
                 return ResponseFuture::failed(ProxyError::new(ErrorKind::NoRoute));
             }
         };
-        match &entry.action {
+        let (headers, status, body) = match &entry.action {
             Action::Forward { target, rewrite } => {
-                if let Some(rewrite) = rewrite {
-                    if let Err(error) = rewrite.apply(&matching.path, &mut parts) {
-                        let error = ProxyError::new(ErrorKind::BadRequest).with_source(error);
-                        return ResponseFuture::failed(error);
+                let destination = target.pick(random);
+                let edits = entry
+                    .editor(destination.ok())
+                    .map(|editor| Edits::begin(editor, &mut parts, self.observer.as_deref()));
+                if let Some(info) = StreamInfo::of(&parts.extensions) {
+                    if let Some(name) = &entry.name {
+                        info.set_route(Arc::clone(name));
+                    }
+                    if let Some(names) = destination.ok().and_then(|to| to.names.as_ref()) {
+                        info.set_cluster(names);
                     }
                 }
-                match target.pick(random) {
-                    Ok(service) => {
-                        ResponseFuture::forward(service.clone(), Request::from_parts(parts, body))
-                    }
+                let destination = match destination {
+                    Ok(destination) => destination,
                     Err(status) => {
                         self.stats.no_cluster.increment(1);
+                        note_answered(&parts);
                         let error = ProxyError::new(ErrorKind::ClusterNotFound(status));
-                        ResponseFuture::failed(error)
+                        return ResponseFuture::failed(match &edits {
+                            Some(edits) => edits.failure(error),
+                            None => error,
+                        });
+                    }
+                };
+                if let Some(edits) = &edits {
+                    edits.request(&mut parts);
+                }
+                if let Some(rewrite) = rewrite {
+                    match rewrite.apply(&matching.path, &mut parts) {
+                        Ok(HostOutcome::Auto) => {
+                            parts.extensions.insert(AutoHost(rewrite.host_options()));
+                        }
+                        Ok(HostOutcome::Kept | HostOutcome::Replaced) => {}
+                        Err(error) => {
+                            note_answered(&parts);
+                            let error = ProxyError::new(ErrorKind::BadRequest).with_source(error);
+                            return ResponseFuture::failed(error);
+                        }
                     }
                 }
+                if connect_tcp {
+                    parts.extensions.insert(ConnectTcp);
+                }
+                let request = Request::from_parts(parts, body);
+                let service = destination.service.clone();
+                return ResponseFuture::forward(service, request, edits, self.envoy_headers);
             }
             Action::Redirect(redirector) => {
-                self.stats.rq_redirect.increment(1);
-                ResponseFuture::reply(bodiless(redirector.reply(&matching.path, &view)))
+                let (head, ()) = redirector.reply(&matching.path, &view).into_parts();
+                (head.headers, head.status, Bytes::new())
             }
-            Action::Direct(direct) => {
-                self.stats.rq_direct_response.increment(1);
-                ResponseFuture::reply(local_reply(direct.status, direct.body.clone()))
+            Action::Direct(direct) => (HeaderMap::new(), direct.status, direct.body.clone()),
+        };
+        // Envoy counts redirects here too.
+        self.stats.rq_direct_response.increment(1);
+        ResponseFuture::reply(self.reply(entry, parts, headers, status, body))
+    }
+}
+
+impl<S> Router<S> {
+    /// The response of a route that forwards nothing.
+    fn reply(
+        &self,
+        entry: &RouteEntry<S>,
+        mut parts: Parts,
+        headers: HeaderMap,
+        status: StatusCode,
+        body: Bytes,
+    ) -> Response<ResponseBody<()>> {
+        let edits = entry
+            .editor(None)
+            .map(|editor| Edits::begin(editor, &mut parts, self.observer.as_deref()));
+        if let Some(info) = StreamInfo::of(&parts.extensions)
+            && let Some(name) = &entry.name
+        {
+            info.set_route(Arc::clone(name));
+        }
+        match edits {
+            Some(edits) => edits.reply(&parts, headers, status, body),
+            None => {
+                note_answered(&parts);
+                local_reply_with(headers, status, body)
             }
         }
     }
 }
 
+/// A switch that is allowed.
+struct Allowed {
+    connect_tcp: bool,
+}
+
+impl<S> Router<S> {
+    /// Whether protocols may be switched: the route's rule counts, else the one for all routes.
+    /// Where there is no route there is nothing to refuse either.
+    fn allows(&self, asked: &Asked, found: Option<&Found<'_, RouteEntry<S>>>) -> Option<Allowed> {
+        let Some(found) = found else {
+            return Some(Allowed { connect_tcp: false });
+        };
+        let rule = match found {
+            Found::Route { action, .. } => action.upgrade_rule(asked),
+            Found::RequireTls { .. } => None,
+        };
+        let stats = &self.stats;
+        if !rule.map_or(asked.is_allowed(), |rule| rule.enabled) {
+            stats.downstream_rq_ws_on_non_ws_route.increment(1);
+            return None;
+        }
+        stats.downstream_cx_upgrades_total.increment(1);
+        asked.keep(ActiveUpgrade::new(stats.downstream_cx_upgrades_active.clone()));
+        Some(Allowed { connect_tcp: rule.is_some_and(|rule| rule.connect_tcp) })
+    }
+}
+
+/// Takes down a request that is answered here. One that goes upstream is taken down as it goes.
+#[inline]
+fn note_answered(parts: &Parts) {
+    if let Some(info) = StreamInfo::of(&parts.extensions) {
+        info.set_request(RequestHead::of_parts(parts));
+    }
+}
+
 fn bodiless<R>(response: Response<()>) -> Response<ResponseBody<R>> {
-    response.map(|()| ResponseBody::local(bytes::Bytes::new()))
+    response.map(|()| ResponseBody::local(Bytes::new()))
 }

@@ -1,4 +1,4 @@
-use metrics::Counter;
+use metrics::{Counter, Gauge};
 
 use crate::stats::Scope;
 
@@ -11,6 +11,9 @@ pub struct RouterStats {
     pub rq_direct_response: Counter,
     pub rq_redirect: Counter,
     pub rq_total: Counter,
+    pub downstream_cx_upgrades_active: Gauge,
+    pub downstream_cx_upgrades_total: Counter,
+    pub downstream_rq_ws_on_non_ws_route: Counter,
 }
 
 impl RouterStats {
@@ -22,6 +25,9 @@ impl RouterStats {
             rq_direct_response: scope.counter("rq_direct_response"),
             rq_redirect: scope.counter("rq_redirect"),
             rq_total: scope.counter("rq_total"),
+            downstream_cx_upgrades_active: scope.gauge("downstream_cx_upgrades_active"),
+            downstream_cx_upgrades_total: scope.counter("downstream_cx_upgrades_total"),
+            downstream_rq_ws_on_non_ws_route: scope.counter("downstream_rq_ws_on_non_ws_route"),
         }
     }
 }

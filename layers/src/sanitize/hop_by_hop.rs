@@ -5,6 +5,7 @@ use http::header::{
 };
 
 use crate::error::{ErrorKind, ProxyError};
+use crate::headers;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -28,6 +29,7 @@ pub enum Upgrade {
 /// for (`x-forwarded-*`, pseudo headers): taking it out would let a client choose what the
 /// upstream believes.
 pub fn request_headers(headers: &mut HeaderMap, upgrade: Upgrade) -> Result<(), ProxyError> {
+    headers::join_single_lines(headers);
     let present = Present::of(headers);
     if present.connection {
         connection(headers, upgrade, present.upgrade)?;
@@ -119,11 +121,11 @@ fn connection(
     }
 
     let mut nominated = Vec::new();
-    let mut wants_upgrade = false;
+    let mut wants_upgrade = None;
     for value in headers.get_all(CONNECTION) {
         for token in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
             if token.eq_ignore_ascii_case(b"upgrade") {
-                wants_upgrade = true;
+                wants_upgrade = Some(token);
             } else if let Ok(name) = HeaderName::from_bytes(token) {
                 nominated.push(name);
             }
@@ -133,14 +135,17 @@ fn connection(
         return Err(ProxyError::new(ErrorKind::BadRequest));
     }
     let h2c = headers.get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"h2c"));
-    if wants_upgrade && has_upgrade && !h2c {
+    if let Some(token) = wants_upgrade.filter(|_| has_upgrade && !h2c) {
         if upgrade == Upgrade::Refuse {
             return Err(ProxyError::new(ErrorKind::UpgradeRefused));
         }
+        // In the client's own spelling, as Envoy forwards it.
+        let token =
+            HeaderValue::from_bytes(token).unwrap_or_else(|_| HeaderValue::from_static("upgrade"));
         for name in nominated.iter().filter(|name| !is_kept(name)) {
             headers.remove(name);
         }
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(CONNECTION, token);
         return Ok(());
     }
     headers.remove(CONNECTION);
@@ -159,6 +164,13 @@ fn connection(
 /// rule of its own.
 fn is_kept(name: &HeaderName) -> bool {
     matches!(*name, TE | HOST | CONTENT_LENGTH | TRAILER)
+}
+
+/// Whether a value of `connection` nominates only what may be taken out.
+pub fn may_nominate(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').all(|token| {
+        !HeaderName::from_bytes(token.trim_ascii()).is_ok_and(|name| is_vouched_for(&name))
+    })
 }
 
 /// Headers whose nomination is refused.
@@ -243,7 +255,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::UpgradeRefused);
         let mut map = headers(&lines);
         request_headers(&mut map, Upgrade::Allow).expect("allowed");
-        assert_eq!(map["connection"], "upgrade");
+        assert_eq!(map["connection"], "Upgrade");
         assert_eq!(map["upgrade"], "websocket");
         assert_eq!(map.len(), 2);
     }

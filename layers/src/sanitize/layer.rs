@@ -3,31 +3,65 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Upgrade, request_headers, response_headers};
+use super::{HostRules, PathNormalizer, PathOutcome, Upgrade, request_headers, response_headers};
 use crate::error::{ErrorKind, ProxyError};
-use crate::route::UpgradeRule;
+use crate::stats::DownstreamStats;
+use crate::upgrade::Asked;
 
 /// Takes hop-by-hop headers out of requests and responses; see the [module](super).
 #[derive(Clone, Debug, Default)]
 pub struct SanitizeLayer {
-    upgrades: Arc<[UpgradeRule]>,
+    rules: Arc<Rules>,
+    local_port: Option<u16>,
+}
+
+/// What is the same for all connections.
+#[derive(Clone, Debug, Default)]
+struct Rules {
+    /// `None` where they change nothing.
+    host: Option<HostRules>,
+    path: Option<PathNormalizer>,
+    stats: Option<Arc<DownstreamStats>>,
 }
 
 impl SanitizeLayer {
-    /// The layer; protocol switches are refused.
+    /// The layer. Protocol switches are refused, but for those that an
+    /// [`UpgradeLayer`](crate::upgrade::UpgradeLayer) further out lets pass.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Protocol switches that these rules name are let through.
+    /// What is changed of the host.
     #[must_use]
-    pub fn upgrades(mut self, rules: impl Into<Arc<[UpgradeRule]>>) -> Self {
-        self.upgrades = rules.into();
+    pub fn host(mut self, rules: HostRules) -> Self {
+        Arc::make_mut(&mut self.rules).host = (!rules.is_empty()).then_some(rules);
+        self
+    }
+
+    /// How paths are normalised.
+    #[must_use]
+    pub fn path(mut self, normalizer: PathNormalizer) -> Self {
+        let changes_something = normalizer != PathNormalizer::default();
+        Arc::make_mut(&mut self.rules).path = changes_something.then_some(normalizer);
+        self
+    }
+
+    /// Counts paths that are refused or redirected there.
+    #[must_use]
+    pub fn stats(mut self, stats: Arc<DownstreamStats>) -> Self {
+        Arc::make_mut(&mut self.rules).stats = Some(stats);
+        self
+    }
+
+    /// For one connection: the port that the client is connected to, for [`HostRules`].
+    #[must_use]
+    pub fn local_port(mut self, port: Option<u16>) -> Self {
+        self.local_port = port;
         self
     }
 }
@@ -36,7 +70,7 @@ impl<S> Layer<S> for SanitizeLayer {
     type Service = Sanitize<S>;
 
     fn layer(&self, inner: S) -> Sanitize<S> {
-        Sanitize { inner, upgrades: Arc::clone(&self.upgrades) }
+        Sanitize { inner, rules: Arc::clone(&self.rules), local_port: self.local_port }
     }
 }
 
@@ -44,7 +78,8 @@ impl<S> Layer<S> for SanitizeLayer {
 #[derive(Clone, Debug)]
 pub struct Sanitize<S> {
     inner: S,
-    upgrades: Arc<[UpgradeRule]>,
+    rules: Arc<Rules>,
+    local_port: Option<u16>,
 }
 
 impl<S, B, R> Service<Request<B>> for Sanitize<S>
@@ -60,47 +95,95 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let checked = one_authority(&mut request).and_then(|()| {
-            let upgrade = self.allows(&request);
+        let asked = request.extensions().get::<Asked>().is_some();
+        let checked = self.rules.authority(&mut request, self.local_port).and_then(|()| {
+            self.rules.path(&mut request)?;
+            let upgrade = if asked { Upgrade::Allow } else { Upgrade::Refuse };
             request_headers(request.headers_mut(), upgrade)
         });
         match checked {
-            Ok(()) => ResponseFuture { state: State::Inner { future: self.inner.call(request) } },
+            Ok(()) => {
+                ResponseFuture { state: State::Inner { future: self.inner.call(request), asked } }
+            }
             Err(error) => ResponseFuture { state: State::Refused { error: Some(error) } },
         }
     }
 }
 
-impl<S> Sanitize<S> {
-    fn allows<B>(&self, request: &Request<B>) -> Upgrade {
-        if self.upgrades.is_empty() {
-            return Upgrade::Refuse;
+impl Rules {
+    /// Gives the request one authority, in `Host`, spelled as the rules say.
+    fn authority<B>(
+        &self,
+        request: &mut Request<B>,
+        local_port: Option<u16>,
+    ) -> Result<(), ProxyError> {
+        if request.method() == Method::CONNECT {
+            return Ok(());
         }
-        let asked = request.headers().get(header::UPGRADE).map(HeaderValue::as_bytes);
-        let rule = self.upgrades.iter().find(|rule| {
-            asked.is_some_and(|asked| asked.eq_ignore_ascii_case(rule.upgrade_type.as_bytes()))
-        });
-        if rule.is_some_and(|rule| rule.enabled) { Upgrade::Allow } else { Upgrade::Refuse }
+        absolute_form(request)?;
+        if let Some(host) = &self.host {
+            let version = request.version();
+            host.apply(request.headers_mut(), version, local_port);
+        }
+        if request.headers().contains_key(header::HOST) {
+            return Ok(());
+        }
+        Err(ProxyError::new(ErrorKind::BadRequest).with_details("missing_host_header"))
+    }
+
+    /// Refuses what is no path, and gives a path the spelling that the rules ask for.
+    #[inline]
+    fn path<B>(&self, request: &mut Request<B>) -> Result<(), ProxyError> {
+        let Some(path) = request.uri().path_and_query() else {
+            return Ok(());
+        };
+        if !path.as_str().starts_with('/') {
+            // `OPTIONS *` asks about the server, which is not ours to answer for.
+            return Err(self.count(ErrorKind::NonRelativePath));
+        }
+        let Some(normalizer) = &self.path else {
+            return Ok(());
+        };
+        match normalizer.normalize(path) {
+            PathOutcome::Unchanged => Ok(()),
+            PathOutcome::Changed(path) => {
+                *request.uri_mut() = Uri::from(path);
+                Ok(())
+            }
+            PathOutcome::Reject => {
+                let error = self.count(ErrorKind::BadRequest);
+                Err(error.with_details("path_normalization_failed"))
+            }
+            PathOutcome::Redirect(location) => {
+                let mut headers = HeaderMap::with_capacity(4);
+                if let Ok(location) = HeaderValue::try_from(location) {
+                    headers.insert(header::LOCATION, location);
+                }
+                Err(self.count(ErrorKind::PathNotNormal).with_headers(headers))
+            }
+        }
+    }
+
+    fn count(&self, kind: ErrorKind) -> ProxyError {
+        if let Some(stats) = &self.stats {
+            match kind {
+                ErrorKind::NonRelativePath => stats.rq_non_relative_path.increment(1),
+                ErrorKind::PathNotNormal => stats.rq_redirected_with_normalized_path.increment(1),
+                _ => stats.rq_failed_path_normalization.increment(1),
+            }
+        }
+        ProxyError::new(kind)
     }
 }
 
 /// Moves the authority of the target into `Host` and leaves the target in origin form.
-fn one_authority<B>(request: &mut Request<B>) -> Result<(), ProxyError> {
+fn absolute_form<B>(request: &mut Request<B>) -> Result<(), ProxyError> {
     if let Some(authority) = request.uri().authority() {
-        if request.method() != Method::CONNECT {
-            let host = HeaderValue::from_str(authority.as_str())
-                .map_err(|e| ProxyError::new(ErrorKind::BadRequest).with_source(e))?;
-            request.headers_mut().insert(header::HOST, host);
-            let path = request.uri().path_and_query().cloned();
-            *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
-        }
-        return Ok(());
-    }
-    if !request.headers().contains_key(header::HOST) {
-        return Err(ProxyError::new(ErrorKind::BadRequest));
-    }
-    if !request.uri().path().starts_with('/') && request.method() != Method::OPTIONS {
-        return Err(ProxyError::new(ErrorKind::BadRequest));
+        let host = HeaderValue::from_str(authority.as_str())
+            .map_err(|e| ProxyError::new(ErrorKind::BadRequest).with_source(e))?;
+        request.headers_mut().insert(header::HOST, host);
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
     }
     Ok(())
 }
@@ -118,7 +201,7 @@ pin_project! {
     #[project = StateProj]
     #[derive(Debug)]
     enum State<F> {
-        Inner { #[pin] future: F },
+        Inner { #[pin] future: F, asked: bool },
         Refused { error: Option<ProxyError> },
     }
 }
@@ -131,9 +214,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Inner { future } => {
+            StateProj::Inner { future, asked } => {
                 let mut response = ready!(future.poll(cx))?;
-                let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                // One that nobody asked for is an answer like any other.
+                let switching = *asked && response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 response_headers(response.headers_mut(), switching);
                 Poll::Ready(Ok(response))
             }

@@ -19,10 +19,10 @@ pin_project! {
 impl<B: Body> ResponseBody<B> {
     pub(super) fn new(inner: B, mut stream: Option<ActiveStream>) -> Self {
         // A body that is empty may never be polled: its end is now.
-        if inner.is_end_stream() {
-            if let Some(mut stream) = stream.take() {
-                stream.complete();
-            }
+        if inner.is_end_stream()
+            && let Some(mut stream) = stream.take()
+        {
+            stream.complete();
         }
         Self { inner, stream }
     }
@@ -41,12 +41,15 @@ impl<B: Body> Body for ResponseBody<B> {
         let ended = match &frame {
             None => true,
             Some(Ok(frame)) => frame.is_trailers() || this.inner.is_end_stream(),
-            Some(Err(_)) => false,
-        };
-        if ended {
-            if let Some(mut stream) = this.stream.take() {
-                stream.complete();
+            Some(Err(_)) => {
+                if let Some(stream) = this.stream {
+                    stream.cut();
+                }
+                false
             }
+        };
+        if ended && let Some(mut stream) = this.stream.take() {
+            stream.complete();
         }
         Poll::Ready(frame)
     }

@@ -74,6 +74,11 @@ pub enum Unit {
 ///
 /// Handles are made when a layer is built, never per request. Asking twice for one name must
 /// return handles to one value: two listeners may share a `stat_prefix`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not keep stats",
+    label = "needs `StatsSink`",
+    note = "`Scope::from_metrics()` sends stats to the process's `metrics` recorder"
+)]
 pub trait StatsSink: Debug + Send + Sync + 'static {
     /// A counter, which only grows.
     fn counter(&self, name: &StatName) -> Counter;
@@ -167,7 +172,8 @@ impl Scope {
     pub fn tagged(&self, tag: &'static str, value: &str) -> Self {
         let mut prefix = self.prefix.clone();
         prefix.push(value, "");
-        prefix.tags.push((tag, value.to_owned()));
+        // The innermost first, as Envoy prints them.
+        prefix.tags.insert(0, (tag, value.to_owned()));
         Self { sink: Arc::clone(&self.sink), prefix }
     }
 

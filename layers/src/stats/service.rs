@@ -49,6 +49,11 @@ impl ActiveStream {
         self.request = response.extensions().get::<Arc<RequestProgress>>().map(Arc::clone);
     }
 
+    /// The rest of the response will not come.
+    pub(super) fn cut(&self) {
+        self.stats.rq_tx_reset.increment(1);
+    }
+
     /// The response has ended as it should.
     pub(super) fn complete(&mut self) {
         self.completed = true;

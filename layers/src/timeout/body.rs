@@ -1,13 +1,11 @@
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::timer::Timer;
-use crate::cluster::ClusterStats;
-use crate::error::{ErrorKind, ProxyError};
+use super::clock::Clock;
+use crate::error::ProxyError;
 
 pin_project! {
     /// A response body that is cut off when the time is up.
@@ -15,14 +13,21 @@ pin_project! {
     pub struct ResponseBody<B> {
         #[pin]
         inner: B,
-        timer: Option<Timer>,
-        stats: Option<Arc<ClusterStats>>,
+        clock: Option<Clock>,
     }
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn new(inner: B, timer: Option<Timer>, stats: Option<Arc<ClusterStats>>) -> Self {
-        Self { inner, timer, stats }
+    pub(super) fn new(inner: B, mut clock: Option<Clock>) -> Self
+    where
+        B: Body,
+    {
+        if inner.is_end_stream() {
+            clock = None;
+        } else if let Some(clock) = &mut clock {
+            clock.touch();
+        }
+        Self { inner, clock }
     }
 
     /// The body inside.
@@ -42,18 +47,22 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, ProxyError>>> {
-        let this = self.project();
-        if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
+        let mut this = self.project();
+        if let Poll::Ready(frame) = this.inner.as_mut().poll_frame(cx) {
+            if this.inner.is_end_stream() {
+                *this.clock = None;
+            } else if let Some(clock) = this.clock {
+                clock.touch();
+            }
             return Poll::Ready(frame);
         }
-        if !this.timer.as_mut().is_some_and(|timer| timer.poll(cx).is_ready()) {
-            return Poll::Pending;
+        match this.clock.as_mut().map(|clock| clock.poll(cx)) {
+            Some(Poll::Ready(error)) => {
+                *this.clock = None;
+                Poll::Ready(Some(Err(error)))
+            }
+            Some(Poll::Pending) | None => Poll::Pending,
         }
-        *this.timer = None;
-        if let Some(stats) = this.stats {
-            stats.rq_timeout.increment(1);
-        }
-        Poll::Ready(Some(Err(ProxyError::new(ErrorKind::UpstreamTimeout))))
     }
 
     fn is_end_stream(&self) -> bool {

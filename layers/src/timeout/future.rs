@@ -1,15 +1,13 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 
 use super::ResponseBody;
-use super::timer::Timer;
-use crate::cluster::ClusterStats;
-use crate::error::{ErrorKind, ProxyError};
+use super::clock::Clock;
+use crate::error::ProxyError;
 
 pin_project! {
     /// The future of [`Timeout`](super::Timeout).
@@ -17,20 +15,20 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        timer: Option<Timer>,
-        stats: Option<Arc<ClusterStats>>,
+        clock: Option<Clock>,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, timer: Timer, stats: Option<Arc<ClusterStats>>) -> Self {
-        Self { inner, timer: Some(timer), stats }
+    pub(super) fn new(inner: F, clock: Option<Clock>) -> Self {
+        Self { inner, clock }
     }
 }
 
 impl<F, R> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<R>, ProxyError>>,
+    R: http_body::Body,
 {
     type Output = Result<Response<ResponseBody<R>>, ProxyError>;
 
@@ -38,18 +36,19 @@ where
         let this = self.project();
         // The response first: one that is there counts, however late this task got its turn.
         if let Poll::Ready(result) = this.inner.poll(cx) {
-            let (timer, stats) = (this.timer.take(), this.stats.take());
-            return Poll::Ready(
-                result.map(|response| response.map(|body| ResponseBody::new(body, timer, stats))),
-            );
+            let mut clock = this.clock.take();
+            return Poll::Ready(result.map(|response| {
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                    && let Some(clock) = &mut clock
+                {
+                    clock.switched();
+                }
+                response.map(|body| ResponseBody::new(body, clock))
+            }));
         }
-        match this.timer {
-            Some(timer) => ready!(timer.poll(cx)),
-            None => return Poll::Pending,
+        match this.clock {
+            Some(clock) => Poll::Ready(Err(ready!(clock.poll(cx)))),
+            None => Poll::Pending,
         }
-        if let Some(stats) = this.stats {
-            stats.rq_timeout.increment(1);
-        }
-        Poll::Ready(Err(ProxyError::new(ErrorKind::UpstreamTimeout)))
     }
 }

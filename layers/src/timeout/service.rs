@@ -5,23 +5,24 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Request, Response};
 use tower_service::Service;
 
-use super::timer::Timer;
-use super::{ResponseBody, ResponseFuture, TimeoutLayer};
+use super::clock::Clock;
+use super::layer::Options;
+use super::{ResponseBody, ResponseFuture};
 use crate::body::RequestProgress;
 use crate::error::ProxyError;
 
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const ASKED: HeaderName = HeaderName::from_static("x-envoy-upstream-rq-timeout-ms");
 
-/// Bounds the time of upstream responses; see the [module](super).
+/// Bounds the time of requests and responses; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct Timeout<S> {
     inner: S,
-    options: TimeoutLayer,
+    options: Arc<Options>,
 }
 
 impl<S> Timeout<S> {
-    pub(super) fn new(inner: S, options: TimeoutLayer) -> Self {
+    pub(super) fn new(inner: S, options: Arc<Options>) -> Self {
         Self { inner, options }
     }
 }
@@ -29,6 +30,7 @@ impl<S> Timeout<S> {
 impl<S, B, R> Service<Request<B>> for Timeout<S>
 where
     S: Service<Request<B>, Response = Response<R>, Error = ProxyError>,
+    R: http_body::Body,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = ProxyError;
@@ -39,20 +41,19 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let mut duration = self.options.duration;
+        let mut route = self.options.route;
         let mut announced = self.options.announced.clone();
         // Only trusted clients still have this header here.
-        if let Some(asked) = request.headers_mut().remove(ASKED) {
-            if let Some(ms) = asked.to_str().ok().and_then(|ms| ms.parse::<u64>().ok()) {
-                duration = (ms > 0).then(|| Duration::from_millis(ms));
-                announced = duration.map(|_| HeaderValue::from(ms));
-            }
+        let asked = request.headers_mut().remove(ASKED);
+        if let Some(ms) = asked.and_then(|ms| ms.to_str().ok()?.parse::<u64>().ok()) {
+            route = (ms > 0).then(|| Duration::from_millis(ms));
+            announced = route.filter(|_| !self.options.silent).map(|_| HeaderValue::from(ms));
         }
         if let Some(announced) = announced {
             request.headers_mut().insert(EXPECTED, announced);
         }
         let progress = request.extensions().get::<Arc<RequestProgress>>().map(Arc::clone);
-        let timer = Timer::new(duration, progress);
-        ResponseFuture::new(self.inner.call(request), timer, self.options.stats.clone())
+        let clock = Clock::start(&self.options, route, progress);
+        ResponseFuture::new(self.inner.call(request), clock)
     }
 }

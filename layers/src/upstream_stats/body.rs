@@ -55,10 +55,8 @@ impl<B: Body> Body for ResponseBody<B> {
                 false
             }
         };
-        if ended {
-            if let Some(charge) = this.charge.take() {
-                charge.record();
-            }
+        if ended && let Some(charge) = this.charge.take() {
+            charge.record();
         }
         Poll::Ready(frame)
     }

@@ -2,12 +2,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{HeaderName, Response};
 use pin_project_lite::pin_project;
 
 use super::ResponseBody;
 use super::service::Charge;
 use crate::error::{ErrorKind, ProxyError};
+
+/// Set by an upstream that is a canary: its responses are counted apart as well.
+const CANARY: HeaderName = HeaderName::from_static("x-envoy-upstream-canary");
 
 pin_project! {
     /// The future of [`UpstreamStats`](super::UpstreamStats).
@@ -41,6 +44,9 @@ where
         Poll::Ready(match result {
             Ok(response) => {
                 charge.stats.charge(response.status(), charge.internal);
+                if response.headers().get(CANARY).is_some_and(|value| value == "true") {
+                    charge.stats.charge_canary(response.status());
+                }
                 Ok(response.map(|body| ResponseBody::new(body, charge)))
             }
             Err(error) => {
@@ -59,6 +65,7 @@ fn is_charged(kind: ErrorKind) -> bool {
     !matches!(
         kind,
         ErrorKind::DownstreamClosed
+            | ErrorKind::HandshakeFailed(_)
             | ErrorKind::IdleTimeout
             | ErrorKind::MaxDuration
             | ErrorKind::RequestIdleTimeout

@@ -19,12 +19,18 @@ pin_project! {
         inner: F,
         called: Instant,
         progress: Option<Arc<RequestProgress>>,
+        silent: bool,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, called: Instant, progress: Option<Arc<RequestProgress>>) -> Self {
-        Self { inner, called, progress }
+    pub(super) fn new(
+        inner: F,
+        called: Instant,
+        progress: Option<Arc<RequestProgress>>,
+        silent: bool,
+    ) -> Self {
+        Self { inner, called, progress, silent }
     }
 }
 
@@ -37,11 +43,16 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
+        if *this.silent {
+            return Poll::Ready(Ok(response));
+        }
         let now = Instant::now();
-        // An upstream that answers before it has the whole request took no time at all.
+        // Of an upstream that answers before it has the whole request it can't be told.
         let began = this.progress.as_ref().map_or(Some(*this.called), |p| p.completed_at());
-        let ms = began.map_or(0, |began| now.saturating_duration_since(began).as_millis());
-        response.headers_mut().insert(SERVICE_TIME, value(ms));
+        if let Some(began) = began {
+            let ms = now.saturating_duration_since(began).as_millis();
+            response.headers_mut().insert(SERVICE_TIME, value(ms));
+        }
         Poll::Ready(Ok(response))
     }
 }

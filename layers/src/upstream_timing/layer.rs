@@ -4,12 +4,21 @@ use super::UpstreamTiming;
 
 /// Adds `x-envoy-upstream-service-time` to responses; see the [module](super).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct UpstreamTimingLayer(());
+pub struct UpstreamTimingLayer {
+    silent: bool,
+}
 
 impl UpstreamTimingLayer {
-    /// The layer. It has no options: where the header is not wanted, leave the layer out.
+    /// The layer.
     pub const fn new() -> Self {
-        Self(())
+        Self { silent: false }
+    }
+
+    /// Does nothing after all, where Envoy's own headers are not wanted. Default `false`.
+    #[must_use]
+    pub const fn silent(mut self, silent: bool) -> Self {
+        self.silent = silent;
+        self
     }
 }
 
@@ -17,6 +26,6 @@ impl<S> Layer<S> for UpstreamTimingLayer {
     type Service = UpstreamTiming<S>;
 
     fn layer(&self, inner: S) -> UpstreamTiming<S> {
-        UpstreamTiming::new(inner)
+        UpstreamTiming::new(inner).silent(self.silent)
     }
 }

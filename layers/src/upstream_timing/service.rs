@@ -12,12 +12,18 @@ use crate::body::RequestProgress;
 #[derive(Clone, Copy, Debug)]
 pub struct UpstreamTiming<S> {
     inner: S,
+    silent: bool,
 }
 
 impl<S> UpstreamTiming<S> {
     /// Around `inner`.
     pub const fn new(inner: S) -> Self {
-        Self { inner }
+        Self { inner, silent: false }
+    }
+
+    pub(super) const fn silent(mut self, silent: bool) -> Self {
+        self.silent = silent;
+        self
     }
 }
 
@@ -35,6 +41,6 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let progress = request.extensions().get::<Arc<RequestProgress>>().map(Arc::clone);
-        ResponseFuture::new(self.inner.call(request), Instant::now(), progress)
+        ResponseFuture::new(self.inner.call(request), Instant::now(), progress, self.silent)
     }
 }

@@ -10,7 +10,7 @@ use crate::config::decode::runtime::runtime;
 use crate::config::decode::shared::ip_port;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message};
-use crate::config::model::{Admin, Bootstrap, Cluster, Listener, Node as NodeModel};
+use crate::config::model::{Admin, Bootstrap, Cluster, Listener, Node as NodeModel, Source};
 use crate::config::scalar::Typed;
 use crate::config::schema::bootstrap::{ADMIN, BOOTSTRAP, LOCALITY, NODE, STATIC_RESOURCES};
 use crate::config::source::Span;
@@ -37,6 +37,7 @@ pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
         out.listeners = listeners(&resources);
         resources.finish();
     }
+    out.source = Source(json(root));
     out.runtime = runtime.values;
     out.runtime_layers = runtime.layers;
     m.finish();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use front_proxy_layers::balance::Maglev;
+
 use crate::config::decode::any::typed_config;
 use crate::config::decode::bootstrap::locality;
 use crate::config::decode::dns::{self, Resolver};
@@ -12,11 +14,12 @@ use crate::config::decode::{tls, upstream_http};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message, Variants};
 use crate::config::model::{
-    Cluster, Discovery, EndpointSpec, LbPolicy, Thresholds, UpstreamProtocol, UpstreamTls,
+    Cluster, Discovery, EndpointSpec, LbPolicy, RingHashOptions, Thresholds, UpstreamProtocol,
+    UpstreamTls,
 };
 use crate::config::schema::cluster::{
     CIRCUIT_BREAKERS, CLUSTER, ENDPOINT, LB_ENDPOINT, LOAD_ASSIGNMENT, LOCALITY_LB_ENDPOINTS,
-    THRESHOLDS,
+    MAGLEV, RING_HASH, THRESHOLDS,
 };
 use crate::config::schema::listener::{RAW_BUFFER, TRANSPORT_SOCKET};
 use crate::config::schema::tls::UPSTREAM_TLS;
@@ -47,6 +50,8 @@ const LB_POLICIES: &Variants<LbPolicy> = &[
     ("LOAD_BALANCING_POLICY_CONFIG", 7, None),
 ];
 
+const HASH_FUNCTIONS: &Variants<()> = &[("XX_HASH", 0, Some(())), ("MURMUR_HASH_2", 1, None)];
+
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn cluster(cx: &Context, node: &Node, resolver: &Resolver) -> Option<Cluster> {
@@ -74,6 +79,8 @@ pub(super) fn cluster(cx: &Context, node: &Node, resolver: &Resolver) -> Option<
             Kind::LogicalDns => Discovery::LogicalDns(dns),
         },
         lb_policy: m.enumeration("lb_policy", LB_POLICIES).unwrap_or_default(),
+        ring_hash: ring_hash(&m),
+        maglev_table_size: maglev_table_size(&m),
         endpoints,
         connect_timeout: m.positive_duration("connect_timeout").unwrap_or(DEFAULT_CONNECT_TIMEOUT),
         per_connection_buffer_limit: buffer_limit(&m),
@@ -90,6 +97,45 @@ pub(super) fn cluster(cx: &Context, node: &Node, resolver: &Resolver) -> Option<
     };
     m.finish();
     Some(out)
+}
+
+/// Envoy's largest ring.
+const MAX_RING_SIZE: i64 = 8 << 20;
+
+fn ring_hash(m: &Message<'_>) -> RingHashOptions {
+    let default = RingHashOptions::default();
+    let Some(m) = m.message("ring_hash_lb_config", &RING_HASH) else {
+        return default;
+    };
+    let size = |name| m.u32_in(name, 0..=MAX_RING_SIZE).map(u64::from);
+    let out = RingHashOptions {
+        minimum_size: size("minimum_ring_size").unwrap_or(default.minimum_size),
+        maximum_size: size("maximum_ring_size").unwrap_or(default.maximum_size),
+    };
+    if out.minimum_size > out.maximum_size {
+        let place = m.get("minimum_ring_size").map_or(m.span(), |n| &n.span);
+        m.cx.error(place, "`minimum_ring_size` must not be greater than `maximum_ring_size`");
+    }
+    let _ = m.enumeration("hash_function", HASH_FUNCTIONS);
+    m.finish();
+    out
+}
+
+/// Envoy's largest table, and the size of one that is not given.
+const MAX_TABLE_SIZE: i64 = 5_000_011;
+const TABLE_SIZE: u64 = 65_537;
+
+fn maglev_table_size(m: &Message<'_>) -> u64 {
+    let Some(m) = m.message("maglev_lb_config", &MAGLEV) else {
+        return TABLE_SIZE;
+    };
+    let size = m.u32_in("table_size", 1..=MAX_TABLE_SIZE).map_or(TABLE_SIZE, u64::from);
+    if Maglev::with_size(size).is_none() {
+        let place = m.get("table_size").map_or(m.span(), |n| &n.span);
+        m.cx.error(place, "`table_size` must be a prime number");
+    }
+    m.finish();
+    size
 }
 
 fn endpoints(m: &Message<'_>, kind: Kind) -> Vec<EndpointSpec> {

@@ -12,6 +12,8 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
         "connect_timeout",
         "per_connection_buffer_limit_bytes",
         "lb_policy",
+        "ring_hash_lb_config",
+        "maglev_lb_config",
         "load_assignment",
         "max_requests_per_connection",
         "circuit_breakers",
@@ -45,7 +47,6 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
         "load_balancing_policy",
         "lrs_report_endpoint_metrics",
         "lrs_server",
-        "maglev_lb_config",
         "metadata",
         "original_dst_lb_config",
         "outlier_detection",
@@ -53,7 +54,6 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
         "preconnect_policy",
         "protocol_selection",
         "queuing_policies",
-        "ring_hash_lb_config",
         "round_robin_lb_config",
         "stats_matcher",
         "track_cluster_stats",
@@ -66,6 +66,20 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
         "upstream_http_protocol_options",
         "wait_for_warm_on_init",
     ],
+};
+
+pub(in crate::config) const RING_HASH: Schema = Schema {
+    message: "envoy.config.cluster.v3.Cluster.RingHashLbConfig",
+    note: "",
+    supported: &["minimum_ring_size", "maximum_ring_size", "hash_function"],
+    refused: &[],
+};
+
+pub(in crate::config) const MAGLEV: Schema = Schema {
+    message: "envoy.config.cluster.v3.Cluster.MaglevLbConfig",
+    note: "",
+    supported: &["table_size"],
+    refused: &[],
 };
 
 pub(in crate::config) const LOAD_ASSIGNMENT: Schema = Schema {
@@ -215,6 +229,8 @@ pub(in crate::config) const GETADDRINFO_RESOLVER: Schema = Schema {
 
 pub(super) const ALL: &[&Schema] = &[
     &CLUSTER,
+    &RING_HASH,
+    &MAGLEV,
     &LOAD_ASSIGNMENT,
     &LOCALITY_LB_ENDPOINTS,
     &LB_ENDPOINT,

@@ -4,14 +4,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::CONTENT_LENGTH;
-use http::{Request, Response, StatusCode};
+use front_proxy_layers::body::RequestProgress;
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 
 use super::state::GateState;
+use crate::shutdown::Signal;
 
 /// One request and its answer. Dropping it tells the gate that the answer has ended, so it belongs
 /// into the body of the answer: hyper drops that when it has taken all of it.
@@ -41,18 +43,35 @@ impl Drop for Exchange {
 pub struct TrackedService<S> {
     inner: S,
     state: Arc<GateState>,
+    max_requests: u64,
+    signal: Option<Signal>,
 }
 
 impl<S> TrackedService<S> {
     /// Wraps the service of one connection.
     pub fn new(inner: S, state: Arc<GateState>) -> Self {
-        Self { inner, state }
+        Self { inner, state, max_requests: u64::MAX, signal: None }
+    }
+
+    /// Closes the connection after an answer that is given while `signal` asks clients to leave.
+    #[must_use]
+    pub fn signal(mut self, signal: Signal) -> Self {
+        self.signal = Some(signal);
+        self
+    }
+
+    /// Closes the connection after so many requests: the last answer says `connection: close`.
+    #[must_use]
+    pub fn max_requests(mut self, max: u64) -> Self {
+        self.max_requests = max;
+        self
     }
 }
 
 impl<S, B> Service<Request<Incoming>> for TrackedService<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
+    B: Body,
 {
     type Response = Response<ExchangeBody<B>>;
     type Error = S::Error;
@@ -60,7 +79,12 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let exchange = Exchange::begin(&self.state);
-        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange) }
+        let leave = self.signal.as_ref().is_some_and(Signal::asks_to_leave);
+        if leave {
+            self.state.set_leaving();
+        }
+        let last = leave || self.state.requests() >= self.max_requests || is_alone(&request);
+        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
     }
 }
 
@@ -71,12 +95,14 @@ pin_project! {
         #[pin]
         inner: F,
         exchange: Option<Exchange>,
+        last: bool,
     }
 }
 
 impl<F, B, E> Future for TrackedFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
 {
     type Output = Result<Response<ExchangeBody<B>>, E>;
 
@@ -84,22 +110,52 @@ where
         let this = self.project();
         let answer = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
-        Poll::Ready(answer.map(|answer| {
+        Poll::Ready(answer.map(|mut answer| {
+            if let Some(exchange) = exchange.as_ref().filter(|_| ends_connection(&answer)) {
+                // The layers above have not read the request to its end.
+                exchange.state().set_delay_close();
+            }
+            if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if let (Some(request), Some(exchange)) =
+                (answer.extensions().get::<Arc<RequestProgress>>(), &exchange)
+                && request.completed_at().is_none()
+            {
+                // Answered before it was read: the client may be sending still, and would lose
+                // the answer to a reset.
+                exchange.state().set_delay_close();
+            }
             let announced = announced(&answer);
-            answer.map(|inner| ExchangeBody { inner, exchange, announced })
+            answer.map(|inner| ExchangeBody { inner, exchange, announced, failed: None })
         }))
     }
 }
 
 pin_project! {
     /// A body that ends its [`Exchange`] when it is dropped.
-    #[derive(Debug)]
-    pub struct ExchangeBody<B> {
+    pub struct ExchangeBody<B: Body> {
         #[pin]
         inner: B,
         exchange: Option<Exchange>,
         announced: Option<u64>,
+        failed: Option<B::Error>,
     }
+}
+
+/// Whether a request is the only one of its connection: HTTP/1.0 without `keep-alive`.
+fn is_alone<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_10
+        && !request.headers().get_all(CONNECTION).iter().any(|value| {
+            value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"keep-alive"))
+        })
+}
+
+fn ends_connection<B>(answer: &Response<B>) -> bool {
+    answer.headers().get(CONNECTION).is_some_and(|value| value == "close")
 }
 
 /// The length that a 304 announces of a body it has not (RFC 9110 section 8.6). hyper writes
@@ -111,10 +167,10 @@ fn announced<B>(answer: &Response<B>) -> Option<u64> {
     answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok().filter(|length| *length > 0)
 }
 
-impl<B> ExchangeBody<B> {
+impl<B: Body> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
-        Self { inner, exchange: Some(exchange), announced: None }
+        Self { inner, exchange: Some(exchange), announced: None, failed: None }
     }
 }
 
@@ -129,7 +185,23 @@ impl<B: Body> Body for ExchangeBody<B> {
         if self.announced.is_some() {
             return Poll::Ready(None);
         }
-        self.project().inner.poll_frame(cx)
+        let this = self.project();
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(this.inner.poll_frame(cx)) {
+            Some(Err(error)) => {
+                // The rest will not come, but what is here should still reach the client. hyper
+                // drops what it has not written when it sees the error, so it sees it a turn late.
+                if let Some(exchange) = &this.exchange {
+                    exchange.state().set_delay_close();
+                }
+                *this.failed = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -138,5 +210,11 @@ impl<B: Body> Body for ExchangeBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.announced.map_or_else(|| self.inner.size_hint(), SizeHint::with_exact)
+    }
+}
+
+impl<B: Body> std::fmt::Debug for ExchangeBody<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeBody").field("exchange", &self.exchange).finish_non_exhaustive()
     }
 }

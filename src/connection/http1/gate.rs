@@ -5,11 +5,12 @@ mod steps;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 use super::GateConfig;
 use super::detect::Protocol;
@@ -32,7 +33,8 @@ pub struct Http1Gate<IO> {
     io: Option<IO>,
     config: Arc<GateConfig>,
     state: Arc<GateState>,
-    returned: Arc<Mutex<Option<Returned<IO>>>>,
+    /// Gone only in `drop`.
+    returned: Option<oneshot::Sender<Returned<IO>>>,
     at: At,
     /// Read from the client, not looked at yet or not complete.
     held: BytesMut,
@@ -46,6 +48,8 @@ pub struct Http1Gate<IO> {
     /// Whether hyper has written part of the answer to the last request.
     answering: bool,
     tunnel: Tunnel,
+    /// The head that was let pass last is still here: hyper has not seen it.
+    refusable: bool,
     /// Whether a byte of the connection has been seen.
     began: bool,
     http2: bool,
@@ -86,8 +90,8 @@ impl<IO> Http1Gate<IO> {
     /// A gate before a connection from which `read` was already read.
     pub fn resume(io: IO, read: BytesMut, config: Arc<GateConfig>) -> (Self, GateHandle<IO>) {
         let state = Arc::new(GateState::new());
-        let returned = Arc::new(Mutex::new(None));
-        let handle = GateHandle { state: Arc::clone(&state), returned: Arc::clone(&returned) };
+        let (returned, back) = oneshot::channel();
+        let handle = GateHandle { state: Arc::clone(&state), returned: back };
         state.read(read.len());
         if !read.is_empty() {
             state.head_begins();
@@ -96,7 +100,7 @@ impl<IO> Http1Gate<IO> {
             io: Some(io),
             config,
             state,
-            returned,
+            returned: Some(returned),
             at: At::Head,
             held: read,
             end: EndFinder::default(),
@@ -105,6 +109,7 @@ impl<IO> Http1Gate<IO> {
             quiet: true,
             answering: false,
             tunnel: Tunnel::Never,
+            refusable: false,
             began: false,
             http2: false,
         };
@@ -127,6 +132,9 @@ impl<IO> Http1Gate<IO> {
             Tunnel::On101 => status == b"101",
             Tunnel::On2xx => status.starts_with(b"2"),
         };
+        if status == b"101" && !opens {
+            self.state.set_unasked_switch();
+        }
         if opens {
             self.at = At::Tunnel;
             self.state.set_phase(Phase::Tunnel);
@@ -213,8 +221,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Gate<IO> {
             return Poll::Ready(Ok(()));
         }
         loop {
+            while this.refusable && !this.held.is_empty() && matches!(this.at, At::Chunked(_)) {
+                if !this.work() {
+                    break;
+                }
+            }
             if !this.ready.is_empty() {
                 let len = this.ready.len().min(buf.remaining());
+                this.refusable = false;
                 buf.put_slice(this.ready.get(..len).unwrap_or_default());
                 advance(&mut this.ready, len);
                 return Poll::Ready(Ok(()));
@@ -281,6 +295,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Gate<IO> {
                 this.state.head_begins();
             }
             if buf.filled().len() > before {
+                this.refusable = false;
                 return Poll::Ready(Ok(()));
             }
         }
@@ -296,7 +311,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
-        let count = ready!(Pin::new(io(&mut self.io)?).poll_write(cx, buf))?;
+        let polled = Pin::new(io(&mut self.io)?).poll_write(cx, buf);
+        self.state.set_stalled(polled.is_pending());
+        let count = ready!(polled)?;
         self.answer_begins(buf, count);
         Poll::Ready(Ok(count))
     }
@@ -309,7 +326,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
-        let count = ready!(Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs))?;
+        let polled = Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs);
+        self.state.set_stalled(polled.is_pending());
+        let count = ready!(polled)?;
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         self.answer_begins(first, count);
         Poll::Ready(Ok(count))
@@ -351,20 +370,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
 
 impl<IO> Drop for Http1Gate<IO> {
     fn drop(&mut self) {
-        if self.at_tunnel() {
-            self.state.set_phase(Phase::Closed);
-            return;
-        }
-        // A body or a request that nobody read. What follows a `CONNECT` has no end.
-        let read_up = matches!(self.at, At::Head | At::End) && self.held.is_empty();
-        if !read_up || self.tunnel == Tunnel::On2xx {
+        // A body that nobody read. What follows a request to switch protocols has no end, whether
+        // it was granted or not.
+        let read_up = matches!(self.at, At::Head | At::End);
+        if !read_up || self.tunnel != Tunnel::Never {
             self.state.set_delay_close();
+        } else if !self.held.is_empty() {
+            // The client had begun another request, and there may be more of it.
+            self.state.set_linger();
         }
         self.state.set_phase(Phase::Closed);
         let Some(io) = self.io.take() else { return };
         let protocol = if self.http2 { Protocol::Http2 } else { Protocol::Http1 };
         let returned = Returned { io, read: std::mem::take(&mut self.held), protocol };
-        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
+        if let Some(back) = self.returned.take() {
+            // Nobody may be interested: then it is closed with this.
+            let _ = back.send(returned);
+        }
     }
 }
 

@@ -6,6 +6,8 @@ mod fields;
 
 use std::borrow::Cow;
 
+use front_proxy_layers::sanitize::may_nominate;
+
 use self::fields::{Field, fields, has_controls, merge, underscores, write_fields};
 use super::GateConfig;
 use super::bytes::{HOST, is, trim};
@@ -63,6 +65,10 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     }
     if old_version && framing == Framing::Chunked {
         return refuse(RefusalKind::BadRequest);
+    }
+    let nominates = |field: &Field<'_>| field.is(b"connection") && !may_nominate(&field.value);
+    if fields.iter().any(nominates) {
+        return refuse(RefusalKind::ConnectionHeader);
     }
     let connect = request.method == b"CONNECT";
     if connect && framing == Framing::Chunked {

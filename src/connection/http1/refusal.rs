@@ -23,6 +23,8 @@ pub enum RefusalKind {
     BodyDisallowed,
     /// A transfer coding other than `chunked` alone.
     TransferEncoding,
+    /// `connection` nominates a header that the proxy vouches for.
+    ConnectionHeader,
     /// An underscore in a header name, where the listener refuses those.
     Underscore,
     /// A head (or trailers) beyond `max_request_headers_kb`.
@@ -72,6 +74,7 @@ impl RefusalKind {
             Self::LengthAndChunked => "http1.content_length_and_chunked_not_allowed",
             Self::BodyDisallowed => "http1.body_disallowed",
             Self::TransferEncoding => "http1.invalid_transfer_encoding",
+            Self::ConnectionHeader => "http1.connection_header_rejected",
             Self::Underscore => "http1.unexpected_underscore",
             Self::HeadTooLarge => "http1.headers_too_large",
             Self::TooManyHeaders => "http1.too_many_headers",

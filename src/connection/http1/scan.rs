@@ -55,6 +55,14 @@ pub(super) fn scan(input: &[u8], config: &GateConfig) -> Option<PlainHead> {
             }
             6 if name.eq_ignore_ascii_case(b"expect") => return None,
             7 if name.eq_ignore_ascii_case(b"upgrade") => upgrade = true,
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                let value = trim(value);
+                if !value.eq_ignore_ascii_case(b"close")
+                    && !value.eq_ignore_ascii_case(b"keep-alive")
+                {
+                    return None;
+                }
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 if length.is_some() {
                     return None;

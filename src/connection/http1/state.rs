@@ -45,8 +45,13 @@ pub struct GateState {
     phase: AtomicU8,
     /// Nanoseconds between `created` and the first byte of the current head, plus one; 0: none.
     head_since: AtomicU64,
+    /// The same for the moment since when the client has taken nothing that is due to it.
+    stalled_since: AtomicU64,
+    unasked_switch: AtomicBool,
     client_closed: AtomicBool,
     delay_close: AtomicBool,
+    linger: AtomicBool,
+    leaving: AtomicBool,
     time_out: AtomicBool,
     waiting: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -65,8 +70,12 @@ impl GateState {
             dropped_underscores: AtomicU32::new(0),
             phase: AtomicU8::new(Phase::Idle as u8),
             head_since: AtomicU64::new(0),
+            stalled_since: AtomicU64::new(0),
+            unasked_switch: AtomicBool::new(false),
             client_closed: AtomicBool::new(false),
             delay_close: AtomicBool::new(false),
+            linger: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             time_out: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -107,8 +116,18 @@ impl GateState {
 
     /// When the first byte of the head came that is being read; `None` unless it is incomplete.
     pub fn head_since(&self) -> Option<Instant> {
-        let nanos = self.head_since.load(Ordering::Relaxed).checked_sub(1)?;
-        self.created.checked_add(Duration::from_nanos(nanos))
+        self.moment(&self.head_since)
+    }
+
+    /// Since when the client has not taken what is to be written to it; `None` while it does.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        self.moment(&self.stalled_since)
+    }
+
+    /// Whether the last answer was a 101 that the client did not ask for. hyper ends a connection
+    /// with any 101; Envoy goes on with it as if it were any other answer without a body.
+    pub fn unasked_switch(&self) -> bool {
+        self.unasked_switch.load(Ordering::Relaxed)
     }
 
     /// When the connection was made.
@@ -127,9 +146,30 @@ impl GateState {
         !self.client_closed() && self.delay_close.load(Ordering::Relaxed)
     }
 
+    /// Whether the client may still be sending what nobody will read, though Envoy would close at
+    /// once: waiting costs nothing but the wait, and is not counted.
+    pub fn linger(&self) -> bool {
+        !self.client_closed() && self.linger.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_linger(&self) {
+        self.linger.store(true, Ordering::Relaxed);
+    }
+
     /// Asks for a delayed close, for an answer given before the request was read.
     pub fn set_delay_close(&self) {
         self.delay_close.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client was asked to leave (`downstream_cx_drain_close`).
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it was. It may close first.
+    pub(super) fn set_leaving(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.set_delay_close();
     }
 
     /// The request that was refused, if one was. It is the last of the connection.
@@ -149,6 +189,30 @@ impl GateState {
         self.time_out.load(Ordering::Relaxed)
     }
 
+    pub(super) fn set_unasked_switch(&self) {
+        self.unasked_switch.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_stalled(&self, stalled: bool) {
+        let before = self.stalled_since.load(Ordering::Relaxed);
+        if stalled && before == 0 {
+            self.stalled_since.store(self.now(), Ordering::Relaxed);
+        } else if !stalled && before != 0 {
+            self.stalled_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Nanoseconds since `created`, plus one.
+    fn now(&self) -> u64 {
+        let nanos = u64::try_from(self.created.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+        nanos.saturating_add(1)
+    }
+
+    fn moment(&self, cell: &AtomicU64) -> Option<Instant> {
+        let nanos = cell.load(Ordering::Relaxed).checked_sub(1)?;
+        self.created.checked_add(Duration::from_nanos(nanos))
+    }
+
     pub(super) fn read(&self, bytes: usize) {
         add(&self.bytes_in, bytes);
     }
@@ -163,8 +227,7 @@ impl GateState {
 
     pub(super) fn head_begins(&self) {
         if self.head_since.load(Ordering::Relaxed) == 0 {
-            let nanos = u64::try_from(self.created.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
-            self.head_since.store(nanos.saturating_add(1), Ordering::Relaxed);
+            self.head_since.store(self.now(), Ordering::Relaxed);
             self.set_phase(Phase::Head);
         }
     }
@@ -173,6 +236,11 @@ impl GateState {
         add(&self.released, 1);
         self.head_since.store(0, Ordering::Relaxed);
         self.set_phase(phase);
+    }
+
+    /// A request that was released never got to hyper.
+    pub(super) fn take_back(&self) {
+        self.released.store(self.requests().saturating_sub(1), Ordering::Relaxed);
     }
 
     pub(super) fn continued(&self) {

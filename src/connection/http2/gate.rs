@@ -225,7 +225,9 @@ impl<IO> Http2Gate<IO> {
                 None
             }
             (kind::PING, PROTOCOL_ERROR) => Some(FRAME_SIZE_ERROR),
-            (kind::SETTINGS, PROTOCOL_ERROR) if self.last.len % 6 != 0 => Some(FRAME_SIZE_ERROR),
+            (kind::SETTINGS, PROTOCOL_ERROR) if !self.last.len.is_multiple_of(6) => {
+                Some(FRAME_SIZE_ERROR)
+            }
             (
                 kind::HEADERS | kind::SETTINGS | kind::PUSH_PROMISE | kind::WINDOW_UPDATE,
                 PROTOCOL_ERROR | FLOW_CONTROL_ERROR,

@@ -3,12 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use front_proxy_layers::http2::{SendBody, SendError, strip_connection};
-use front_proxy_layers::stats::DownstreamStats;
 use h2::Reason;
 use h2::server::SendResponse;
 use http::{HeaderMap, Response, StatusCode, header};
@@ -26,7 +24,7 @@ pin_project! {
         state: State<F, B>,
         began: Instant,
         kind: RequestKind,
-        stats: Arc<DownstreamStats>,
+        polled: bool,
     }
 }
 
@@ -55,13 +53,13 @@ pub(super) enum Outcome {
 }
 
 impl<F, B> Stream<F, B> {
-    pub(super) fn new(
-        future: F,
-        respond: SendResponse<Bytes>,
-        kind: RequestKind,
-        stats: Arc<DownstreamStats>,
-    ) -> Self {
-        Self { state: State::Serving { future, respond }, began: Instant::now(), kind, stats }
+    pub(super) fn new(future: F, respond: SendResponse<Bytes>, kind: RequestKind) -> Self {
+        Self {
+            state: State::Serving { future, respond },
+            began: Instant::now(),
+            kind,
+            polled: false,
+        }
     }
 }
 
@@ -80,6 +78,7 @@ where
                 StateProj::Serving { future, respond } => {
                     // A body that was reset fails inside too, but that must not make an answer.
                     if this.kind.has_body
+                        && std::mem::replace(this.polled, true)
                         && let Poll::Ready(reset) = respond.poll_reset(cx)
                     {
                         return Poll::Ready(outcome(&reset, *this.began));
@@ -118,7 +117,6 @@ where
                         Err(SendError::Body(error)) => {
                             tracing::debug!(%error, "response body failed");
                             body.stream().send_reset(Reason::INTERNAL_ERROR);
-                            this.stats.rq_tx_reset.increment(1);
                         }
                         Err(SendError::Reset(_) | SendError::Connection(_)) => {}
                     }

@@ -7,6 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Looks names up.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not resolve names",
+    label = "needs `Resolver`, as `DnsResolver` has it"
+)]
 pub trait Resolver: Send + Sync {
     /// The addresses of `name`.
     fn lookup(

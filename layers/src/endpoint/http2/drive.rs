@@ -69,7 +69,8 @@ pub(super) async fn drive(
     connection.closed.store(true, Ordering::Release);
     // What came with the end may complete responses: their requests are no longer active.
     tokio::task::yield_now().await;
-    let active = connection.streams.load(Ordering::Relaxed) > 0;
+    let active =
+        connection.streams.load(Ordering::Relaxed) > 0 || connection.cut.load(Ordering::Relaxed);
     let requests = connection.requests.load(Ordering::Relaxed);
     let by_upstream = matches!(end, End::ByUpstream);
     close_stats(&owner, by_upstream, active, connection.opened, requests);

@@ -50,10 +50,8 @@ impl Watched {
     fn received(&self, frame: &Frame) {
         match frame.kind {
             kind::RST_STREAM => self.stats.http2().rx_reset.increment(1),
-            kind::GOAWAY => {
-                if !self.seen.goaway.swap(true, Ordering::Relaxed) {
-                    self.stats.cx_close_notify.increment(1);
-                }
+            kind::GOAWAY if !self.seen.goaway.swap(true, Ordering::Relaxed) => {
+                self.stats.cx_close_notify.increment(1);
             }
             kind::SETTINGS if !frame.has(flag::ACK) => {
                 self.seen.settings.store(true, Ordering::Relaxed);

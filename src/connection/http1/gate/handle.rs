@@ -1,8 +1,9 @@
 //! The owner's end of a gate.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::BytesMut;
+use tokio::sync::oneshot;
 
 use crate::connection::http1::detect::Protocol;
 use crate::connection::http1::state::GateState;
@@ -22,7 +23,7 @@ pub struct Returned<IO> {
 #[derive(Debug)]
 pub struct GateHandle<IO> {
     pub(super) state: Arc<GateState>,
-    pub(super) returned: Arc<Mutex<Option<Returned<IO>>>>,
+    pub(super) returned: oneshot::Receiver<Returned<IO>>,
 }
 
 impl<IO> GateHandle<IO> {
@@ -33,7 +34,12 @@ impl<IO> GateHandle<IO> {
 
     /// The transport, once the gate was dropped (with hyper's connection). `None` while something,
     /// such as a tunnel, still uses it.
-    pub fn reclaim(self) -> Option<Returned<IO>> {
-        self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub fn reclaim(mut self) -> Option<Returned<IO>> {
+        self.returned.try_recv().ok()
+    }
+
+    /// Waits until nothing uses the transport any more, neither hyper nor a tunnel.
+    pub async fn returned(self) -> Option<Returned<IO>> {
+        self.returned.await.ok()
     }
 }

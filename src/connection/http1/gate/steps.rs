@@ -16,6 +16,7 @@ impl<IO> Http1Gate<IO> {
     pub(super) fn pass(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         let input = buf.filled().get(before..).unwrap_or_default();
         let mut passed = 0;
+        let released = self.state.requests();
         loop {
             let rest = input.get(passed..).unwrap_or_default();
             if rest.is_empty() {
@@ -56,6 +57,19 @@ impl<IO> Http1Gate<IO> {
             && !matches!(self.at, At::Stopped { .. })
         {
             self.held.extend_from_slice(rest);
+        }
+        if self.state.requests() > released {
+            // What came along with a head is looked at before hyper sees the head: a body that is
+            // broken from the start must not reach an upstream.
+            while self.refusable && !self.held.is_empty() && !matches!(self.at, At::Head) {
+                if !self.work() {
+                    break;
+                }
+            }
+        }
+        if matches!(self.at, At::Refused) {
+            buf.set_filled(before);
+            return;
         }
         buf.set_filled(before + passed);
     }
@@ -166,6 +180,7 @@ impl<IO> Http1Gate<IO> {
             _ => Phase::Body,
         };
         self.state.release(phase);
+        self.refusable = true;
         self.at = match framing {
             Framing::Empty | Framing::Length(0) => At::Head,
             Framing::Length(length) => At::Length(length),
@@ -205,6 +220,14 @@ impl<IO> Http1Gate<IO> {
 
     /// Refuses the body of a request the service already has.
     pub(super) fn stop(&mut self, kind: RefusalKind) {
+        if self.refusable {
+            // hyper has not been given the head yet: the whole request is refused.
+            self.state.take_back();
+            self.ready = BytesMut::new();
+            self.tunnel = Tunnel::Never;
+            self.refuse(Refusal::new(kind));
+            return;
+        }
         let answered = !self.answering && !self.state.all_answered();
         let refusal = Refusal { head_seen: true, answered, ..Refusal::new(kind) };
         if answered {

@@ -1,0 +1,179 @@
+//! What is logged of one request, from its head to the end of its response.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+
+use super::{AccessLogger, log_all};
+use crate::error::{ErrorKind, ProxyError};
+use crate::format::{FormatContext, TimePoint};
+use crate::response_flags::ResponseFlag;
+use crate::stream_info::{DownstreamConnection, RequestHead, StreamInfo};
+
+/// What is the same for all requests of a connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) loggers: Arc<[AccessLogger]>,
+    pub(super) downstream: Arc<DownstreamConnection>,
+    pub(super) fault: Option<Arc<dyn ClientFault>>,
+}
+
+/// Says whether the client broke the protocol on its connection.
+///
+/// A codec that finds a broken request body ends the request from outside: the layers only see
+/// that they are dropped. This is how the log learns why.
+pub trait ClientFault: Debug + Send + Sync {
+    /// What was wrong, once something was.
+    fn fault(&self) -> Option<Fault>;
+}
+
+/// How a request was refused by the codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The status that was answered.
+    pub status: StatusCode,
+    /// The text that was.
+    pub body: &'static str,
+    /// `%RESPONSE_CODE_DETAILS%`
+    pub details: &'static str,
+    /// Whether the client broke the protocol, which is flagged `DPE`.
+    pub protocol_error: bool,
+}
+
+impl Fault {
+    /// Takes it down.
+    pub fn note(self, info: &StreamInfo) {
+        info.set_status(self.status);
+        info.set_late_details(self.details);
+        info.set_bytes_sent(self.body.len() as u64);
+        if self.protocol_error {
+            info.flag(ResponseFlag::DownstreamProtocolError);
+        }
+        let mut headers = HeaderMap::new();
+        if !self.body.is_empty() {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        }
+        info.set_response_headers(headers);
+    }
+}
+
+/// The record of a request. It is logged when it is finished, or dropped.
+#[derive(Debug)]
+pub(super) struct Record {
+    connection: Arc<Connection>,
+    info: Arc<StreamInfo>,
+    /// The head as it came, should the router never see it.
+    head: Option<RequestHead>,
+    bodiless: bool,
+    responded: bool,
+    sent: u64,
+    /// The response ended as it should, or its end has been explained.
+    explained: bool,
+}
+
+impl Record {
+    pub(super) fn new<B>(
+        connection: &Arc<Connection>,
+        info: Arc<StreamInfo>,
+        request: &Request<B>,
+    ) -> Self {
+        Self {
+            connection: Arc::clone(connection),
+            info,
+            head: Some(RequestHead::of(request)),
+            bodiless: request.method() == Method::HEAD,
+            responded: false,
+            sent: 0,
+            explained: false,
+        }
+    }
+
+    /// The head of the response goes out.
+    pub(super) fn respond<R>(&mut self, response: &Response<R>) {
+        self.responded = true;
+        self.info.mark(TimePoint::ResponseBegin);
+        self.info.set_status(response.status());
+        self.info.set_response_headers(response.headers().clone());
+    }
+
+    /// Whether the response has no body, whatever its head says.
+    pub(super) fn is_bodiless(&self) -> bool {
+        self.bodiless
+    }
+
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    pub(super) fn trailers(&self, trailers: &HeaderMap) {
+        self.info.set_response_trailers(trailers.clone());
+    }
+
+    /// The response was cut off from within.
+    pub(super) fn cut(&mut self, error: Option<&ProxyError>) {
+        self.explained = true;
+        let Some(error) = error else {
+            self.info.flag(ResponseFlag::LocalReset);
+            return;
+        };
+        let kind = match error.kind() {
+            // HTTP/1 has no other word for it: a body that ends too early breaks the protocol.
+            ErrorKind::ConnectionTerminated => ErrorKind::ProtocolError,
+            kind => kind,
+        };
+        if let Some(flag) = kind.flag() {
+            self.info.flag(flag);
+        }
+        match kind.reset_reason() {
+            Some(reason) => self
+                .info
+                .set_late_details(format!("upstream_reset_after_response_started{{{reason}}}")),
+            None => self.info.set_late_details(error.details()),
+        }
+    }
+
+    /// There is no response.
+    pub(super) fn abandon(mut self: Box<Self>) {
+        self.explained = true;
+        self.info.flag(ResponseFlag::LocalReset);
+    }
+
+    /// The response has ended.
+    pub(super) fn finish(mut self: Box<Self>) {
+        self.explained = true;
+        self.info.mark(TimePoint::ResponseEnd);
+    }
+
+    /// Nobody has said why it ended: the client did it.
+    fn explain(&self) {
+        if !self.responded
+            && let Some(fault) = self.connection.fault.as_ref().and_then(|fault| fault.fault())
+        {
+            fault.note(&self.info);
+            return;
+        }
+        if self.info.protocol() == Some(Version::HTTP_2) {
+            // A stream is reset on its own more often than its connection is closed.
+            self.info.flag(ResponseFlag::DownstreamRemoteReset);
+            self.info.set_late_details("http2.remote_reset");
+        } else {
+            self.info.flag(ResponseFlag::DownstreamConnectionTermination);
+            self.info.set_late_details("downstream_remote_disconnect");
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.info.set_bytes_sent(self.sent);
+        if let Some(head) = self.head.take() {
+            self.info.set_request(head);
+        }
+        if !self.explained {
+            self.explain();
+        }
+        log_all(&self.connection.loggers, &*self.info);
+    }
+}

@@ -1,0 +1,72 @@
+//! What becomes of the response to a request that asks to switch protocols.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use super::service::ActiveRequest;
+use super::tunnel::Tunnel;
+use super::upstream_body::UpstreamBody;
+use crate::body::Body;
+use crate::endpoint::{ConnectError, Http1Connection, TunnelConnection, UpstreamIo};
+use crate::error::{ErrorKind, ProxyError};
+
+/// In the extensions of a `CONNECT` request: the cluster ends it, and takes its bytes on over TCP
+/// (Envoy's `connect_config`).
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectTcp;
+
+pub(super) type TcpResult = Result<(UpstreamIo, TunnelConnection), Arc<ConnectError>>;
+
+/// The upstream has answered: a tunnel, or a response like any other.
+pub(super) fn receive(
+    mut connection: Box<Http1Connection>,
+    response: Response<Incoming>,
+    active: ActiveRequest,
+    client: Body,
+) -> Result<Response<UpstreamBody>, ProxyError> {
+    let asked = client.asked();
+    let connect = asked.is_some_and(|asked| asked.is("CONNECT"));
+    let status = response.status();
+    let granted = match connect {
+        true => status.is_success(),
+        false => status == StatusCode::SWITCHING_PROTOCOLS,
+    };
+    if granted {
+        let (mut parts, _) = response.into_parts();
+        // Their type and length are those of a body that does not come.
+        parts.headers.remove(header::CONTENT_TYPE);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        let stream = connection.take_stream();
+        let connection = TunnelConnection::http1(connection);
+        // Without a stream the upstream closed right behind its answer.
+        let stream = stream.ok_or_else(|| ProxyError::new(ErrorKind::ConnectionTerminated))?;
+        let tunnel = Tunnel::start(stream, client, connection, active);
+        return Ok(Response::from_parts(parts, UpstreamBody::tunnel(tunnel)));
+    }
+    let websocket = asked.is_some_and(|asked| asked.is("websocket"));
+    if websocket && status.as_u16() < 400 {
+        // No answer to a handshake (RFC 6455 section 4.1). Envoy passes its head on, but no body.
+        drop(TunnelConnection::http1(connection));
+        let (mut parts, _) = response.into_parts();
+        // The type of a body that is not passed on.
+        parts.headers.remove(header::CONTENT_TYPE);
+        let error = ProxyError::new(ErrorKind::HandshakeFailed(status));
+        return Err(error.with_headers(parts.headers));
+    }
+    let (parts, body) = response.into_parts();
+    Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
+}
+
+/// A `CONNECT` has its TCP connection.
+pub(super) fn connected(
+    (io, connection): (UpstreamIo, TunnelConnection),
+    active: ActiveRequest,
+    client: Body,
+) -> Response<UpstreamBody> {
+    active.outcome(true);
+    let tunnel = Tunnel::start((io, Bytes::new()), client, connection, active);
+    Response::new(UpstreamBody::tunnel(tunnel))
+}

@@ -1,0 +1,69 @@
+//! The upstream's half of a tunnel.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::task::AbortHandle;
+
+use super::service::ActiveRequest;
+use crate::body::Body;
+use crate::endpoint::{TunnelConnection, UpstreamIo};
+use crate::error::{ErrorKind, ProxyError};
+use crate::upgrade;
+
+/// What the upstream sends through a tunnel; what the client sends is written by a task that ends
+/// with this.
+pub(super) struct Tunnel {
+    /// Read together with the head of the response.
+    first: Bytes,
+    upstream: ReadHalf<UpstreamIo>,
+    writer: AbortHandle,
+    connection: TunnelConnection,
+    _active: ActiveRequest,
+}
+
+impl Tunnel {
+    pub(super) fn start(
+        (io, first): (UpstreamIo, Bytes),
+        client: Body,
+        connection: TunnelConnection,
+        active: ActiveRequest,
+    ) -> Self {
+        let (upstream, write) = tokio::io::split(io);
+        let writer = tokio::spawn(forward(client, write)).abort_handle();
+        Self { first, upstream, writer, connection, _active: active }
+    }
+
+    /// The next piece. The upstream's end is an error: to Envoy's mind it resets the stream.
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, ProxyError>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Ok(std::mem::take(&mut self.first)));
+        }
+        let error = match ready!(upgrade::poll_piece(&mut self.upstream, cx)) {
+            Ok(piece) if !piece.is_empty() => return Poll::Ready(Ok(piece)),
+            Ok(_) => ProxyError::new(ErrorKind::ConnectionTerminated),
+            Err(error) => ProxyError::new(ErrorKind::ConnectionTerminated).with_source(error),
+        };
+        self.connection.closed_by_upstream();
+        Poll::Ready(Err(error))
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+/// Writes what the client sends until it leaves.
+async fn forward(mut client: Body, mut upstream: WriteHalf<UpstreamIo>) {
+    while let Some(Ok(frame)) = client.frame().await {
+        let Ok(mut data) = frame.into_data() else { continue };
+        // An upstream that takes no more has closed: the reading half will say so.
+        if upstream.write_all_buf(&mut data).await.is_err() || upstream.flush().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A proxy ready-made: the layers of this crate in their order, as one service to mount.
+//!
+//! [`Proxy`] takes any request and never fails: what goes wrong behind it becomes the response that
+//! Envoy would give. An axum app mounts it with `route_service`, `nest_service` or
+//! `fallback_service`:
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use front_proxy_layers::cluster::Cluster;
+//! use front_proxy_layers::proxy::Proxy;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let one = Cluster::builder("service1").endpoints(["127.0.0.1:8001", "127.0.0.1:8002"])?.build();
+//!     let two = Cluster::builder("service2").endpoints(["127.0.0.1:8003"])?.http2().build();
+//!     let proxy = Proxy::builder().route("/service/1", one).route("/service/2", two).build();
+//!     let app = Router::new().route("/", get(|| async { "the app" })).fallback_service(proxy);
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//!     Ok(axum::serve(listener, app).await?)
+//! }
+//! ```
+//!
+//! # What it is made of
+//!
+//! From the outside in: [`Upgrade`](crate::upgrade::Upgrade), [`Stats`](crate::stats::Stats),
+//! [`Respond`](crate::respond::Respond), [`Sanitize`](crate::sanitize::Sanitize),
+//! [`Forwarded`](crate::forwarded::Forwarded), [`RequestId`](crate::request_id::RequestId),
+//! [`Router`](crate::router::Router), and for each route
+//! [`UpstreamStats`](crate::upstream_stats::UpstreamStats), [`Timeout`](crate::timeout::Timeout),
+//! [`Hashing`](crate::hash_policy::Hashing), [`UpstreamTiming`](crate::upstream_timing::UpstreamTiming), [`Retry`](crate::retry::Retry) and the
+//! [`Cluster`](crate::cluster::Cluster). For another order, or for layers of your own in
+//! between, put them together yourself, as the example `compose_layers` does.
+//!
+//! # Paths under `nest_service`
+//!
+//! axum's `nest_service("/service/1", proxy)` takes `/service/1` from the path before the proxy sees
+//! it: routes match, and the upstream gets, what is left. If the upstream is to see the path that the
+//! client asked for, say [`nested_at`](ProxyBuilder::nested_at), or use `route_service` with a
+//! wildcard, or `fallback_service`, which leave paths alone.
+//!
+//! # Who the client is
+//!
+//! A service does not know who is connected. Whoever does puts a [`Peer`](crate::forwarded::Peer)
+//! into the request's extensions, for `x-forwarded-for` and its like. With the feature `axum` there
+//! is `ProxyBuilder::connect_info`, which makes one of axum's `ConnectInfo`.
+
+#[cfg(feature = "axum")]
+mod axum;
+mod body;
+mod builder;
+mod future;
+mod path;
+mod service;
+
+pub use body::ResponseBody;
+pub use builder::ProxyBuilder;
+pub use future::ResponseFuture;
+pub use service::Proxy;

@@ -1,0 +1,45 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::path::PathBody;
+use crate::error::ProxyError;
+
+pin_project! {
+    /// The body of what a [`Proxy`](super::Proxy) answers. It streams from the upstream, whose
+    /// connection is free again when it has ended.
+    #[derive(Debug)]
+    pub struct ResponseBody {
+        #[pin]
+        inner: PathBody,
+    }
+}
+
+impl ResponseBody {
+    pub(super) fn new(inner: PathBody) -> Self {
+        Self { inner }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = ProxyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ProxyError>>> {
+        self.project().inner.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

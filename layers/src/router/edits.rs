@@ -1,0 +1,91 @@
+//! Header edits of a route, from its request to its response.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
+
+use crate::body::ResponseBody;
+use crate::error::ProxyError;
+use crate::error::respond::local_reply_with;
+use crate::header_edit::HeaderEditor;
+use crate::stream_info::{Observer, RequestHead, StreamInfo};
+
+/// What a response gets besides what its maker put in: the edits of its route.
+#[derive(Debug)]
+pub(super) struct Edits {
+    editor: Arc<HeaderEditor>,
+    /// Where the values come from, if any is not just text.
+    info: Option<Arc<StreamInfo>>,
+}
+
+impl Edits {
+    /// Begins with the request, which gets a [`StreamInfo`] if the edits need one.
+    pub(super) fn begin(
+        editor: &Arc<HeaderEditor>,
+        parts: &mut Parts,
+        observer: Option<&Observer>,
+    ) -> Self {
+        let info = editor.reads_context().then(|| match StreamInfo::of(&parts.extensions) {
+            Some(info) => Arc::clone(info),
+            None => {
+                let info = Arc::new(Observer::begin(observer, parts));
+                parts.extensions.insert(Arc::clone(&info));
+                info
+            }
+        });
+        Self { editor: Arc::clone(editor), info }
+    }
+
+    /// Edits the request. Envoy does so before it rewrites path and host, which may be made of
+    /// headers that are added here.
+    pub(super) fn request(&self, parts: &mut Parts) {
+        match &self.info {
+            None => self.editor.edit_request(&mut parts.headers, &()),
+            Some(info) => self.editor.edit_request_parts(parts, &**info),
+        }
+    }
+
+    /// Edits the upstream's response.
+    pub(super) fn upstream_response<B>(&self, response: &mut Response<B>) {
+        if let Some(info) = &self.info {
+            info.set_status(response.status());
+            info.set_details("via_upstream");
+        }
+        self.edit_response(response.headers_mut());
+    }
+
+    /// Makes the headers that the response to a failure begins with.
+    pub(super) fn failure(&self, mut error: ProxyError) -> ProxyError {
+        if let Some(info) = &self.info {
+            info.fail(&error);
+        }
+        self.edit_response(error.headers_mut());
+        error
+    }
+
+    /// Makes the response of the route itself. Its status is not known to the edits yet, as in
+    /// Envoy.
+    pub(super) fn reply(
+        &self,
+        parts: &Parts,
+        mut headers: HeaderMap,
+        status: StatusCode,
+        body: Bytes,
+    ) -> Response<ResponseBody<()>> {
+        if let Some(info) = &self.info {
+            info.set_request(RequestHead::of_parts(parts));
+            info.set_details("direct_response");
+        }
+        self.edit_response(&mut headers);
+        local_reply_with(headers, status, body)
+    }
+
+    fn edit_response(&self, headers: &mut HeaderMap) {
+        match &self.info {
+            None => self.editor.edit_response(headers, &()),
+            Some(info) => self.editor.edit_response(headers, &**info),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One spelling for a host, before virtual hosts are looked up by it.
+
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Version};
+
+/// What is changed of `Host` before anything looks at it. By default nothing is.
+///
+/// ```
+/// use front_proxy_layers::sanitize::{HostRules, StripPort};
+/// use http::{HeaderMap, Version, header::HOST};
+///
+/// let rules = HostRules { strip_port: StripPort::Matching, ..HostRules::default() };
+/// let mut headers = HeaderMap::new();
+/// headers.insert(HOST, "front.example:8000".parse()?);
+/// rules.apply(&mut headers, Version::HTTP_11, Some(8000));
+/// assert_eq!(headers[HOST], "front.example");
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostRules {
+    /// `strip_matching_host_port` or `strip_any_host_port`
+    pub strip_port: StripPort,
+    /// `strip_trailing_host_dot`: `front.example.` is `front.example`.
+    pub strip_trailing_dot: bool,
+    /// `default_host_for_http_10`: for HTTP/1.0 requests without a host.
+    pub default_host: Option<HeaderValue>,
+}
+
+/// Which port is taken off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StripPort {
+    /// None.
+    #[default]
+    Never,
+    /// The one that the client is connected to.
+    Matching,
+    /// Any.
+    Any,
+}
+
+impl HostRules {
+    /// Whether they change anything.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Applies them to a request that came to `local_port`.
+    pub fn apply(&self, headers: &mut HeaderMap, version: Version, local_port: Option<u16>) {
+        let Some(host) = headers.get(HOST) else {
+            if let Some(default) = &self.default_host
+                && version == Version::HTTP_10
+            {
+                headers.insert(HOST, default.clone());
+            }
+            return;
+        };
+        let Some(new) = host.to_str().ok().and_then(|host| self.rewrite(host, local_port)) else {
+            return;
+        };
+        if let Ok(new) = HeaderValue::try_from(new) {
+            headers.insert(HOST, new);
+        }
+    }
+
+    /// The new host; `None` where it stays.
+    fn rewrite(&self, host: &str, local_port: Option<u16>) -> Option<String> {
+        let (name, port) = split_port(host);
+        let strip_port = match self.strip_port {
+            StripPort::Never => false,
+            StripPort::Matching => port.is_some() && port == local_port,
+            StripPort::Any => port.is_some(),
+        };
+        let kept_port = if strip_port { "" } else { &host[name.len()..] };
+        let kept_name = match name.strip_suffix('.') {
+            Some(without) if self.strip_trailing_dot => without,
+            _ => name,
+        };
+        let new_len = kept_name.len() + kept_port.len();
+        (new_len < host.len()).then(|| [kept_name, kept_port].concat())
+    }
+}
+
+/// The name, and the port where there is a valid one. What follows the name is the port with its
+/// colon, valid or not.
+fn split_port(host: &str) -> (&str, Option<u16>) {
+    let after_brackets = if host.starts_with('[') { host.find(']').unwrap_or(0) } else { 0 };
+    match host[after_brackets..].rfind(':') {
+        None => (host, None),
+        Some(colon) => {
+            let (name, port) = host.split_at(after_brackets + colon);
+            let digits = &port[1..];
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            (name, digits.parse().ok().filter(|_| is_number))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(rules: &HostRules, given: Option<&str>, version: Version) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        if let Some(given) = given {
+            headers.insert(HOST, given.parse().expect("a header value"));
+        }
+        rules.apply(&mut headers, version, Some(8000));
+        headers.get(HOST).map(|host| host.to_str().expect("text").to_owned())
+    }
+
+    #[test]
+    fn a_port_is_taken_off() {
+        for (given, matching, any) in [
+            ("a.example", "a.example", "a.example"),
+            ("a.example:8000", "a.example", "a.example"),
+            ("a.example:81", "a.example:81", "a.example"),
+            ("a.example:", "a.example:", "a.example:"),
+            ("a.example:x", "a.example:x", "a.example:x"),
+            ("a.example:+81", "a.example:+81", "a.example:+81"),
+            ("[::1]", "[::1]", "[::1]"),
+            ("[::1]:8000", "[::1]", "[::1]"),
+            ("", "", ""),
+        ] {
+            for (strip_port, want) in
+                [(StripPort::Matching, matching), (StripPort::Any, any), (StripPort::Never, given)]
+            {
+                let rules = HostRules { strip_port, ..HostRules::default() };
+                let got = host(&rules, Some(given), Version::HTTP_11);
+                assert_eq!(got.as_deref(), Some(want), "{given} {strip_port:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_dot_is_taken_off_before_the_port() {
+        let rules = HostRules { strip_trailing_dot: true, ..HostRules::default() };
+        for (given, want) in [
+            ("a.example.", "a.example"),
+            ("a.example.:81", "a.example:81"),
+            ("a.example", "a.example"),
+            ("a.example:81", "a.example:81"),
+        ] {
+            assert_eq!(host(&rules, Some(given), Version::HTTP_11).as_deref(), Some(want));
+        }
+    }
+
+    #[test]
+    fn only_http_10_has_a_default_host() {
+        let default_host = Some(HeaderValue::from_static("default.example"));
+        let rules = HostRules { default_host, ..HostRules::default() };
+        assert_eq!(host(&rules, None, Version::HTTP_10).as_deref(), Some("default.example"));
+        assert_eq!(host(&rules, None, Version::HTTP_11), None);
+        assert_eq!(host(&rules, Some("x"), Version::HTTP_10).as_deref(), Some("x"));
+    }
+}

@@ -1,0 +1,159 @@
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use hyper::ext::Protocol;
+use metrics::Gauge;
+
+/// The wish to switch protocols, in the extensions of the request that has it.
+#[derive(Clone, Debug)]
+pub struct Asked(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    protocol: HeaderValue,
+    allowed: bool,
+    active: OnceLock<ActiveUpgrade>,
+}
+
+impl Asked {
+    pub(super) fn new(protocol: HeaderValue, allowed: bool) -> Self {
+        Self(Arc::new(Inner { protocol, allowed, active: OnceLock::new() }))
+    }
+
+    /// The protocol; `CONNECT` for a tunnel by that method. Compare it without case.
+    pub fn protocol(&self) -> &HeaderValue {
+        &self.0.protocol
+    }
+
+    /// Whether it is this protocol.
+    pub fn is(&self, protocol: &str) -> bool {
+        self.0.protocol.as_bytes().eq_ignore_ascii_case(protocol.as_bytes())
+    }
+
+    /// Whether the [layer](super::UpgradeLayer) allows it. A route may say otherwise.
+    pub fn is_allowed(&self) -> bool {
+        self.0.allowed
+    }
+
+    /// Keeps this until the request's response, or the tunnel, has ended.
+    pub fn keep(&self, active: ActiveUpgrade) {
+        // Kept once: whoever allowed it first has counted it.
+        let _ = self.0.active.set(active);
+    }
+}
+
+/// A switch that is counted as active until this is dropped.
+pub struct ActiveUpgrade(Gauge);
+
+impl ActiveUpgrade {
+    /// Counts it.
+    pub fn new(gauge: Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for ActiveUpgrade {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+impl fmt::Debug for ActiveUpgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ActiveUpgrade")
+    }
+}
+
+/// The protocol that a request asks to switch to. One that asks in HTTP/2's way asks in HTTP/1's
+/// afterwards.
+pub(super) fn protocol<B: http_body::Body>(request: &mut Request<B>) -> Option<HeaderValue> {
+    if request.method() == Method::CONNECT {
+        return Some(match request.extensions_mut().remove::<Protocol>() {
+            Some(protocol) => extended_connect(request, &protocol)?,
+            None => HeaderValue::from_static("CONNECT"),
+        });
+    }
+    // A body would have to end before the tunnel begins; no protocol in use needs that.
+    if request.version() != Version::HTTP_11 || !request.body().is_end_stream() {
+        return None;
+    }
+    let headers = request.headers();
+    let protocol = headers.get(UPGRADE)?;
+    // RFC 9113 has done away with the switch to HTTP/2: served as HTTP/1.
+    let h2c = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
+    (!h2c && nominates_upgrade(headers)).then(|| protocol.clone())
+}
+
+fn nominates_upgrade(headers: &HeaderMap) -> bool {
+    headers.get_all(CONNECTION).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|b| *b == b',')
+            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    })
+}
+
+/// RFC 8441 section 5 backwards: `CONNECT` with `:protocol` becomes `GET` with `upgrade`.
+fn extended_connect<B>(request: &mut Request<B>, protocol: &Protocol) -> Option<HeaderValue> {
+    let value = HeaderValue::from_str(protocol.as_str()).ok()?;
+    *request.method_mut() = Method::GET;
+    if request.uri().path_and_query().is_none() {
+        *request.uri_mut() = Uri::from_static("/");
+    }
+    let headers = request.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, value.clone());
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Body;
+
+    fn request(lines: &[(&str, &str)]) -> Request<Body> {
+        let mut request = Request::builder();
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        request.body(Body::empty()).expect("a request")
+    }
+
+    #[test]
+    fn an_upgrade_takes_both_headers_and_no_body() {
+        let whole = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")];
+        let found = protocol(&mut request(&whole)).expect("asked");
+        assert!(Asked::new(found, true).is("websocket"));
+
+        assert!(protocol(&mut request(&[("upgrade", "websocket")])).is_none());
+        assert!(protocol(&mut request(&[("connection", "upgrade")])).is_none());
+        let h2c = [("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c")];
+        assert!(protocol(&mut request(&h2c)).is_none());
+
+        let mut with_body = request(&whole);
+        *with_body.body_mut() = Body::from(bytes::Bytes::from_static(b"x"));
+        assert!(protocol(&mut with_body).is_none());
+        let mut old = request(&whole);
+        *old.version_mut() = Version::HTTP_10;
+        assert!(protocol(&mut old).is_none());
+    }
+
+    #[test]
+    fn an_extended_connect_becomes_a_get() {
+        let mut request = request(&[]);
+        *request.method_mut() = Method::CONNECT;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = Uri::from_static("http://chat.example/room?a=1");
+        request.extensions_mut().insert(Protocol::from_static("websocket"));
+        let found = protocol(&mut request).expect("asked");
+        assert_eq!(found, "websocket");
+        assert_eq!(request.method(), Method::GET);
+        assert_eq!(request.headers()["connection"], "upgrade");
+        assert_eq!(request.headers()["upgrade"], "websocket");
+        assert_eq!(request.uri().path(), "/room");
+    }
+}

@@ -1,0 +1,124 @@
+//! What a connection adds to the access logs of its requests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use front_proxy_layers::access_log::{AccessLogLayer, AccessLogger, ClientFault, Fault, log_all};
+use front_proxy_layers::forwarded::Peer;
+use front_proxy_layers::stream_info::{DownstreamConnection, Observer, RequestHead, StreamInfo};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+
+use super::Downstream;
+use super::http1::{GateState, Refusal, RefusalKind};
+use crate::listener::FilterChain;
+
+/// The loggers of a connection and what they can know of it; nothing where nobody asks.
+#[derive(Debug)]
+pub(super) struct ConnectionLog {
+    loggers: Arc<[AccessLogger]>,
+    connection: Option<Arc<DownstreamConnection>>,
+    observer: Option<Arc<Observer>>,
+}
+
+/// What logs tell of a connection beyond its peer. Looked up only where there is a log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LoggedConnection {
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) tls_version: Option<&'static str>,
+    pub(crate) tls_cipher: Option<String>,
+    pub(crate) server_name: Option<Box<str>>,
+}
+
+/// Numbers connections over the whole process.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+
+impl ConnectionLog {
+    pub(super) fn new(chain: &FilterChain, downstream: &Downstream, peer: Peer) -> Self {
+        let loggers = Arc::clone(&chain.filters.access_logs);
+        if !chain.is_observed() {
+            return Self { loggers, connection: None, observer: None };
+        }
+        let logged = downstream.logged.as_deref().cloned().unwrap_or_default();
+        let connection = DownstreamConnection {
+            local_address: logged.local,
+            remote_address: Some(downstream.peer),
+            tls_version: logged.tls_version.map(Into::into),
+            tls_cipher: logged.tls_cipher.map(Into::into),
+            server_name: logged.server_name,
+            id: Some(CONNECTIONS.fetch_add(1, Ordering::Relaxed)),
+            filter_chain: None,
+        };
+        let connection = Arc::new(connection);
+        let observer = chain.filters.observed.then(|| {
+            let policy = Arc::clone(&chain.filters.forwarded);
+            Arc::new(Observer { connection: Arc::clone(&connection), policy, peer })
+        });
+        Self { loggers, connection: Some(connection), observer }
+    }
+
+    /// For routes that add headers made of what is known of a request.
+    pub(super) fn observer(&self) -> Option<Arc<Observer>> {
+        self.observer.clone()
+    }
+
+    /// Where logs go, if there are any.
+    fn logged(&self) -> Option<(&Arc<[AccessLogger]>, &Arc<DownstreamConnection>)> {
+        let connection = self.connection.as_ref().filter(|_| !self.loggers.is_empty())?;
+        Some((&self.loggers, connection))
+    }
+
+    /// The layer for the connection's requests. `gate` says what the client did wrong.
+    pub(super) fn layer(&self, gate: Option<&Arc<GateState>>) -> AccessLogLayer {
+        match self.logged() {
+            None => AccessLogLayer::off(),
+            Some((loggers, connection)) => AccessLogLayer::for_connection(
+                Arc::clone(loggers),
+                Arc::clone(connection),
+                gate.map(|gate| Arc::clone(gate) as _),
+            ),
+        }
+    }
+
+    /// Logs a request that was refused before any layer saw it.
+    pub(super) fn refused(&self, refusal: &Refusal) {
+        let Some((loggers, connection)) = self.logged() else {
+            return;
+        };
+        if refusal.head_seen {
+            return;
+        }
+        let info = StreamInfo::new(Arc::clone(connection), Version::HTTP_11);
+        if let Some(head) = head(refusal) {
+            info.set_request(head);
+        }
+        fault(refusal.kind).note(&info);
+        log_all(loggers, &info);
+    }
+}
+
+/// What is known of a refused request. Envoy tells of those that its codec took, and so do we.
+fn head(refusal: &Refusal) -> Option<RequestHead> {
+    let method = Method::from_bytes(refusal.method.as_ref()?.as_bytes()).ok()?;
+    let uri = refusal.target.as_ref()?.parse().unwrap_or_else(|_| Uri::from_static("/"));
+    let mut headers = HeaderMap::new();
+    if let Some(host) = refusal.host.as_ref().and_then(|host| HeaderValue::from_str(host).ok()) {
+        headers.insert(header::HOST, host);
+    }
+    Some(RequestHead { method, uri, headers })
+}
+
+fn fault(kind: RefusalKind) -> Fault {
+    Fault {
+        status: kind.status(),
+        body: kind.body(),
+        details: kind.details(),
+        protocol_error: kind.is_protocol_error(),
+    }
+}
+
+impl ClientFault for GateState {
+    fn fault(&self) -> Option<Fault> {
+        self.refusal().map(|refusal| fault(refusal.kind))
+    }
+}

@@ -1,0 +1,137 @@
+//! A bootstrap's routes inside an app of one's own, without its sockets.
+
+mod body;
+mod future;
+
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use front_proxy_layers::access_log::AccessLogLayer;
+use front_proxy_layers::error::BoxError;
+use front_proxy_layers::stats::Scope;
+use http::{Request, Response};
+use tower_service::Service;
+
+use crate::access_log::{FlushOptions, LogFiles};
+use crate::cluster_manager::ClusterManager;
+use crate::config::model::Bootstrap;
+use crate::listener::{self, Surroundings};
+use crate::request_path::ConnectionService;
+use crate::server::StartError;
+
+/// Makes services of a bootstrap's listeners: what each does to a request, without the sockets.
+///
+/// Clusters, routes, header rules, retries and access logs are as configured. What belongs to
+/// connections stays with whoever accepts them: addresses, TLS, HTTP/1's and HTTP/2's limits, idle
+/// timeouts. So does the admin address. A listener with several filter chains is its first.
+///
+/// Returns when each cluster has been resolved once. Stats go to `scope`.
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use front_proxy_layers::stats::Scope;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let bootstrap = front_proxy::config::load_file("envoy.yaml")?;
+/// let proxies = front_proxy::from_config(&bootstrap, &Scope::from_metrics()).await?;
+/// let proxy = proxies.first().ok_or("no listener")?;
+/// let app = Router::new().route("/", get(|| async { "the app" })).fallback_service(proxy);
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// axum::serve(listener, app).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// Something of the configuration can't be used on this machine, as a log file that can't be opened.
+pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedded, StartError> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let clusters = ClusterManager::start(&bootstrap.clusters, scope, threads).await?;
+    let kept = Arc::new(Kept { logs: LogFiles::new(scope, FlushOptions::default()), clusters });
+    let mut proxies = Vec::with_capacity(bootstrap.listeners.len());
+    for config in &bootstrap.listeners {
+        let stat_name = match &config.stat_prefix {
+            Some(prefix) => prefix.clone(),
+            None => config.address.to_string().replace(':', "_"),
+        };
+        let listener_scope = scope.child("listener").tagged("envoy_listener_address", &stat_name);
+        let around = Surroundings {
+            clusters: &kept.clusters,
+            node: &bootstrap.node,
+            logs: &kept.logs,
+            stats: scope,
+        };
+        let port = config.address.port();
+        let chains = listener::filter_chains(config, port, around, &listener_scope)?;
+        if let Some(chain) = chains.first() {
+            let log = AccessLogLayer::new(Arc::clone(&chain.filters.access_logs));
+            let path = chain.filters.for_connection(None, None, log, None);
+            proxies.push((config.name.clone(), EmbeddedProxy { path, _kept: Arc::clone(&kept) }));
+        }
+    }
+    Ok(Embedded { proxies })
+}
+
+/// The services of a bootstrap: see [`from_config`].
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    proxies: Vec<(String, EmbeddedProxy)>,
+}
+
+impl Embedded {
+    /// What the first listener does.
+    pub fn first(&self) -> Option<EmbeddedProxy> {
+        self.proxies.first().map(|(_, proxy)| proxy.clone())
+    }
+
+    /// What the listener of this name does.
+    pub fn listener(&self, name: &str) -> Option<EmbeddedProxy> {
+        self.proxies.iter().find(|(own, _)| own == name).map(|(_, proxy)| proxy.clone())
+    }
+}
+
+/// What a listener does to requests, as a service that never fails: see [`from_config`].
+///
+/// Who is connected is taken from the request's extensions, where a
+/// [`Peer`](front_proxy_layers::forwarded::Peer) may be.
+#[derive(Clone)]
+pub struct EmbeddedProxy {
+    path: ConnectionService,
+    _kept: Arc<Kept>,
+}
+
+/// What goes on as long as there is a service: discovery, and the writing of logs.
+struct Kept {
+    clusters: ClusterManager,
+    logs: LogFiles,
+}
+
+impl<B> Service<Request<B>> for EmbeddedProxy
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        <ConnectionService as Service<Request<B>>>::poll_ready(&mut self.path, cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        ResponseFuture::new(self.path.call(request))
+    }
+}
+
+impl fmt::Debug for EmbeddedProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedProxy").finish_non_exhaustive()
+    }
+}

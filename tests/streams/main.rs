@@ -1,0 +1,6 @@
+//! What outlives a plain exchange: timeouts, answers that are cut off, and protocol switches. Each
+//! against a proxy on loopback sockets, byte by byte.
+
+mod front;
+mod timeouts;
+mod upgrades;

@@ -1,0 +1,337 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
+use hyper::ext::Protocol;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::front::{Client, Front, Parts, answers, app};
+
+const WEBSOCKET: &str = "          upgrade_configs: [{upgrade_type: websocket}]";
+const SWITCHED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n";
+
+fn handshake(early: &str) -> String {
+    format!(
+        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n{early}"
+    )
+}
+
+/// Switches protocols, then sends back what it gets; `bye` ends it.
+async fn echo(mut stream: TcpStream, head: String) {
+    let _ = stream.write_all(SWITCHED.as_bytes()).await;
+    let mut buf = [0; 1024];
+    while let Ok(count @ 1..) = stream.read(&mut buf).await {
+        let _ = stream.write_all(&buf[..count]).await;
+        if buf[..count].ends_with(b"head?") {
+            let _ = stream.write_all(head.as_bytes()).await;
+        }
+        if buf[..count].ends_with(b"bye") {
+            return;
+        }
+    }
+}
+
+async fn switched(front: &Front, early: &str) -> Client {
+    let mut client = front.connect().await;
+    client.send(&handshake(early)).await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: Upgrade\r\n"), "{answer}");
+    assert!(answer.contains("\r\nupgrade: websocket\r\n"), "{answer}");
+    client
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_until_the_client_leaves() {
+    let app = app(echo).await;
+    let front = Front::start(app, Parts { manager: WEBSOCKET, ..Parts::default() }).await;
+    let mut client = switched(&front, "early").await;
+    assert_eq!(client.bytes(5).await, "early");
+    client.send("head?").await;
+    let head = client.bytes(60).await;
+    assert!(head.starts_with("head?GET /chat HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("connection: Upgrade\r\n"), "{head}");
+    front.expect("http.t.downstream_cx_upgrades_active", 1).await;
+    front.expect("http.t.downstream_rq_active", 1).await;
+    front.expect("cluster.app.upstream_rq_active", 1).await;
+    front.expect("http.t.downstream_cx_active", 1).await;
+    drop(client);
+    front.expect("http.t.downstream_cx_upgrades_active", 0).await;
+    front.expect("http.t.downstream_cx_destroy_remote_active_rq", 1).await;
+    front.expect("cluster.app.upstream_cx_destroy_local_with_active_rq", 1).await;
+    front.expect("cluster.app.upstream_rq_active", 0).await;
+    front.expect("http.t.downstream_cx_upgrades_total", 1).await;
+    front.expect("http.t.downstream_rq_tx_reset", 0).await;
+}
+
+#[tokio::test]
+async fn the_upstreams_end_is_the_clients() {
+    let app = app(echo).await;
+    let manager = format!("{WEBSOCKET}\n          delayed_close_timeout: 0.2s");
+    let front = Front::start(app, Parts { manager: &manager, ..Parts::default() }).await;
+    let mut client = switched(&front, "").await;
+    client.send("bye").await;
+    let (text, took) = client.rest().await;
+    assert_eq!(text, "bye");
+    assert!(took >= Duration::from_millis(190), "{took:?}");
+    front.expect("http.t.downstream_rq_tx_reset", 1).await;
+    front.expect("http.t.downstream_cx_destroy_local", 1).await;
+    front.expect("http.t.downstream_cx_destroy_active_rq", 0).await;
+    front.expect("cluster.app.upstream_cx_destroy_remote_with_active_rq", 1).await;
+}
+
+#[tokio::test]
+async fn much_data_flows_in_both_directions_at_once() {
+    const MUCH: usize = 3_000_000;
+    let app = app(|stream, _| async move {
+        let (mut read, mut write) = stream.into_split();
+        let _ = write.write_all(SWITCHED.as_bytes()).await;
+        let sent = tokio::spawn(async move {
+            let _ = write.write_all(&vec![b'd'; MUCH]).await;
+            write
+        });
+        let mut received = vec![0; MUCH];
+        if read.read_exact(&mut received).await.is_ok() {
+            let mut write = sent.await.unwrap();
+            let _ = write.write_all(b"all").await;
+        }
+    })
+    .await;
+    let front = Front::start(app, Parts { manager: WEBSOCKET, ..Parts::default() }).await;
+    let client = switched(&front, "").await;
+    let (mut read, mut write) = client.0.into_split();
+    let up = tokio::spawn(async move {
+        write.write_all(&vec![b'u'; MUCH]).await.unwrap();
+        write
+    });
+    let mut down = vec![0; MUCH + 3];
+    let all = read.read_exact(&mut down);
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("in time").unwrap();
+    assert!(down.ends_with(b"dall"));
+    up.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_switch_that_is_not_configured_is_refused() {
+    let app = app(echo).await;
+    let manager = "          delayed_close_timeout: 0.1s";
+    let front = Front::start(app, Parts { manager, ..Parts::default() }).await;
+    let mut client = front.connect().await;
+    client.send(&handshake("GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert_eq!(client.rest().await.0, "", "what follows may be another protocol");
+    front.expect("http.t.downstream_rq_ws_on_non_ws_route", 1).await;
+    front.expect("http.t.downstream_cx_upgrades_total", 0).await;
+    front.expect("cluster.app.upstream_rq_total", 0).await;
+}
+
+#[tokio::test]
+async fn a_route_has_the_last_word() {
+    let off = "upgrade_configs: [{upgrade_type: WebSocket, enabled: false}],";
+    let parts = Parts { manager: WEBSOCKET, route: off, ..Parts::default() };
+    let front = Front::start(app(echo).await, parts).await;
+    let mut client = front.connect().await;
+    client.send(&handshake("")).await;
+    assert!(client.answer().await.starts_with("HTTP/1.1 403 "));
+
+    let on = "upgrade_configs: [{upgrade_type: websocket}],";
+    let front = Front::start(app(echo).await, Parts { route: on, ..Parts::default() }).await;
+    let mut client = switched(&front, "").await;
+    client.send("hello").await;
+    assert_eq!(client.bytes(5).await, "hello");
+}
+
+#[tokio::test]
+async fn other_answers_than_101_are_answers() {
+    let refused = "HTTP/1.1 403 No\r\ncontent-length: 2\r\nx-why: key\r\n\r\nno";
+    let app = answers(Duration::ZERO, refused).await;
+    let manager = format!("{WEBSOCKET}\n          delayed_close_timeout: 0.1s");
+    let parts = Parts { manager: &manager, ..Parts::default() };
+    let front = Front::start(app, parts).await;
+    let mut client = front.connect().await;
+    client.send(&handshake("")).await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 403 ") && answer.ends_with("\r\n\r\nno"), "{answer}");
+    client.rest().await;
+    front.expect("http.t.downstream_cx_upgrades_active", 0).await;
+    front.expect("cluster.app.upstream_rq_403", 1).await;
+
+    // A success is none for a WebSocket handshake.
+    let page = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-why: page\r\n\r\nno";
+    let front = Front::start(answers(Duration::ZERO, page).await, parts).await;
+    let mut client = front.connect().await;
+    client.send(&handshake("")).await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("x-why: page\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    client.rest().await;
+    front.expect("cluster.app.upstream_rq_completed", 0).await;
+}
+
+#[tokio::test]
+async fn a_101_that_nobody_asked_for_is_an_answer_like_any_other() {
+    let app = answers(Duration::ZERO, SWITCHED).await;
+    let front = Front::start(app, Parts { manager: WEBSOCKET, ..Parts::default() }).await;
+    let mut client = front.connect().await;
+    // The second is pipelined: hyper is done with the connection after the first 101.
+    client.send(&"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2)).await;
+    for _ in 0..2 {
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        assert!(!answer.contains("upgrade"), "{answer}");
+    }
+    assert!(client.is_open().await);
+    front.expect("http.t.downstream_cx_total", 1).await;
+    front.expect("http.t.downstream_rq_total", 2).await;
+}
+
+#[tokio::test]
+async fn a_tunnel_has_an_idle_timeout_but_no_route_timeout() {
+    let app = app(echo).await;
+    let manager = format!("{WEBSOCKET}\n          delayed_close_timeout: 0.1s");
+    let route = "timeout: 0.2s, idle_timeout: 0.6s,";
+    let front = Front::start(app, Parts { manager: &manager, route, ..Parts::default() }).await;
+    let mut client = switched(&front, "").await;
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.send("x").await;
+        assert_eq!(client.bytes(1).await, "x");
+    }
+    let (text, took) = client.rest().await;
+    assert_eq!(text, "");
+    assert!(took >= Duration::from_millis(550), "{took:?}");
+    front.expect("http.t.downstream_rq_idle_timeout", 1).await;
+    front.expect("cluster.app.upstream_rq_timeout", 0).await;
+}
+
+#[tokio::test]
+async fn the_route_timeout_counts_until_the_switch() {
+    let app = answers(Duration::from_secs(3), SWITCHED).await;
+    let route = "timeout: 0.2s,";
+    let front = Front::start(app, Parts { manager: WEBSOCKET, route, ..Parts::default() }).await;
+    let mut client = front.connect().await;
+    client.send(&handshake("")).await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn shutdown_leaves_a_tunnel_until_the_deadline() {
+    let app = app(echo).await;
+    let front = Front::start(app, Parts { manager: WEBSOCKET, ..Parts::default() }).await;
+    let mut client = switched(&front, "").await;
+    let stopped = tokio::spawn(front.shutdown());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    client.send("still").await;
+    assert_eq!(client.bytes(5).await, "still");
+    let (text, _) = client.rest().await;
+    assert_eq!(text, "");
+    stopped.await.unwrap();
+}
+
+#[tokio::test]
+async fn connect_becomes_a_tcp_tunnel() {
+    // Speaks first, and no HTTP.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let app = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.write_all(b"220 ready\n").await;
+                let mut line = [0; 4];
+                if stream.read_exact(&mut line).await.is_ok() {
+                    let _ = stream.write_all(&line).await;
+                }
+            });
+        }
+    });
+    let route = "upgrade_configs: [{upgrade_type: CONNECT, connect_config: {}}],";
+    let matching = "{connect_matcher: {}}";
+    let front = Front::start(app, Parts { matching, route, ..Parts::default() }).await;
+    let mut client = front.connect().await;
+    client.send("CONNECT mail.example:25 HTTP/1.1\r\nHost: mail.example:25\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(!answer.contains("content-length"), "{answer}");
+    assert_eq!(client.bytes(10).await, "220 ready\n");
+    client.send("EHLO").await;
+    assert_eq!(client.rest().await.0, "EHLO");
+    front.expect("cluster.app.upstream_cx_total", 1).await;
+    front.expect("cluster.app.upstream_cx_active", 0).await;
+}
+
+#[tokio::test]
+async fn websocket_over_http2_is_an_upgrade_further_in() {
+    let app = app(echo).await;
+    let manager = format!(
+        "{WEBSOCKET}\n          codec_type: HTTP2\n          http2_protocol_options: {{allow_connect: true}}"
+    );
+    let front = Front::start(app, Parts { manager: &manager, ..Parts::default() }).await;
+    let stream = front.connect().await.0;
+    let (mut send, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    // The client learns of the extension with the first settings.
+    let request = || {
+        let mut request = Request::connect("http://a/chat").body(Empty::<Bytes>::new()).unwrap();
+        request.extensions_mut().insert(Protocol::from_static("websocket"));
+        request
+    };
+    send.ready().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut response = send.send_request(request()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(!response.headers().contains_key("upgrade"));
+    assert!(!response.headers().contains_key("connection"));
+    let mut tunnel = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+    tunnel.write_all(b"head?").await.unwrap();
+    let mut head = vec![0; 60];
+    tunnel.read_exact(&mut head).await.unwrap();
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.starts_with("head?GET /chat HTTP/1.1\r\n"), "{head}");
+    front.expect("http.t.downstream_cx_upgrades_active", 1).await;
+    front.expect("http.t.downstream_rq_1xx", 1).await;
+    tunnel.write_all(b"bye").await.unwrap();
+    let mut rest = Vec::new();
+    tunnel.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(b"bye"));
+    front.expect("http.t.downstream_cx_upgrades_active", 0).await;
+    front.expect("cluster.app.upstream_rq_active", 0).await;
+}
+
+#[tokio::test]
+async fn a_switch_is_tried_again_as_other_requests_are() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    let app = app(move |mut stream, head| {
+        let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if first {
+                let busy = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
+                let _ = stream.write_all(busy).await;
+            } else {
+                echo(stream, head).await;
+            }
+        }
+    })
+    .await;
+    let route = "retry_policy: {retry_on: 5xx, num_retries: 2},";
+    let front = Front::start(app, Parts { manager: WEBSOCKET, route, ..Parts::default() }).await;
+    let mut client = switched(&front, "early").await;
+    assert_eq!(client.bytes(5).await, "early");
+    assert_eq!(tries.load(Ordering::Relaxed), 2);
+    front.expect("cluster.app.upstream_rq_retry_success", 1).await;
+    front.expect("http.t.downstream_cx_upgrades_total", 1).await;
+}
