@@ -315,7 +315,8 @@ async fn a_connection_serves_no_more_than_it_may() {
     }
     proxy.until("http.in.downstream_cx_active", 0).await;
     assert_eq!(proxy.stat("http.in.downstream_cx_max_requests_reached"), 1);
-    assert!(proxy.stat("http2.goaway_sent") >= 2);
+    // The client may leave with the first one.
+    assert!(proxy.stat("http2.goaway_sent") >= 1);
 }
 
 #[tokio::test]
