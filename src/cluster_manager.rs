@@ -47,13 +47,11 @@ impl ClusterManager {
         }
         stats.gauge("active_clusters").set(clusters.len() as f64);
         stats.gauge("warming_clusters").set(0.0);
-        // Also where nothing is ever looked up, as in Envoy.
-        drop(resolver::DnsStats::new(scope));
         // Envoy makes a thread's part of a cluster when it is first used, if asked to; else at once.
         let threads = scope.child("thread_local_cluster_manager");
-        let worker_names = (0..workers).map(|worker| format!("worker_{worker}"));
-        for thread in worker_names.chain(["main_thread".to_owned()]) {
-            threads.child(&thread).gauge("clusters_inflated").set(clusters.len() as f64);
+        let owners = (0..workers).map(|index| threads.worker(index));
+        for thread in owners.chain([threads.child("main_thread")]) {
+            thread.gauge("clusters_inflated").set(clusters.len() as f64);
         }
         for name in ["cluster_modified", "cluster_removed", "cluster_updated"] {
             drop(stats.counter(name));

@@ -1,8 +1,8 @@
 //! One client connection: its protocol, and the codecs between its bytes and the request path.
 
+mod codec_stats;
 pub mod http1;
 mod http2;
-mod codec_stats;
 mod io;
 mod log;
 mod open;

@@ -102,9 +102,9 @@ pub(crate) struct HttpFilters {
     pub(crate) stats: Arc<DownstreamStats>,
     pub(crate) listener_codes: Arc<ListenerCodes>,
     pub(crate) codec_stats: Http1Stats,
+    pub(crate) access_logs: Arc<[AccessLogger]>,
     /// `http2.*`, which all listeners share.
     pub(crate) http2: Http2Stats,
-    pub(crate) access_logs: Arc<[AccessLogger]>,
     pub(crate) server_header: ServerHeaderLayer,
     pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,

@@ -75,23 +75,17 @@ impl Body {
         }
     }
 
-    /// Takes the HTTP/2 stream out, where the body is one; what is left has no body.
-    pub(crate) fn take_http2(&mut self) -> Option<Http2Body> {
-        match std::mem::replace(&mut self.kind, Kind::Empty) {
-            Kind::Http2(body) => Some(body),
-            kind => {
-                self.kind = kind;
-                None
-            }
-        }
-    }
-
     /// What a client sends once protocols are switched.
     pub(crate) fn switch(source: Arc<Source>, asked: Asked) -> Self {
         Self {
             kind: Kind::Switch(source, asked),
             progress: Some(Arc::new(RequestProgress::new(true))),
         }
+    }
+
+    /// Whether it comes in over HTTP/2 from `h2` itself.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.kind, Kind::Http2(_))
     }
 
     /// Whether the request asks to switch protocols: the body is what the client sends then.

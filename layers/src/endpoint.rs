@@ -49,6 +49,8 @@ pub struct ConnectionOptions {
     pub max_duration: Option<Duration>,
     /// Title-Case header names on HTTP/1. Default off.
     pub title_case_headers: bool,
+    /// The whole URL in the request line on HTTP/1. Default off.
+    pub absolute_form: bool,
     /// HTTP/2: streams on one connection. Default 1024, less where the upstream says so.
     pub http2_max_streams: u32,
     /// HTTP/2: window of a stream in bytes. Default 16 MiB.
@@ -68,6 +70,7 @@ impl Default for ConnectionOptions {
             max_requests: None,
             max_duration: None,
             title_case_headers: false,
+            absolute_form: false,
             http2_max_streams: 1024,
             http2_stream_window: 16 << 20,
             http2_connection_window: 24 << 20,

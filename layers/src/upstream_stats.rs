@@ -3,7 +3,8 @@
 //! Sits outside timeouts and retries: what counts is what the client got on the cluster's behalf,
 //! once, whoever made it. The counters are `upstream_rq_<code>`, `upstream_rq_<n>xx`,
 //! `upstream_rq_completed` and `upstream_rq_time`, each for the cluster and again below
-//! `external.` or `internal.` (by `x-envoy-internal`), as in Envoy's router.
+//! `external.` or `internal.` (by `x-envoy-internal`), as in Envoy's router; statuses also below
+//! `canary.`, where the response says `x-envoy-upstream-canary: true`.
 
 mod body;
 mod future;

@@ -12,7 +12,7 @@ pub(super) struct CountedResolver {
 }
 
 /// The counters.
-pub(super) struct DnsStats {
+struct DnsStats {
     resolve_total: Counter,
     pending_resolutions: Gauge,
     not_found: Counter,
@@ -21,8 +21,10 @@ pub(super) struct DnsStats {
 }
 
 impl DnsStats {
-    pub(super) fn new(root: &Scope) -> Self {
+    fn new(root: &Scope) -> Self {
         let scope = root.child("dns").child("cares");
+        // Its sockets are made for each lookup: there is nothing to begin anew.
+        drop(scope.counter("reinits"));
         Self {
             resolve_total: scope.counter("resolve_total"),
             pending_resolutions: scope.gauge("pending_resolutions"),

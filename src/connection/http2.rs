@@ -201,6 +201,7 @@ impl Activity for Streams {
         None
     }
 
+    /// Each stream's own timeouts see to that.
     fn stalled_since(&self) -> Option<std::time::Instant> {
         None
     }

@@ -28,7 +28,7 @@ pub(super) trait Activity {
     fn requests(&self) -> u64;
     /// When the head began that is being read.
     fn head_since(&self) -> Option<std::time::Instant>;
-    /// Since when the client has taken nothing of an answer.
+    /// Since when the client has not taken anything of an answer that it can have.
     fn stalled_since(&self) -> Option<std::time::Instant>;
 }
 
@@ -38,15 +38,15 @@ impl Activity for GateState {
     }
 
     fn requests(&self) -> u64 {
-        Self::requests(self)
+        GateState::requests(self)
     }
 
     fn head_since(&self) -> Option<std::time::Instant> {
-        (self.phase() == Phase::Head).then(|| Self::head_since(self)).flatten()
+        (self.phase() == Phase::Head).then(|| GateState::head_since(self)).flatten()
     }
 
     fn stalled_since(&self) -> Option<std::time::Instant> {
-        Self::stalled_since(self)
+        GateState::stalled_since(self)
     }
 }
 
@@ -113,8 +113,8 @@ impl Timers {
             // A head begins at any time: its end may come before what the timer is set for.
             self.set_for(state.head_since(), limit);
         }
-        if let (Some(limit), Some(since)) = (self.stall, state.stalled_since()) {
-            self.set_for(Some(since), limit);
+        if let Some(limit) = self.stall {
+            self.set_for(state.stalled_since(), limit);
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
             let now = Instant::now();

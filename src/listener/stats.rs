@@ -45,7 +45,7 @@ impl ListenerStats {
             no_filter_chain_match: scope.counter("no_filter_chain_match"),
             workers: (0..workers)
                 .map(|index| {
-                    let worker = scope.tagged("envoy_worker_id", &format!("worker_{index}"));
+                    let worker = scope.worker(index);
                     (worker.counter("downstream_cx_total"), worker.gauge("downstream_cx_active"))
                 })
                 .collect(),

@@ -86,12 +86,9 @@ const CLUSTER_GAUGES: &[&str] = &[
     "upstream_queue_overloaded",
 ];
 
-/// No HTTP/3, overload manager, IP detection, watermarks or tracing. Of responses that are cut off
-/// Envoy counts none in `rq_reset_after_downstream_response_started`: not those whose upstream
-/// closed or was reset, nor those whose time was up.
+/// No HTTP/3, overload manager, IP detection, watermarks or tracing. Envoy has the resets after a
+/// response had begun in `downstream_rq_tx_reset`, and so have we; the other name stays 0 there too.
 const HTTP_COUNTERS: &[&str] = &[
-    // Envoy 1.40 leaves it at 0 even where a response is cut off.
-    "rq_reset_after_downstream_response_started",
     "downstream_cx_http3_total",
     "downstream_cx_overload_disable_keepalive",
     "downstream_flow_control_paused_reading_total",
@@ -145,13 +142,11 @@ const TLS_COUNTERS: &[&str] = &[
     "ssl.ocsp_staple_responses",
 ];
 
-/// Clusters and listeners are those of the start, the resolver needs no new beginning, and HTTP/1
-/// messages carry no metadata.
+/// Clusters and listeners are those of the start, and HTTP/1 messages carry no metadata.
 const PROCESS_COUNTERS: &[&str] = &[
     "cluster_manager.cluster_updated_via_merge",
     "cluster_manager.update_merge_cancelled",
     "cluster_manager.update_out_of_merge_window",
-    "dns.cares.reinits",
     "envoy.overload_actions.reset_high_memory_stream.count",
     "http1.metadata_not_supported_error",
     "http1.response_flood",

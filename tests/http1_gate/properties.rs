@@ -29,6 +29,19 @@ struct Outcome {
     phase: Phase,
 }
 
+impl Outcome {
+    /// As if a request with a broken body had been refused with its head. Whether hyper gets to see
+    /// that head depends on one thing only: whether what breaks the body came along with it.
+    fn without_the_broken(mut self) -> Self {
+        if let Some((kind, true, true)) = self.refusal {
+            self.seen.pop();
+            self.released -= 1;
+            self.refusal = Some((kind, false, true));
+        }
+        self
+    }
+}
+
 /// Sends `pieces`, each only when the one before has been dealt with.
 fn run(pieces: &[&[u8]], config: &GateConfig) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -296,9 +309,10 @@ proptest! {
         check(&whole);
         let cut = run(&split(&bytes, &cuts), &config);
         check(&cut);
-        prop_assert_eq!(&whole, &cut);
+        let whole = whole.without_the_broken();
+        prop_assert_eq!(&whole, &cut.without_the_broken());
         let single: Vec<_> = bytes.chunks(1).collect();
-        prop_assert_eq!(whole, run(&single, &config));
+        prop_assert_eq!(whole, run(&single, &config).without_the_broken());
     }
 
     /// Sound requests are served, all of them, and nothing inside a body is taken for one.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, Request, Response, Version, header};
+use http::{Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -21,7 +21,7 @@ use crate::endpoint::{
     Place, SendError, Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
-use crate::route::is_bodiless;
+use crate::route::{is_bodiless, view};
 use crate::stream_info::StreamInfo;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -284,12 +284,29 @@ impl Exchange {
             self.tunnel = Some(tunnel);
         }
         for_http1(&mut request);
+        if request.headers().contains_key(header::EXPECT) {
+            self.count_informational(&mut request);
+        }
+        if self.endpoint.shared().options.absolute_form {
+            absolute_form(&mut request);
+        }
         self.repeat = None;
         if connection.has_rested(SURELY_ALIVE) && is_repeatable(&request) {
             self.repeat = Some(copy_head(&request));
         }
         connection.start(request);
         State::Http1(connection, active)
+    }
+
+    /// Envoy counts a `100 Continue` of the upstream as a response where it asked for it.
+    fn count_informational(&self, request: &mut Request<Body>) {
+        let stats = Arc::clone(self.cluster.stats());
+        let internal = view::is_internal(request.headers());
+        hyper::ext::on_informational(request, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                stats.charge(StatusCode::CONTINUE, internal);
+            }
+        });
     }
 
     fn send_http2(&mut self, stream: Http2Streams) -> State {
@@ -466,7 +483,23 @@ fn for_http1(request: &mut Request<Body>) {
     }
     if request.method() != Method::CONNECT {
         let path = request.uri().path_and_query().cloned();
-        *request.uri_mut() = path.map_or_else(http::Uri::default, http::Uri::from);
+        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    }
+}
+
+/// The whole URL in the request line (`send_fully_qualified_url`), for proxies further on.
+fn absolute_form(request: &mut Request<Body>) {
+    if request.method() == Method::CONNECT {
+        return;
+    }
+    let scheme = view::scheme_of(request.uri(), request.headers());
+    let authority = view::authority_of(request.uri(), request.headers());
+    let Some(path) = request.uri().path_and_query() else {
+        return;
+    };
+    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path.clone());
+    if let Ok(uri) = uri.build() {
+        *request.uri_mut() = uri;
     }
 }
 
@@ -486,7 +519,7 @@ fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
             parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
         }
     }
-    *request.uri_mut() = http::Uri::from_parts(parts).map_err(|e| bad(e.into()))?;
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|e| bad(e.into()))?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The counters of a cluster: `cluster.<name>.*`, handles made when the cluster is built.
 
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram};
@@ -21,9 +21,10 @@ macro_rules! cluster_stats {
             codes: CodeCounters,
             external: CodeCounters,
             internal: CodeCounters,
-            http2: OnceLock<CodecStats>,
             canary: CodeCounters,
             retry: CodeCounters,
+            http1: Once,
+            http2: OnceLock<CodecStats>,
         }
 
         impl ClusterStats {
@@ -36,9 +37,10 @@ macro_rules! cluster_stats {
                     codes: CodeCounters::eager(scope.clone()),
                     external: CodeCounters::lazy(scope.child("external")),
                     internal: CodeCounters::lazy(scope.child("internal")),
-                    http2: OnceLock::new(),
                     canary: CodeCounters::lazy(scope.child("canary")),
                     retry: CodeCounters::lazy(scope.child("retry")),
+                    http1: Once::new(),
+                    http2: OnceLock::new(),
                 }
             }
         }
@@ -112,6 +114,23 @@ impl ClusterStats {
     pub fn record_time(&self, ms: f64, internal: bool) {
         self.codes.time().record(ms);
         self.side(internal).time().record(ms);
+    }
+
+    /// Counts a connection that speaks HTTP/1. With the first, its codec's own stats appear, as in
+    /// Envoy; what they count can't happen with the codec that is used here.
+    pub(crate) fn speaks_http1(&self) {
+        self.cx_http1_total.increment(1);
+        self.http1.call_once(|| {
+            let scope = self.codes.scope.child("http1");
+            for name in [
+                "dropped_headers_with_underscores",
+                "metadata_not_supported_error",
+                "requests_rejected_with_underscores_in_headers",
+                "response_flood",
+            ] {
+                drop(scope.counter(name));
+            }
+        });
     }
 
     fn side(&self, internal: bool) -> &CodeCounters {

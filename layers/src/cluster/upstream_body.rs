@@ -131,19 +131,19 @@ impl Body for UpstreamBody {
                     None => Some(Err(this.fail(ErrorKind::ConnectionTerminated))),
                 })
             }
-            Source::Tunnel(tunnel) => {
-                let piece = ready!(tunnel.poll_piece(cx));
-                if piece.is_err() {
-                    this.source = Source::Ended;
-                }
-                Poll::Ready(Some(piece.map(Frame::data)))
-            }
             Source::Http2(exchange, _) => {
                 let frame = ready!(exchange.poll_frame(cx));
                 if exchange.is_end_stream() || !matches!(frame, Some(Ok(_))) {
                     this.source = Source::Ended;
                 }
                 Poll::Ready(frame)
+            }
+            Source::Tunnel(tunnel) => {
+                let piece = ready!(tunnel.poll_piece(cx));
+                if piece.is_err() {
+                    this.source = Source::Ended;
+                }
+                Poll::Ready(Some(piece.map(Frame::data)))
             }
         }
     }

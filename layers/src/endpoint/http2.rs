@@ -42,10 +42,10 @@ pub(crate) struct Http2Connection {
     /// Streams were under way when it ended.
     cut: AtomicBool,
     opened: Instant,
+    described: Arc<UpstreamConnection>,
     /// Nanoseconds from `opened` to when the last stream ended.
     idle_since: AtomicU64,
     close: Notify,
-    described: Arc<UpstreamConnection>,
     stats: Arc<ClusterStats>,
 }
 
@@ -80,9 +80,9 @@ impl Http2Connection {
             closed: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             opened: Instant::now(),
+            described,
             idle_since: AtomicU64::new(0),
             close: Notify::new(),
-            described,
             stats,
         });
         tokio::spawn(drive::drive(connection, Arc::clone(&this), seen, owner));
@@ -151,13 +151,13 @@ impl Http2Connection {
 const MAX_HEAD: u32 = 1 << 20;
 
 impl Http2Streams {
-    fn connection(&self) -> &Http2Connection {
-        &self.0
-    }
-
     /// What there is to tell of the connection.
     pub(crate) fn described(&self) -> &Arc<UpstreamConnection> {
         &self.0.described
+    }
+
+    fn connection(&self) -> &Http2Connection {
+        &self.0
     }
 
     fn stats(&self) -> &ClusterStats {

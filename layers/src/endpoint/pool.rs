@@ -223,9 +223,10 @@ impl Endpoint {
         shared.resources.connections.take();
         EndpointStats::raise(&self.stats.cx_total);
         EndpointStats::raise(&self.stats.cx_active);
+        // Envoy makes the codec before the connection, except where ALPN has to choose it.
         match shared.options.protocol {
             _ if home.is_none() => {}
-            Protocol::Http1 => stats.cx_http1_total.increment(1),
+            Protocol::Http1 => stats.speaks_http1(),
             Protocol::Http2 => count_http2(stats),
             // Known after the handshake.
             Protocol::Auto => {}
@@ -256,11 +257,11 @@ impl Endpoint {
             Ok(opened) => {
                 attempt.done = true;
                 match (shared.options.protocol, &opened) {
-                    (Protocol::Auto, Opened::Http1(_)) => stats.cx_http1_total.increment(1),
+                    (Protocol::Auto, Opened::Http1(_)) => stats.speaks_http1(),
                     (Protocol::Auto, Opened::Http2(_)) => count_http2(stats),
                     _ => {}
                 }
-                stats.cx_connect_ms.record(began.elapsed().as_secs_f64() * 1000.0);
+                stats.cx_connect_ms.record(began.elapsed().as_millis() as f64);
                 Ok(opened)
             }
             Err(error) => {

@@ -177,6 +177,15 @@ impl Scope {
         Self { sink: Arc::clone(&self.sink), prefix }
     }
 
+    /// `self.worker_<index>`, which Prometheus gets as `worker` with the index as a tag.
+    #[must_use]
+    pub fn worker(&self, index: usize) -> Self {
+        let mut prefix = self.prefix.clone();
+        prefix.push(&format!("worker_{index}"), "worker");
+        prefix.tags.insert(0, ("envoy_worker_id", index.to_string()));
+        Self { sink: Arc::clone(&self.sink), prefix }
+    }
+
     /// The name of `leaf` in this scope.
     pub fn name(&self, leaf: &str) -> StatName {
         let mut name = self.prefix.clone();
@@ -240,6 +249,19 @@ mod tests {
             name.tags(),
             [("envoy_response_code", "200".to_owned()), ("envoy_cluster_name", "a.b".to_owned())]
         );
+    }
+
+    #[test]
+    fn what_is_inside_is_tagged_first() {
+        let name = Scope::noop()
+            .child("listener")
+            .tagged("envoy_listener_address", "a_1")
+            .worker(0)
+            .name("downstream_cx_total");
+        assert_eq!(name.full(), "listener.a_1.worker_0.downstream_cx_total");
+        assert_eq!(name.prometheus(), "envoy_listener_worker_downstream_cx_total");
+        let tags = [("envoy_worker_id", "0"), ("envoy_listener_address", "a_1")];
+        assert_eq!(name.tags(), tags.map(|(tag, value)| (tag, value.to_owned())));
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn a_failure_sets_flags_and_details() {
     let info = info();
     info.fail(&ProxyError::new(ErrorKind::ConnectionTerminated).after_retries());
     let text = render(&info, "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%");
-    assert_eq!(text, "UC,URX upstream_reset_before_response_started{connection_termination}");
+    assert_eq!(text, "URX,UC upstream_reset_before_response_started{connection_termination}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,9 +71,13 @@ impl fmt::Debug for ActiveUpgrade {
 /// afterwards.
 pub(super) fn protocol<B: http_body::Body>(request: &mut Request<B>) -> Option<HeaderValue> {
     if request.method() == Method::CONNECT {
-        return Some(match request.extensions_mut().remove::<Protocol>() {
-            Some(protocol) => extended_connect(request, &protocol)?,
-            None => HeaderValue::from_static("CONNECT"),
+        let extensions = request.extensions_mut();
+        let hyper = extensions.remove::<Protocol>();
+        let h2 = extensions.remove::<h2::ext::Protocol>();
+        return Some(match (hyper, h2) {
+            (Some(protocol), _) => extended_connect(request, protocol.as_str())?,
+            (None, Some(protocol)) => extended_connect(request, protocol.as_str())?,
+            (None, None) => HeaderValue::from_static("CONNECT"),
         });
     }
     // A body would have to end before the tunnel begins; no protocol in use needs that.
@@ -97,8 +101,8 @@ fn nominates_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// RFC 8441 section 5 backwards: `CONNECT` with `:protocol` becomes `GET` with `upgrade`.
-fn extended_connect<B>(request: &mut Request<B>, protocol: &Protocol) -> Option<HeaderValue> {
-    let value = HeaderValue::from_str(protocol.as_str()).ok()?;
+fn extended_connect<B>(request: &mut Request<B>, protocol: &str) -> Option<HeaderValue> {
+    let value = HeaderValue::from_str(protocol).ok()?;
     *request.method_mut() = Method::GET;
     if request.uri().path_and_query().is_none() {
         *request.uri_mut() = Uri::from_static("/");

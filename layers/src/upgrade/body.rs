@@ -8,33 +8,33 @@ use pin_project_lite::pin_project;
 use super::{Asked, Source};
 
 pin_project! {
-    /// A response body. That of a switch has moved into the tunnel: what is left is empty. Over
-    /// HTTP/2 it is the tunnel.
+    /// A response body. That of a switch has moved into the tunnel, and what is left is
+    /// empty; over `h2` it is the tunnel's way to the client itself.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
         inner: Option<B>,
+        // Kept until the end: what is counted as active is so until then.
         asked: Option<Asked>,
-        tunnel: Option<Arc<Source>>,
+        source: Option<Arc<Source>>,
     }
 }
 
 impl<B> ResponseBody<B> {
     pub(super) fn new(inner: B) -> Self {
-        Self { inner: Some(inner), asked: None, tunnel: None }
+        Self { inner: Some(inner), asked: None, source: None }
     }
 
     pub(super) fn refused(inner: B, asked: Asked) -> Self {
-        Self { inner: Some(inner), asked: Some(asked), tunnel: None }
+        Self { inner: Some(inner), asked: Some(asked), source: None }
+    }
+
+    pub(super) fn tunnel(inner: B, source: Arc<Source>, asked: Asked) -> Self {
+        Self { inner: Some(inner), asked: Some(asked), source: Some(source) }
     }
 
     pub(super) fn switched() -> Self {
-        Self { inner: None, asked: None, tunnel: None }
-    }
-
-    /// What goes to a client that sends from `source`.
-    pub(super) fn tunnel(inner: B, source: Arc<Source>, asked: Asked) -> Self {
-        Self { inner: Some(inner), asked: Some(asked), tunnel: Some(source) }
+        Self { inner: None, asked: None, source: None }
     }
 }
 
@@ -50,18 +50,20 @@ impl<B: Body> Body for ResponseBody<B> {
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        let Some(source) = this.tunnel else {
+        let Some(source) = this.source else {
             return inner.poll_frame(cx);
         };
-        // The end of one side is that of the tunnel, and none of them is an error to the client.
-        let ended = source.poll_closed(cx).is_ready();
-        let polled = if ended { Poll::Ready(None) } else { inner.poll_frame(cx) };
-        if let Poll::Ready(None | Some(Err(_))) = &polled {
-            this.inner.set(None);
-            *this.asked = None;
-            return Poll::Ready(None);
+        let client_left = source.poll_closed(cx).is_ready();
+        match if client_left { Poll::Ready(None) } else { inner.poll_frame(cx) } {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Pending => Poll::Pending,
+            // The end of a tunnel, whoever's it is, is the end of an HTTP/2 stream.
+            Poll::Ready(None | Some(Err(_))) => {
+                this.inner.set(None);
+                *this.asked = None;
+                Poll::Ready(None)
+            }
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {

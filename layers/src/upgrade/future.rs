@@ -7,9 +7,8 @@ use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 
 use super::ResponseBody;
-use super::layer::{Client, Switch};
+use super::layer::Switch;
 use super::pump::pump;
-use super::source::Reader;
 
 pin_project! {
     /// The future of [`Upgrade`](super::Upgrade).
@@ -63,17 +62,12 @@ where
         // RFC 9110 section 9.3.6: a tunnel has no length.
         parts.headers.remove(CONTENT_LENGTH);
         parts.headers.remove(TRANSFER_ENCODING);
-        let Switch { client, source, asked, http2 } = switch;
-        let body = match client {
-            Client::Upgrade(client) => {
-                tokio::spawn(pump(client, source, asked, http2, body));
-                ResponseBody::switched()
-            }
-            Client::Stream(client) => {
-                source.open(Reader::Stream(client));
-                ResponseBody::tunnel(body, source, asked)
-            }
+        let Some(client) = switch.client else {
+            switch.source.open_prepared();
+            let body = ResponseBody::tunnel(body, switch.source, switch.asked);
+            return Poll::Ready(Ok(Response::from_parts(parts, body)));
         };
-        Poll::Ready(Ok(Response::from_parts(parts, body)))
+        tokio::spawn(pump(client, switch.source, switch.asked, switch.http2, body));
+        Poll::Ready(Ok(Response::from_parts(parts, ResponseBody::switched())))
     }
 }

@@ -11,7 +11,6 @@ use super::asked::{Asked, protocol};
 use super::{ResponseBody, ResponseFuture, Source};
 use crate::body::Body;
 use crate::error::BoxError;
-use crate::http2::Http2Body;
 use crate::route::UpgradeRule;
 
 /// Makes requests to switch protocols pass; see the [module](super).
@@ -85,38 +84,30 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
-        let client = match request.extensions_mut().remove::<OnUpgrade>() {
-            Some(client) => Some(Client::Upgrade(client)),
-            None if request.method() == Method::CONNECT => {
-                request.body_mut().take_http2().map(Client::Stream)
+        let switch = match request.extensions_mut().remove::<OnUpgrade>() {
+            Some(client) => self.begin(&mut request, Some(client)),
+            // A server that serves HTTP/2 with `h2` has no more to give than the stream's body.
+            None if request.method() == Method::CONNECT && request.body().is_http2() => {
+                self.begin(&mut request, None)
             }
             None => None,
         };
-        let switch = client.and_then(|client| self.begin(&mut request, client));
         ResponseFuture::new(self.inner.call(request), switch)
     }
-}
-
-/// Where the client's bytes come from.
-#[derive(Debug)]
-pub(super) enum Client {
-    /// hyper hands the connection over, or the HTTP/2 stream as if it were one.
-    Upgrade(OnUpgrade),
-    /// An HTTP/2 stream: it goes on as it is.
-    Stream(Http2Body),
 }
 
 /// A switch that has been asked for.
 #[derive(Debug)]
 pub(super) struct Switch {
-    pub(super) client: Client,
+    /// None where the body of the request is all of the client's stream.
+    pub(super) client: Option<OnUpgrade>,
     pub(super) source: Arc<Source>,
     pub(super) asked: Asked,
     pub(super) http2: bool,
 }
 
 impl<S> Upgrade<S> {
-    fn begin(&self, request: &mut Request<Body>, client: Client) -> Option<Switch> {
+    fn begin(&self, request: &mut Request<Body>, client: Option<OnUpgrade>) -> Option<Switch> {
         let http2 = request.version() == Version::HTTP_2;
         let protocol = protocol(request)?;
         let allowed = self.layer.allows(&protocol);
@@ -125,7 +116,11 @@ impl<S> Upgrade<S> {
         }
         let asked = Asked::new(protocol, allowed);
         let source = Arc::new(Source::default());
-        *request.body_mut() = Body::switch(Arc::clone(&source), asked.clone());
+        let tunnel = Body::switch(Arc::clone(&source), asked.clone());
+        let body = std::mem::replace(request.body_mut(), tunnel);
+        if client.is_none() {
+            source.prepare(body);
+        }
         request.extensions_mut().insert(asked.clone());
         Some(Switch { client, source, asked, http2 })
     }

@@ -11,7 +11,6 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::source::Reader;
 use super::{Asked, Source};
 
 /// Runs a tunnel until one side ends it. The other direction is the upstream's: it reads the
@@ -28,7 +27,7 @@ pub(super) async fn pump<B>(
     // hyper writes the head of the response first.
     let Ok(client) = client.await else { return };
     let (read, mut write) = tokio::io::split(TokioIo::new(client));
-    source.open(Reader::Upgraded(read));
+    source.open(read);
     let upstream_ended = tokio::select! {
         biased;
         () = poll_fn(|cx| source.poll_closed(cx)) => false,

@@ -10,7 +10,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
 
-use crate::http2::Http2Body;
+use crate::body::Body;
 
 /// How much of a tunnel is moved at a time. Nothing is kept between two moves, so an idle tunnel
 /// holds no buffer, and one whose other side does not read holds one piece.
@@ -20,15 +20,11 @@ pub(crate) const PIECE: usize = 8 * 1024;
 #[derive(Default)]
 pub(crate) struct Source(Mutex<State>);
 
-/// The client's half of a stream that was switched.
-pub(super) enum Reader {
-    Upgraded(ReadHalf<TokioIo<Upgraded>>),
-    Stream(Http2Body),
-}
-
 #[derive(Default)]
 struct State {
-    client: Option<Reader>,
+    client: Option<Client>,
+    /// The client's stream until the switch has been made.
+    prepared: Option<Body>,
     closed: bool,
     /// Who waits for the first byte.
     reader: Option<Waker>,
@@ -36,11 +32,57 @@ struct State {
     watcher: Option<Waker>,
 }
 
+enum Client {
+    /// What hyper gives up.
+    Upgraded(ReadHalf<TokioIo<Upgraded>>),
+    /// A stream of HTTP/2, which stays a body.
+    Body(Body),
+}
+
+impl Client {
+    /// Reads what there is; an empty piece is the end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let body = match self {
+            Self::Upgraded(stream) => return poll_piece(stream, cx),
+            Self::Body(body) => body,
+        };
+        loop {
+            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    // Trailers have no place in a tunnel.
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        return Poll::Ready(Ok(data));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => return Poll::Ready(Ok(Bytes::new())),
+            }
+        }
+    }
+}
+
 impl Source {
     /// The switch has been made.
-    pub(super) fn open(&self, client: Reader) {
+    pub(super) fn open(&self, client: ReadHalf<TokioIo<Upgraded>>) {
+        self.begin(Some(Client::Upgraded(client)));
+    }
+
+    /// The switch has been made, and the client's stream is the body given before.
+    pub(super) fn open_prepared(&self) {
+        let prepared = self.lock().prepared.take();
+        self.begin(prepared.map(Client::Body));
+    }
+
+    /// Keeps the client's stream until the switch has been made.
+    pub(super) fn prepare(&self, body: Body) {
+        self.lock().prepared = Some(body);
+    }
+
+    fn begin(&self, client: Option<Client>) {
         let mut state = self.lock();
-        state.client = Some(client);
+        state.client = client;
         if let Some(reader) = state.reader.take() {
             reader.wake();
         }
@@ -78,20 +120,6 @@ impl Source {
     fn lock(&self) -> MutexGuard<'_, State> {
         // What a panic elsewhere left behind is still a stream and a flag.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Reader {
-    /// The next piece; an empty one is the end.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        match self {
-            Self::Upgraded(io) => poll_piece(io, cx),
-            Self::Stream(body) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx)).transpose();
-                let data = frame.map(|frame| frame.and_then(|frame| frame.into_data().ok()));
-                Poll::Ready(data.map(Option::unwrap_or_default).map_err(io::Error::other))
-            }
-        }
     }
 }
 

@@ -122,7 +122,11 @@ impl<IO> Http1Gate<IO> {
         }
         self.state.wrote(written);
         // With `proxy_100_continue` it is hyper that writes this, and it is no answer.
-        if self.answering || self.at_tunnel() || bytes == CONTINUE {
+        if self.answering || self.at_tunnel() {
+            return;
+        }
+        if bytes == CONTINUE {
+            self.state.continued();
             return;
         }
         self.answering = true;

@@ -243,6 +243,17 @@ impl GateState {
         self.released.store(self.requests().saturating_sub(1), Ordering::Relaxed);
     }
 
+    /// Takes down what the refused request asked for; `head` begins with its request line.
+    pub(super) fn describe_refused(&self, head: &[u8]) {
+        let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let mut words = line.split(|byte| *byte == b' ');
+        let mut word = || words.next().map(|w| String::from_utf8_lossy(w).into_owned());
+        if let Some(refusal) = lock(&self.refusal).as_mut() {
+            refusal.method = word();
+            refusal.target = word();
+        }
+    }
+
     pub(super) fn continued(&self) {
         self.continues.fetch_add(1, Ordering::Relaxed);
     }

@@ -68,6 +68,7 @@ impl<IO> Http1Gate<IO> {
             }
         }
         if matches!(self.at, At::Refused) {
+            self.state.describe_refused(input);
             buf.set_filled(before);
             return;
         }
@@ -96,6 +97,10 @@ impl<IO> Http1Gate<IO> {
             }
             _ => return false,
         };
+        if matches!(self.at, At::Refused | At::Stopped { .. }) {
+            // Nothing of it goes anywhere any more.
+            return true;
+        }
         self.ready.extend_from_slice(&out);
         advance(&mut self.held, used);
         true

@@ -1,0 +1,258 @@
+//! Access logs of a whole proxy: what is written of each request, and when it reaches the file.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use front_proxy::access_log::FlushOptions;
+use front_proxy::config;
+use front_proxy::server::{Server, ServerOptions};
+
+/// Answers each request on a connection of its own, by its path: `/cut` breaks off inside the body,
+/// `/hang` never answers, everything else gets `hello`.
+fn backend() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || answer(stream));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: TcpStream) {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    while !request.windows(4).any(|w| w == b"\r\n\r\n") {
+        match stream.read(&mut buffer) {
+            Ok(read @ 1..) => request.extend_from_slice(&buffer[..read]),
+            _ => return,
+        }
+    }
+    let text = String::from_utf8_lossy(&request).into_owned();
+    if text.contains("/hang") {
+        // Until the proxy gives up.
+        while matches!(stream.read(&mut buffer), Ok(1..)) {}
+        return;
+    }
+    let body = "hello";
+    let length = if text.contains("/cut") { 100 } else { body.len() };
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    let _ = stream.write_all(format!("{head}{body}").as_bytes());
+    // What is left of a request body is read, or the close would reset the connection.
+    let _ = stream.shutdown(Shutdown::Write);
+    while matches!(stream.read(&mut buffer), Ok(1..)) {}
+}
+
+/// A bootstrap whose one listener logs as `access_log` says.
+fn bootstrap(backend: SocketAddr, access_log: &str) -> String {
+    format!(
+        r#"
+admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+static_resources:
+  listeners:
+  - address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress_http
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+          access_log:
+{access_log}
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {{prefix: /direct}}
+                direct_response: {{status: 200, body: {{inline_string: d}}}}
+              - match: {{prefix: /empty}}
+                route: {{cluster: empty}}
+              - match: {{prefix: /app}}
+                name: app
+                route: {{cluster: app, timeout: 0.3s}}
+              - match: {{prefix: /hang}}
+                route: {{cluster: app}}
+  clusters:
+  - name: empty
+  - name: app
+    load_assignment:
+      cluster_name: app
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}
+"#,
+        port = backend.port(),
+    )
+}
+
+fn file(path: &Path, more: &str) -> String {
+    format!(
+        r#"          - name: envoy.access_loggers.file
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+              path: {}
+{more}"#,
+        path.display()
+    )
+}
+
+fn text(format: &str) -> String {
+    format!(
+        "              log_format: {{text_format_source: {{inline_string: \"{format}\\n\"}}}}\n"
+    )
+}
+
+async fn start(bootstrap: &str, log_flush: FlushOptions) -> (Server, SocketAddr) {
+    let bootstrap = config::load_str("test.yaml", bootstrap).expect("a valid configuration");
+    let options = ServerOptions { log_flush, ..ServerOptions::default() };
+    let server = Server::start(bootstrap, options).await.expect("started");
+    let (_, address) = server.listeners().next().expect("a listener");
+    (server, address)
+}
+
+/// Sends bytes and returns all that comes back until the connection closes or `wait` is over.
+async fn exchange(address: SocketAddr, bytes: &str, wait: Duration) -> String {
+    let bytes = bytes.to_owned();
+    let exchanged = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).expect("connected");
+        stream.set_read_timeout(Some(wait)).expect("set");
+        stream.write_all(bytes.as_bytes()).expect("sent");
+        let mut all = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            all.extend_from_slice(&buffer[..read]);
+        }
+        String::from_utf8_lossy(&all).into_owned()
+    });
+    exchanged.await.expect("no panic")
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).expect("a log").lines().map(str::to_owned).collect()
+}
+
+async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(10), "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+const NEVER: FlushOptions =
+    FlushOptions { interval: Duration::from_secs(3600), min_size: 64 * 1024 };
+
+const SOON: Duration = Duration::from_millis(250);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_ending_is_logged_as_envoy_words_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.log");
+    let format = "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% \
+                  %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_CLUSTER% \
+                  %UPSTREAM_HOST% %ROUTE_NAME% %UPSTREAM_REQUEST_ATTEMPT_COUNT%";
+    let backend = backend();
+    let bootstrap = bootstrap(backend, &file(&path, &text(format)));
+    let (server, address) = start(&bootstrap, NEVER).await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n");
+    for request in [
+        get("/app"),
+        "POST /app/post HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc".to_owned(),
+        get("/app/cut"),
+        get("/empty"),
+        get("/none"),
+        get("/direct"),
+        "HEAD /direct HTTP/1.1\r\nhost: h\r\n\r\n".to_owned(),
+        // The client leaves before the answer.
+        get("/hang"),
+        "NONSENSE\r\n\r\n".to_owned(),
+        "POST /app/chunk HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"
+            .to_owned(),
+    ] {
+        exchange(address, &request, SOON).await;
+    }
+    // Longer than the route's timeout.
+    exchange(address, &get("/app/hang"), Duration::from_millis(600)).await;
+    server.shutdown().await;
+
+    let host = backend.to_string();
+    let expected = [
+        format!("GET /app 200 - via_upstream 0 5 app {host} app 1"),
+        format!("POST /app/post 200 - via_upstream 3 5 app {host} app 1"),
+        format!(
+            "GET /app/cut 200 UPE upstream_reset_after_response_started{{protocol_error}} 0 5 \
+             app {host} app 1"
+        ),
+        "GET /empty 503 UH no_healthy_upstream 0 19 empty - - 1".to_owned(),
+        "GET /none 404 NR route_not_found 0 0 - - - 0".to_owned(),
+        "GET /direct 200 - direct_response 0 1 - - - 0".to_owned(),
+        "HEAD /direct 200 - direct_response 0 0 - - - 0".to_owned(),
+        format!("GET /hang 0 DC downstream_remote_disconnect 0 0 app {host} - 1"),
+        "- - 400 DPE http1.codec_error 0 11 - - - 0".to_owned(),
+        // What came along with the head was broken: no upstream has heard of it.
+        "POST /app/chunk 400 DPE http1.codec_error 0 11 - - - 0".to_owned(),
+        format!("GET /app/hang 504 UT response_timeout 0 24 app {host} app 1"),
+    ];
+    assert_eq!(lines(&path), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_log_keeps_types_and_a_filter_keeps_to_its_codes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (json, errors) = (folder.path().join("json.log"), folder.path().join("errors.log"));
+    let json_format = "              log_format: {json_format: {code: \"%RESPONSE_CODE%\", \
+                       path: \"%REQ(:PATH)%\", none: \"%REQ(x-none)%\"}}\n";
+    let filter = "            filter: {status_code_filter: {comparison: {op: GE, value: \
+                  {default_value: 400, runtime_key: k}}}}\n";
+    let logs = file(&json, json_format) + &file(&errors, &(text("%REQ(:PATH)%") + filter));
+    let (server, address) = start(&bootstrap(backend(), &logs), NEVER).await;
+    for path in ["/direct", "/none"] {
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"), SOON).await;
+    }
+    server.shutdown().await;
+    assert_eq!(
+        lines(&json),
+        [
+            r#"{"code":200,"none":null,"path":"/direct"}"#,
+            r#"{"code":404,"none":null,"path":"/none"}"#
+        ]
+    );
+    assert_eq!(lines(&errors), ["/none"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_moved_away_is_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, moved) = (folder.path().join("a.log"), folder.path().join("a.log.1"));
+    let options = FlushOptions { interval: Duration::from_millis(20), ..FlushOptions::default() };
+    let logs = file(&path, &text("%REQ(:PATH)%"));
+    let (server, address) = start(&bootstrap(backend(), &logs), options).await;
+    exchange(address, "GET /direct/1 HTTP/1.1\r\nhost: h\r\n\r\n", SOON).await;
+    eventually("written in time", || lines(&path) == ["/direct/1"]).await;
+    std::fs::rename(&path, &moved).expect("moved");
+    server.reopen_logs();
+    eventually("made anew", || path.exists()).await;
+    exchange(address, "GET /direct/2 HTTP/1.1\r\nhost: h\r\n\r\n", SOON).await;
+    server.shutdown().await;
+    assert_eq!(lines(&path), ["/direct/2"]);
+    assert_eq!(lines(&moved), ["/direct/1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_can_not_be_opened_is_an_error_at_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sub").join("a.log");
+    std::fs::create_dir(folder.path().join("sub")).expect("made");
+    let bootstrap = bootstrap(backend(), &file(&path, ""));
+    let bootstrap = config::load_str("test.yaml", &bootstrap).expect("a valid configuration");
+    std::fs::remove_dir(folder.path().join("sub")).expect("removed");
+    let error = Server::start(bootstrap, ServerOptions::default()).await.expect_err("no file");
+    assert!(error.to_string().contains("unable to open file"), "{error}");
+}

@@ -1,0 +1,136 @@
+//! What routes do: header edits, rewrites, answers of their own.
+
+mod echo_support;
+
+use echo_support::Proxy;
+
+#[tokio::test]
+async fn headers_are_edited_by_route_then_host_then_table() {
+    let edits = |level: &str| {
+        format!(
+            "request_headers_to_add: [{{header: {{key: x-add, value: {level}}}}}], \
+             response_headers_to_add: [{{header: {{key: x-radd, value: {level}}}}}]"
+        )
+    };
+    let routes = format!(
+        "virtual_hosts: [{{name: v, domains: ['*'], {}, routes: [\
+         {{match: {{prefix: /}}, route: {{cluster: CLUSTER}}, {}, \
+         request_headers_to_remove: [x-drop], response_headers_to_remove: [x-rdrop]}}]}}], {}",
+        edits("host"),
+        edits("route"),
+        edits("table")
+    );
+    let proxy = Proxy::start("", &routes).await;
+    let answer = proxy.get("/", &["x-add: own", "x-drop: 1", "x-respond: x-rdrop=1"]).await;
+    assert_eq!(answer.seen("x-add").as_deref(), Some("own|route|host|table"));
+    assert_eq!(answer.seen("x-drop"), None);
+    assert_eq!(answer.header("x-radd").as_deref(), Some("route|host|table"));
+    assert_eq!(answer.header("x-rdrop"), None);
+    assert_eq!(proxy.get("/", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn header_values_are_made_of_the_request() {
+    let routes = "{name: r, match: {prefix: /}, route: {cluster: CLUSTER, prefix_rewrite: /y/}, \
+        request_headers_to_add: [{header: {key: x-up, value: \
+        '%PROTOCOL% %REQ(:METHOD)% %REQ(:PATH)% %REQ(:AUTHORITY)% %REQ(x-in)% %ROUTE_NAME% \
+        %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_CLUSTER%'}}], \
+        response_headers_to_add: [{header: {key: x-down, value: \
+        '%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %REQ(x-in)% %REQ(:PATH)% \
+        %UPSTREAM_CLUSTER% %RESP(x-app)%'}}]}";
+    let proxy = Proxy::with_routes("", routes).await;
+    let lines = ["x-in: hi", "x-respond: x-app=there", "x-forwarded-for: 203.0.113.9"];
+    let answer = proxy.get("/a?b", &lines).await;
+    assert_eq!(
+        answer.seen("x-up").as_deref(),
+        Some("HTTP/1.1 GET /a?b front.example hi r 203.0.113.9 CLUSTER")
+    );
+    assert_eq!(
+        answer.header("x-down").as_deref(),
+        Some("200 - via_upstream hi /y/a?b CLUSTER there")
+    );
+}
+
+#[tokio::test]
+async fn answers_of_the_proxy_are_edited_too() {
+    let add = "response_headers_to_add: [{header: {key: x-why, value: \
+               '%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%'}}]";
+    let routes = format!(
+        "{add}, virtual_hosts: [{{name: v, domains: ['*'], routes: [\
+         {{match: {{prefix: /empty}}, route: {{cluster: empty}}}}, \
+         {{match: {{prefix: /missing}}, route: {{cluster: nobody}}}}, \
+         {{match: {{prefix: /direct}}, direct_response: {{status: 200, body: {{inline_string: hi}}}}, \
+           response_headers_to_add: [{{header: {{key: content-type, value: text/x}}}}]}}, \
+         {{match: {{prefix: /away}}, redirect: {{path_redirect: /x}}}}]}}]"
+    );
+    let proxy = Proxy::start("", &routes).await;
+    for (path, status, why, body) in [
+        ("/empty", 503, Some("0 UH no_healthy_upstream"), "no healthy upstream"),
+        ("/missing", 503, Some("0 NC cluster_not_found"), ""),
+        ("/direct", 200, Some("0 - direct_response"), "hi"),
+        ("/away", 301, Some("0 - direct_response"), ""),
+        ("/none", 404, None, ""),
+    ] {
+        let answer = proxy.get(path, &[]).await;
+        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{path}");
+        assert_eq!(answer.header("x-why").as_deref(), why, "{path}");
+    }
+    let direct = proxy.get("/direct", &[]).await;
+    assert_eq!(direct.header("content-type").as_deref(), Some("text/x"));
+    assert_eq!(proxy.counter("http.test.rq_direct_response"), 3);
+    assert_eq!(proxy.counter("http.test.rq_redirect"), 0);
+    assert_eq!(proxy.counter("http.test.no_cluster"), 1);
+
+    // HEAD gets the same headers without the body.
+    let head = proxy.send("HEAD /direct HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(head.header("content-length").as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn weighted_clusters_have_edits_of_their_own() {
+    let cluster = "{name: CLUSTER, weight: 1, request_headers_to_add: \
+                   [{header: {key: x-add, value: cluster}}]}";
+    let routes = format!(
+        "{{match: {{prefix: /}}, route: {{weighted_clusters: {{clusters: [{cluster}]}}}}, \
+         request_headers_to_add: [{{header: {{key: x-add, value: route}}}}]}}"
+    );
+    let proxy = Proxy::with_routes("", &routes).await;
+    assert_eq!(proxy.get("/", &[]).await.seen("x-add").as_deref(), Some("cluster|route"));
+}
+
+#[tokio::test]
+async fn hosts_are_rewritten() {
+    let routes = "{match: {prefix: /auto}, route: {cluster: CLUSTER, auto_host_rewrite: true, \
+                  append_x_forwarded_host: true}}, \
+        {match: {prefix: /header}, route: {cluster: CLUSTER, host_rewrite_header: x-added}, \
+         request_headers_to_add: [{header: {key: x-added, value: added.example}}]}, \
+        {match: {prefix: /literal}, route: {cluster: CLUSTER, host_rewrite_literal: in.example}}";
+    let proxy = Proxy::with_routes("", routes).await;
+    for (path, host, forwarded) in [
+        ("/auto", "127.0.0.1", Some("front.example")),
+        ("/header", "added.example", None),
+        ("/literal", "in.example", None),
+    ] {
+        let answer = proxy.get(path, &[]).await;
+        assert_eq!(answer.seen("host").as_deref(), Some(host), "{path}");
+        assert_eq!(answer.seen("x-envoy-original-host").as_deref(), Some("front.example"));
+        assert_eq!(answer.seen("x-forwarded-host").as_deref(), forwarded, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_may_keep_its_timeout_to_itself() {
+    let routes = "{match: {prefix: /}, route: {cluster: CLUSTER}, \
+                  request_headers_to_remove: [x-envoy-expected-rq-timeout-ms]}";
+    let proxy = Proxy::with_routes("", routes).await;
+    assert_eq!(proxy.get("/", &[]).await.seen("x-envoy-expected-rq-timeout-ms"), None);
+}
+
+#[tokio::test]
+async fn canaries_are_counted_apart() {
+    let proxy = Proxy::with_routes("", "{match: {prefix: /}, route: {cluster: CLUSTER}}").await;
+    proxy.get("/", &["x-respond: x-envoy-upstream-canary=true"]).await;
+    proxy.get("/", &[]).await;
+    assert_eq!(proxy.counter("cluster.CLUSTER.canary.upstream_rq_200"), 1);
+    assert_eq!(proxy.counter("cluster.CLUSTER.upstream_rq_200"), 2);
+}
