@@ -253,7 +253,9 @@ pub fn start(options: &Options) -> io::Result<LogLevels> {
     } else {
         layer.with_writer(Mutex::new(open(&options.log_path)?)).boxed()
     };
-    let _ = tracing_subscriber::registry().with(filter.and_then(layer)).try_init();
+    // Two layers, not one made of both: that would hide the filter's highest level, and every span
+    // of every crate, switched off or not, would be looked up among the targets.
+    let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
     Ok(LogLevels { levels: Mutex::new(levels), filter: handle })
 }
 
