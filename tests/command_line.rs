@@ -26,7 +26,9 @@ fn version_and_help_go_to_standard_output() {
     let version = text(&out.stdout).strip_prefix("front-proxy  version: ").unwrap();
     let parts: Vec<_> = version.trim_end().split('/').collect();
     assert!(parts[0].bytes().all(|b| b.is_ascii_hexdigit()) && !parts[0].is_empty());
-    assert_eq!(parts[1..], [env!("CARGO_PKG_VERSION"), "Clean", "RELEASE", "rustls"]);
+    let profile = if cfg!(debug_assertions) { "DEBUG" } else { "RELEASE" };
+    assert_eq!([parts[1], parts[3], parts[4]], [env!("CARGO_PKG_VERSION"), profile, "ring"]);
+    assert!(["Clean", "Distribution", "Modified"].contains(&parts[2]), "{version}");
     let out = run(&["--help"]);
     assert!(out.status.success());
     assert!(text(&out.stdout).contains("--config-path"));

@@ -158,7 +158,10 @@ struct Ports {
 
 impl Ports {
     fn free() -> Self {
-        let sockets = [(); 5].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+        // Below the ports that connections get, and free on all the addresses that the sandbox uses.
+        let start = 15_000 + (std::process::id() % 15_000) as u16;
+        let mut free = (start..32_000).filter_map(|port| TcpListener::bind(("0.0.0.0", port)).ok());
+        let sockets = [(); 5].map(|()| free.next().expect("a port"));
         let [http, https, admin, control, service] =
             sockets.map(|socket| socket.local_addr().expect("an address").port().to_string());
         Self { http, https, admin, control, service }

@@ -101,7 +101,14 @@ static_resources:
               - match: {{prefix: /}}
                 route:
                   cluster: service1
-                  retry_policy: {{retry_on: connect-failure, num_retries: 3}}
+                  # Strict turns can bring a retry to the same upstream: not to one that has failed.
+                  retry_policy:
+                    retry_on: connect-failure
+                    num_retries: 3
+                    retry_host_predicate:
+                    - name: envoy.retry_host_predicates.previous_hosts
+                      typed_config: {{'@type': type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}
+                    host_selection_retry_max_attempts: 10
           http_filters:
           - name: envoy.filters.http.router
             typed_config:

@@ -159,6 +159,8 @@ fn longest_head(chain: &FilterChain) -> u32 {
 }
 
 /// A connection whose preface has been read.
+// Private anyway; rustdoc 1.95 fails on the auto traits of its bounds (an internal error) without this.
+#[doc(hidden)]
 struct Serving<'a, IO> {
     chain: &'a FilterChain,
     connection: Connection<&'a mut Http2Gate<IO>, Bytes>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{Method, Request, Response, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -71,6 +71,18 @@ impl ResponseFuture {
 
     pub(super) fn failed(error: ProxyError) -> Self {
         Self { state: State::Failed(Some(error)), exchange: None }
+    }
+}
+
+impl Drop for ResponseFuture {
+    fn drop(&mut self) {
+        if let State::Http1(connection, active) = std::mem::replace(&mut self.state, State::Done) {
+            // The client left, or a timeout struck, before the response: its connection is of no
+            // more use, and who waits for one may make another.
+            let home = connection.home();
+            drop(connection);
+            active.endpoint().vacate(home);
+        }
     }
 }
 
@@ -284,9 +296,6 @@ impl Exchange {
             self.tunnel = Some(tunnel);
         }
         for_http1(&mut request);
-        if request.headers().contains_key(header::EXPECT) {
-            self.count_informational(&mut request);
-        }
         if self.endpoint.shared().options.absolute_form {
             absolute_form(&mut request);
         }
@@ -296,17 +305,6 @@ impl Exchange {
         }
         connection.start(request);
         State::Http1(connection, active)
-    }
-
-    /// Envoy counts a `100 Continue` of the upstream as a response where it asked for it.
-    fn count_informational(&self, request: &mut Request<Body>) {
-        let stats = Arc::clone(self.cluster.stats());
-        let internal = view::is_internal(request.headers());
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                stats.charge(StatusCode::CONTINUE, internal);
-            }
-        });
     }
 
     fn send_http2(&mut self, stream: Http2Streams) -> State {
@@ -336,7 +334,7 @@ impl Exchange {
     fn recover(&mut self, failed: SendError, active: &ActiveRequest) -> State {
         if let Some(request) = failed.unsent {
             // The connection had died idle and nothing was written: as if it had not been there.
-            self.request = Some(*request);
+            self.request = Some(request);
             return State::Start;
         }
         if failed.error.retry() == Retry::IfConnectionReused

@@ -79,7 +79,7 @@ enum ClosedBy {
 /// A request that failed before its response, and the request itself if it was never written.
 pub(crate) struct SendError {
     pub(crate) error: ProxyError,
-    pub(crate) unsent: Option<Box<Request<Body>>>,
+    pub(crate) unsent: Option<Request<Body>>,
 }
 
 impl Http1Connection {
@@ -185,7 +185,7 @@ impl Http1Connection {
             }
         };
         Poll::Ready(result.map_err(|mut error| {
-            let unsent = error.take_message().map(Box::new);
+            let unsent = error.take_message();
             let error = error.into_error();
             let kind = classify(&error);
             self.closed_by = match kind {
