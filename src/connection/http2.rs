@@ -39,6 +39,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{Method, Request};
+use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tower_service::Service;
 
@@ -46,16 +47,13 @@ use self::gate::{Http2Gate, goaway};
 use self::limits::PrematureResets;
 use self::request::{Verdict, check};
 use self::state::{Ending, GateState};
-use self::stream::{Outcome, Stream};
-use super::http1::Protocol;
-use super::http1::delayed_close;
+use self::stream::{Outcome, RequestKind, Stream};
+use super::http1::{Protocol, delayed_close};
 use super::open::OpenConnection;
 use super::timers::{Activity, Expired, Timers};
 use crate::listener::FilterChain;
-use crate::request_path::{ConnectionBody, ConnectionService};
+use crate::request_path::{ConnectionBody, ConnectionFuture, ConnectionService};
 use crate::shutdown::{Phase, Signal};
-
-type ServiceFuture = <ConnectionService as Service<Request<Http2Body>>>::Future;
 
 /// Serves the connection until it has closed.
 pub(super) async fn serve<IO>(
@@ -119,6 +117,9 @@ pub(super) async fn serve<IO>(
     }
 }
 
+/// Requests that are taken before those that were taken get their turn.
+const TURN: u64 = 32;
+
 /// How long a client may take to make room for a GOAWAY.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -165,7 +166,7 @@ struct Serving<'a, IO> {
     connection: Connection<&'a mut Http2Gate<IO>, Bytes>,
     keepalive: Option<Keepalive>,
     service: ConnectionService,
-    streams: FuturesUnordered<Stream<ServiceFuture, ConnectionBody>>,
+    streams: FuturesUnordered<Stream<ConnectionFuture, ConnectionBody>>,
     resets: PrematureResets,
     requests: u64,
     state: &'a GateState,
@@ -305,7 +306,9 @@ where
     }
 
     fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        loop {
+        let most = self.requests + TURN;
+        // One that sends more than it lets be answered must not be read on and on.
+        while self.requests < most {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     self.state.unpark();
@@ -314,7 +317,9 @@ where
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let lost = error.is_io() && self.state.ending().is_none();
+                    // Cut off, or given up by a client with a GOAWAY of its own.
+                    let remote = error.is_io() || (error.is_go_away() && error.is_remote());
+                    let lost = remote && self.state.ending().is_none();
                     return Poll::Ready(if lost { End::ByClient } else { End::Codec });
                 }
                 Poll::Ready(None) if self.phase == Drain::Final => {
@@ -325,6 +330,7 @@ where
                 Poll::Pending => return Poll::Pending,
             }
         }
+        Poll::Pending
     }
 
     /// Begins to serve a request. False if it ends the connection.
@@ -339,12 +345,12 @@ where
         let counter = match verdict {
             Verdict::Serve => None,
             Verdict::Malformed => {
-                codec.rx_messaging_error.increment(1);
                 if !self.state.keep_connection {
+                    codec.rx_messaging_error.increment(1);
                     self.state.end(Ending::Protocol(None));
                     return false;
                 }
-                self.state.refuse(id);
+                // The gate counts it, as it does where `h2` resets a stream.
                 respond.send_reset(Reason::PROTOCOL_ERROR);
                 return true;
             }
@@ -361,9 +367,12 @@ where
         self.state.deliver(id);
         self.requests += 1;
         codec.streams_active.increment(1.0);
-        let head = request.method() == Method::HEAD;
+        let kind = RequestKind {
+            head: request.method() == Method::HEAD,
+            has_body: !request.body().is_end_stream(),
+        };
         let future = self.service.call(request);
-        self.streams.push(Stream::new(future, respond, head));
+        self.streams.push(Stream::new(future, respond, kind));
         self.state.set_serving(self.streams.len());
         if self
             .chain
@@ -372,6 +381,10 @@ where
             .is_some_and(|max| self.requests == u64::from(max))
         {
             self.chain.filters.stats.cx_max_requests_reached.increment(1);
+            self.timers.drain();
+        }
+        if self.phase == Drain::Not && self.signal.asks_to_leave() {
+            self.chain.filters.stats.cx_drain_close.increment(1);
             self.timers.drain();
         }
         true

@@ -39,6 +39,8 @@ pub(crate) struct Http2Connection {
     max_streams: AtomicU32,
     /// No more requests go here; it ends with the last stream.
     closed: AtomicBool,
+    /// Streams were under way when it ended.
+    cut: AtomicBool,
     opened: Instant,
     described: Arc<UpstreamConnection>,
     /// Nanoseconds from `opened` to when the last stream ended.
@@ -76,6 +78,7 @@ impl Http2Connection {
             requests: AtomicU32::new(0),
             max_streams: AtomicU32::new(BEFORE_SETTINGS),
             closed: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             opened: Instant::now(),
             described,
             idle_since: AtomicU64::new(0),
@@ -84,6 +87,13 @@ impl Http2Connection {
         });
         tokio::spawn(drive::drive(connection, Arc::clone(&this), seen, owner));
         Ok(this)
+    }
+
+    /// Expects as many streams to be allowed as on another connection to the same endpoint, until
+    /// the upstream says how many.
+    pub(super) fn expect_as(&self, other: &Self) {
+        let limit = other.max_streams.load(Ordering::Relaxed);
+        self.max_streams.fetch_min(limit, Ordering::Relaxed);
     }
 
     /// Takes a place for one more stream, if there is one.

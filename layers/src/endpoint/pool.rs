@@ -164,7 +164,11 @@ impl Endpoint {
                 tokio::spawn(async move {
                     let result = match this.open(Some(home)).await {
                         Ok(Opened::Http2(connection)) => {
-                            lock(&this.shards[home].state).http2.push(connection);
+                            let mut state = lock(&this.shards[home].state);
+                            if let Some(other) = state.http2.first() {
+                                connection.expect_as(other);
+                            }
+                            state.http2.push(connection);
                             Ok(())
                         }
                         Ok(Opened::Http1(_) | Opened::Tcp(_)) => {

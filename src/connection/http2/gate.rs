@@ -41,6 +41,9 @@ pub(super) struct Http2Gate<IO> {
     in_block: bool,
     last: Frame,
     settings_agreed: bool,
+    /// The last stream whose reset was looked at: a frame may be seen more than once before it
+    /// is written.
+    judged: u32,
     ended: bool,
 }
 
@@ -59,6 +62,7 @@ impl<IO> Http2Gate<IO> {
             in_block: false,
             last: Frame::default(),
             settings_agreed: false,
+            judged: 0,
             ended: false,
         }
     }
@@ -169,7 +173,9 @@ impl<IO> Http2Gate<IO> {
                 }
                 codec.stream_refused_errors.increment(1);
             }
+            kind::RST_STREAM if frame.stream == self.judged => {}
             kind::RST_STREAM if refused || self.is_answer_to_head(frame) => {
+                self.judged = frame.stream;
                 codec.rx_messaging_error.increment(1);
                 if !state.keep_connection {
                     self.end(Ending::Protocol(None));

@@ -23,7 +23,8 @@ pin_project! {
         #[pin]
         state: State<F, B>,
         began: Instant,
-        head: bool,
+        kind: RequestKind,
+        polled: bool,
     }
 }
 
@@ -33,6 +34,13 @@ pin_project! {
         Serving { #[pin] future: F, respond: SendResponse<Bytes> },
         Sending { #[pin] body: SendBody<B> },
     }
+}
+
+/// What of a request decides how it is answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestKind {
+    pub(super) head: bool,
+    pub(super) has_body: bool,
 }
 
 /// How a request ended.
@@ -45,8 +53,13 @@ pub(super) enum Outcome {
 }
 
 impl<F, B> Stream<F, B> {
-    pub(super) fn new(future: F, respond: SendResponse<Bytes>, head: bool) -> Self {
-        Self { state: State::Serving { future, respond }, began: Instant::now(), head }
+    pub(super) fn new(future: F, respond: SendResponse<Bytes>, kind: RequestKind) -> Self {
+        Self {
+            state: State::Serving { future, respond },
+            began: Instant::now(),
+            kind,
+            polled: false,
+        }
     }
 }
 
@@ -63,14 +76,17 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Serving { future, respond } => {
+                    // A body that was reset fails inside too, but that must not make an answer.
+                    if this.kind.has_body
+                        && std::mem::replace(this.polled, true)
+                        && let Poll::Ready(reset) = respond.poll_reset(cx)
+                    {
+                        return Poll::Ready(outcome(&reset, *this.began));
+                    }
                     let Poll::Ready(response) = future.poll(cx) else {
                         // Nobody waits for it any more, once the client has reset it.
                         let reset = ready!(respond.poll_reset(cx));
-                        let soon = this.began.elapsed() < PrematureResets::LIFETIME;
-                        return Poll::Ready(match reset {
-                            Ok(_) if soon => Outcome::PrematureReset,
-                            _ => Outcome::Done,
-                        });
+                        return Poll::Ready(outcome(&reset, *this.began));
                     };
                     let Ok(response) = response else {
                         respond.send_reset(Reason::INTERNAL_ERROR);
@@ -81,7 +97,7 @@ where
                     *head.status_mut() = parts.status;
                     *head.headers_mut() = parts.headers;
                     clean(head.headers_mut());
-                    let ends = *this.head || is_bodiless(parts.status) || body.is_end_stream();
+                    let ends = this.kind.head || is_bodiless(parts.status) || body.is_end_stream();
                     let stream = match respond.send_response(head, ends) {
                         Ok(stream) => stream,
                         Err(error) => {
@@ -108,6 +124,15 @@ where
                 }
             }
         }
+    }
+}
+
+fn outcome(reset: &Result<Reason, h2::Error>, began: Instant) -> Outcome {
+    // Also those that `h2` made for an error of the client count: they cost as much.
+    if reset.is_ok() && began.elapsed() < PrematureResets::LIFETIME {
+        Outcome::PrematureReset
+    } else {
+        Outcome::Done
     }
 }
 

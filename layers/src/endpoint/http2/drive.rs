@@ -67,7 +67,10 @@ pub(super) async fn drive(
     })
     .await;
     connection.closed.store(true, Ordering::Release);
-    let active = connection.streams.load(Ordering::Relaxed) > 0;
+    // What came with the end may complete responses: their requests are no longer active.
+    tokio::task::yield_now().await;
+    let active =
+        connection.streams.load(Ordering::Relaxed) > 0 || connection.cut.load(Ordering::Relaxed);
     let requests = connection.requests.load(Ordering::Relaxed);
     let by_upstream = matches!(end, End::ByUpstream);
     close_stats(&owner, by_upstream, active, connection.opened, requests);

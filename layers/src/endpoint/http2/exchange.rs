@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response, Version};
@@ -166,7 +167,10 @@ impl Http2Exchange {
         match kind {
             ErrorKind::RemoteReset => stats.rq_rx_reset.increment(1),
             ErrorKind::ProtocolError => stats.rq_tx_reset.increment(1),
-            ErrorKind::ConnectionTerminated => stats.rq_pending_failure_eject.increment(1),
+            ErrorKind::ConnectionTerminated => {
+                stats.rq_pending_failure_eject.increment(1);
+                self.streams.connection().cut.store(true, Ordering::Relaxed);
+            }
             _ => {}
         }
         kind
