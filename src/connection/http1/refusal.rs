@@ -120,6 +120,21 @@ impl Refusal {
         Self { kind, head_seen: false, answered: false, method: None, target: None, host: None }
     }
 
+    /// With what a log tells of a head that was good in itself.
+    pub(super) fn with_head(mut self, head: &[u8]) -> Self {
+        let head = String::from_utf8_lossy(head);
+        let mut lines = head.split("\r\n");
+        let mut words = lines.next().unwrap_or_default().split(' ');
+        self.method = words.next().map(str::to_owned);
+        self.target = words.next().map(str::to_owned);
+        self.host = lines
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("host"))
+            .map(|(_, value)| value.trim().to_owned());
+        self
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.kind.status()

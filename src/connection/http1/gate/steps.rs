@@ -16,6 +16,7 @@ impl<IO> Http1Gate<IO> {
     pub(super) fn pass(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         let input = buf.filled().get(before..).unwrap_or_default();
         let mut passed = 0;
+        let mut last_head: &[u8] = &[];
         let released = self.state.requests();
         loop {
             let rest = input.get(passed..).unwrap_or_default();
@@ -30,6 +31,7 @@ impl<IO> Http1Gate<IO> {
                     };
                     let upgrade = if head.upgrade { Tunnel::On101 } else { Tunnel::Never };
                     self.release(head.framing, upgrade);
+                    last_head = rest.get(..head.len).unwrap_or_default();
                     (head.len, true)
                 }
                 At::Length(left) => {
@@ -68,6 +70,9 @@ impl<IO> Http1Gate<IO> {
             }
         }
         if matches!(self.at, At::Refused) {
+            if let Some(refusal) = self.state.refusal().filter(|_| !last_head.is_empty()) {
+                self.state.set_refusal(refusal.with_head(last_head));
+            }
             buf.set_filled(before);
             return;
         }
@@ -227,9 +232,9 @@ impl<IO> Http1Gate<IO> {
         if self.refusable {
             // hyper has not been given the head yet: the whole request is refused.
             self.state.take_back();
-            self.ready = BytesMut::new();
+            let head = std::mem::take(&mut self.ready);
             self.tunnel = Tunnel::Never;
-            self.refuse(Refusal::new(kind));
+            self.refuse(Refusal::new(kind).with_head(&head));
             return;
         }
         let answered = !self.answering && !self.state.all_answered();
