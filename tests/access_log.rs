@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use front_proxy::access_log::FlushOptions;
 use front_proxy::config;
 use front_proxy::server::{Server, ServerOptions};
+use tokio::io::AsyncWriteExt as _;
 
 /// Answers each request on a connection of its own, by its path: `/cut` breaks off inside the body,
-/// `/hang` never answers, everything else gets `hello`.
+/// `/hang` and `/chunks` never
+/// answer, everything else gets `hello`.
 fn backend() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -32,7 +34,7 @@ fn answer(mut stream: TcpStream) {
         }
     }
     let text = String::from_utf8_lossy(&request).into_owned();
-    if text.contains("/hang") {
+    if text.contains("/hang") || text.contains("/chunks") {
         // Until the proxy gives up.
         while matches!(stream.read(&mut buffer), Ok(1..)) {}
         return;
@@ -134,6 +136,15 @@ async fn exchange(address: SocketAddr, bytes: &str, wait: Duration) -> String {
     exchanged.await.expect("no panic")
 }
 
+/// Sends bytes, then more when the first have been taken up.
+async fn in_two(address: SocketAddr, first: &str, then: &str) {
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+    stream.write_all(first.as_bytes()).await.expect("sent");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    stream.write_all(then.as_bytes()).await.expect("sent");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
 fn lines(path: &Path) -> Vec<String> {
     std::fs::read_to_string(path).expect("a log").lines().map(str::to_owned).collect()
 }
@@ -178,6 +189,9 @@ async fn every_ending_is_logged_as_envoy_words_it() {
     ] {
         exchange(address, &request, SOON).await;
     }
+    let chunks =
+        "POST /app/chunks HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    in_two(address, chunks, "zz\r\n").await;
     // Longer than the route's timeout.
     exchange(address, &get("/app/hang"), Duration::from_millis(600)).await;
     server.shutdown().await;
@@ -198,6 +212,7 @@ async fn every_ending_is_logged_as_envoy_words_it() {
         "- - 400 DPE http1.codec_error 0 11 - - - 0".to_owned(),
         // What came along with the head was broken: no upstream has heard of it.
         "POST /app/chunk 400 DPE http1.codec_error 0 11 - - - 0".to_owned(),
+        format!("POST /app/chunks 400 DPE http1.codec_error 3 11 app {host} app 1"),
         format!("GET /app/hang 504 UT response_timeout 0 24 app {host} app 1"),
     ];
     assert_eq!(lines(&path), expected);

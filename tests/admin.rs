@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 
 use admin_support::{Page, engine, get, post, request, shape};
 use front_proxy::admin::{AdminHandle, AdminState, router, serve};
+use front_proxy::server::{Server, ServerOptions};
 use front_proxy::stats::{Query, Registry, StatValue};
 use http::{Method, StatusCode};
 
@@ -556,4 +557,80 @@ impl Page {
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
+}
+
+/// What a whole server shows and does, with the configuration that it was started with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_shows_its_configuration_and_asks_clients_to_leave() {
+    let certified = rcgen::generate_simple_self_signed(["front.example".to_owned()]).expect("made");
+    let pem = |text: String| text.replace('\n', "\\n");
+    let bootstrap = format!(
+        r#"
+admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+layered_runtime: {{layers: [{{name: base, static_layer: {{a.key: 1}}}}]}}
+static_resources:
+  listeners:
+  - name: plain
+    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
+    filter_chains: [{{filters: [&manager {{name: http, typed_config: {{
+      "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
+      stat_prefix: ingress_http,
+      http_filters: [{{name: router, typed_config: {{
+        "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}],
+      route_config: {{name: table, virtual_hosts: [{{name: all, domains: ["*"], routes: [
+        {{match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: d}}}}}}]}}]}}}}}}]}}]
+  - name: tls
+    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
+    filter_chains: [{{filters: [*manager], transport_socket: {{name: tls, typed_config: {{
+      "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext,
+      common_tls_context: {{tls_certificates: [{{
+        certificate_chain: {{inline_string: "{cert}"}},
+        private_key: {{inline_string: "{key}"}}}}]}}}}}}}}]
+"#,
+        cert = pem(certified.cert.pem()),
+        key = pem(certified.signing_key.serialize_pem()),
+    );
+    let bootstrap = front_proxy::config::load_str("test.yaml", &bootstrap).expect("valid");
+    let server = Server::start(bootstrap, ServerOptions::default()).await.expect("started");
+    let admin = server.admin_address().expect("an admin address");
+    let (_, plain) = server.listeners().find(|(name, _)| *name == "plain").expect("a listener");
+    let ask = |address, method: &'static str, path: &'static str| async move {
+        tokio::task::spawn_blocking(move || ask(address, method, path)).await.expect("an answer")
+    };
+
+    let certs = ask(admin, "GET", "/certs").await;
+    assert!(certs.contains(r#""dns": "front.example""#), "{certs}");
+    let dump = ask(admin, "GET", "/config_dump").await;
+    assert!(dump.contains(r#""name": "table""#) && dump.contains("[redacted]"), "{dump}");
+    assert!(!dump.contains("PRIVATE KEY"), "{dump}");
+    let stats = ask(admin, "GET", "/stats").await;
+    for line in ["runtime.num_keys: 1", "runtime.num_layers: 1", "filesystem.write_failed: 0"] {
+        assert!(stats.contains(line), "{line}");
+    }
+    assert!(!stats.contains("expiration_unix_time_seconds: 0\n"), "{stats}");
+
+    assert!(!ask(plain, "GET", "/").await.contains("connection: close"));
+    ask(admin, "POST", "/healthcheck/fail").await;
+    assert!(ask(plain, "GET", "/").await.contains("connection: close"));
+    ask(admin, "POST", "/healthcheck/ok").await;
+    assert!(!ask(plain, "GET", "/").await.contains("connection: close"));
+    let head = ask(admin, "HEAD", "/ready").await;
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    server.shutdown().await;
+}
+
+/// What comes back within a moment.
+fn ask(address: std::net::SocketAddr, method: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("connected");
+    let wait = std::time::Duration::from_millis(300);
+    stream.set_read_timeout(Some(wait)).expect("set");
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        answer.extend_from_slice(&buffer[..read]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
 }
