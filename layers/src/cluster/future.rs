@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{Method, Request, Response, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -282,9 +282,6 @@ impl Exchange {
             self.tunnel = Some(tunnel);
         }
         for_http1(&mut request);
-        if request.headers().contains_key(header::EXPECT) {
-            self.count_informational(&mut request);
-        }
         if self.endpoint.shared().options.absolute_form {
             absolute_form(&mut request);
         }
@@ -294,17 +291,6 @@ impl Exchange {
         }
         connection.start(request);
         State::Http1(connection, active)
-    }
-
-    /// Envoy counts a `100 Continue` of the upstream as a response where it asked for it.
-    fn count_informational(&self, request: &mut Request<Body>) {
-        let stats = Arc::clone(self.cluster.stats());
-        let internal = view::is_internal(request.headers());
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                stats.charge(StatusCode::CONTINUE, internal);
-            }
-        });
     }
 
     fn send_http2(&mut self, stream: Http2Streams) -> State {
