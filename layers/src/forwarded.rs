@@ -17,3 +17,6 @@ mod policy;
 
 pub use layer::{Forwarded, ForwardedLayer};
 pub use policy::{Client, ForwardClientCert, ForwardedPolicy, Peer};
+
+#[cfg(test)]
+mod tests;
