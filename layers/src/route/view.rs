@@ -77,8 +77,13 @@ impl<'r> RequestView<'r> {
 
     /// Whether `x-envoy-internal` marks the request as one from inside.
     pub fn is_internal(&self) -> bool {
-        self.headers.get(INTERNAL).is_some_and(|value| value.as_bytes() == b"true")
+        is_internal(self.headers)
     }
+}
+
+/// Whether `x-envoy-internal` marks a request as one from inside.
+pub(crate) fn is_internal(headers: &HeaderMap) -> bool {
+    headers.get(INTERNAL).is_some_and(|value| value.as_bytes() == b"true")
 }
 
 /// Host and port of a request: the URI's, else the `host` header's, else empty.
