@@ -3,4 +3,5 @@
 
 mod front;
 mod timeouts;
+mod trailers;
 mod upgrades;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use front_proxy_layers::body::RequestProgress;
+use front_proxy_layers::trailers::TrailerBody;
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -84,7 +85,8 @@ where
             self.state.set_leaving();
         }
         let last = leave || self.state.requests() >= self.max_requests || is_alone(&request);
-        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
+        let chunks = request.version() == Version::HTTP_11;
+        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last, chunks }
     }
 }
 
@@ -96,6 +98,7 @@ pin_project! {
         inner: F,
         exchange: Option<Exchange>,
         last: bool,
+        chunks: bool,
     }
 }
 
@@ -127,7 +130,12 @@ where
                 exchange.state().set_delay_close();
             }
             let announced = announced(&answer);
-            answer.map(|inner| ExchangeBody { inner, exchange, announced, failed: None })
+            let (parts, body) = answer.into_parts();
+            let slot = exchange.as_ref().and_then(|exchange| exchange.state().trailers());
+            // An HTTP/1.0 client knows no chunks.
+            let slot = slot.filter(|_| *this.chunks);
+            let inner = TrailerBody::new(body, &parts.headers, slot);
+            Response::from_parts(parts, ExchangeBody { inner, exchange, announced, failed: None })
         }))
     }
 }
@@ -136,7 +144,7 @@ pin_project! {
     /// A body that ends its [`Exchange`] when it is dropped.
     pub struct ExchangeBody<B: Body> {
         #[pin]
-        inner: B,
+        inner: TrailerBody<B>,
         exchange: Option<Exchange>,
         announced: Option<u64>,
         failed: Option<B::Error>,
@@ -170,6 +178,7 @@ fn announced<B>(answer: &Response<B>) -> Option<u64> {
 impl<B: Body> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
+        let inner = TrailerBody::without(inner);
         Self { inner, exchange: Some(exchange), announced: None, failed: None }
     }
 }

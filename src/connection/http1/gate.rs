@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use front_proxy_layers::trailers::{TrailerSlot, TrailerWriter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -48,6 +49,8 @@ pub struct Http1Gate<IO> {
     /// Whether hyper has written part of the answer to the last request.
     answering: bool,
     tunnel: Tunnel,
+    /// Puts trailers into answers, where they are enabled.
+    trailers: Option<TrailerWriter>,
     /// The head that was let pass last is still here: hyper has not seen it.
     refusable: bool,
     /// Whether a byte of the connection has been seen.
@@ -89,7 +92,10 @@ impl<IO> Http1Gate<IO> {
 
     /// A gate before a connection from which `read` was already read.
     pub fn resume(io: IO, read: BytesMut, config: Arc<GateConfig>) -> (Self, GateHandle<IO>) {
-        let state = Arc::new(GateState::new());
+        let trailers =
+            config.enable_trailers.then(|| TrailerWriter::new(Arc::new(TrailerSlot::default())));
+        let slot = trailers.as_ref().map(|writer| Arc::clone(writer.slot()));
+        let state = Arc::new(GateState::new(slot));
         let (returned, back) = oneshot::channel();
         let handle = GateHandle { state: Arc::clone(&state), returned: back };
         state.read(read.len());
@@ -109,6 +115,7 @@ impl<IO> Http1Gate<IO> {
             quiet: true,
             answering: false,
             tunnel: Tunnel::Never,
+            trailers,
             refusable: false,
             began: false,
             http2: false,
@@ -313,6 +320,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
+        if self.trailers.is_some() {
+            return self.poll_write_vectored(cx, &[io::IoSlice::new(buf)]);
+        }
         let polled = Pin::new(io(&mut self.io)?).poll_write(cx, buf);
         self.state.set_stalled(polled.is_pending());
         let count = ready!(polled)?;
@@ -328,7 +338,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
-        let polled = Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs);
+        let Self { io: transport, trailers, .. } = &mut *self;
+        let transport = io(transport)?;
+        let polled = match trailers {
+            Some(trailers) => trailers.poll_write(cx, bufs, |cx, bufs| {
+                Pin::new(&mut *transport).poll_write_vectored(cx, bufs)
+            }),
+            None => Pin::new(transport).poll_write_vectored(cx, bufs),
+        };
         self.state.set_stalled(polled.is_pending());
         let count = ready!(polled)?;
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
