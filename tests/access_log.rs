@@ -283,6 +283,51 @@ async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
     assert_eq!(lines(&path), expected);
 }
 
+/// Answers the first request of its first connection, and closes at the second as if it had been
+/// closing already. Tells where its connections come from.
+fn forgetful() -> (SocketAddr, std::sync::mpsc::Receiver<SocketAddr>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for (stream, requests) in listener.incoming().flatten().zip([1, 9]) {
+            let _ = tell.send(stream.peer_addr().expect("connected"));
+            let mut reader = std::io::BufReader::new(stream);
+            for nth in 0.. {
+                let mut line = String::new();
+                while line != "\r\n" {
+                    line.clear();
+                    match std::io::BufRead::read_line(&mut reader, &mut line) {
+                        Ok(1..) => {}
+                        _ => break,
+                    }
+                }
+                if nth == requests {
+                    break;
+                }
+                let _ = reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            }
+        }
+    });
+    (address, told)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_repeated_on_a_fresh_connection_is_logged_with_that_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.log");
+    let format = "%REQ(:PATH)% %RESPONSE_CODE% %UPSTREAM_LOCAL_ADDRESS%";
+    let (backend, connections) = forgetful();
+    let (server, address) = start(&bootstrap(backend, &file(&path, &text(format))), NEVER).await;
+    for path in ["/app/1", "/app/2"] {
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"), SOON).await;
+    }
+    server.shutdown().await;
+    let of = |what: &str| connections.recv_timeout(Duration::from_secs(5)).expect(what);
+    let (first, second) = (of("a connection"), of("a fresh one"));
+    assert_eq!(lines(&path), [format!("/app/1 200 {first}"), format!("/app/2 200 {second}")]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_json_log_keeps_types_and_a_filter_keeps_to_its_codes() {
     let folder = tempfile::tempdir().expect("a folder");
