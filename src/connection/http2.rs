@@ -236,7 +236,7 @@ where
             .http2
             .keepalive
             .and_then(|times| Some(Keepalive::new(connection.ping_pong()?, times)));
-        let timers = Timers::new(chain, open.began());
+        let timers = Timers::new(chain.timeouts(), chain.stall_timeout, open.began());
         Self {
             chain,
             connection,

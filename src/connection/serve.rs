@@ -170,7 +170,7 @@ async fn drive<C>(
     C: GracefulConnection,
 {
     let mut connection = std::pin::pin!(connection);
-    let mut timers = Timers::new(chain, open.began());
+    let mut timers = Timers::new(chain.timeouts(), chain.stall_timeout, open.began());
     let mut drain = std::pin::pin!(signal.reached(Phase::Draining));
     let mut draining = false;
     poll_fn(|cx| {
@@ -203,7 +203,8 @@ async fn drive<C>(
                     state.set_delay_close();
                     connection.as_mut().graceful_shutdown();
                 }
-                Poll::Ready(Expired::Connection) => return Poll::Pending,
+                // It was told already, by the process that ends.
+                Poll::Ready(Expired::Connection) => {}
             }
         }
     })
