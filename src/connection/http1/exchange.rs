@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use front_proxy_layers::body::RequestProgress;
 use front_proxy_layers::trailers::TrailerBody;
+use front_proxy_layers::upgrade::is_granted;
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -86,7 +87,9 @@ where
         }
         let last = leave || self.state.requests() >= self.max_requests || is_alone(&request);
         let chunks = request.version() == Version::HTTP_11;
-        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last, chunks }
+        let connect = request.method() == Method::CONNECT;
+        let inner = self.inner.call(request);
+        TrackedFuture { inner, exchange: Some(exchange), last, connect, chunks }
     }
 }
 
@@ -98,6 +101,7 @@ pin_project! {
         inner: F,
         exchange: Option<Exchange>,
         last: bool,
+        connect: bool,
         chunks: bool,
     }
 }
@@ -118,7 +122,10 @@ where
                 // The layers above have not read the request to its end.
                 exchange.state().set_delay_close();
             }
-            if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let status = answer.status();
+            let tunnel =
+                status == StatusCode::SWITCHING_PROTOCOLS || is_granted(*this.connect, status);
+            if *this.last && !tunnel {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if let (Some(request), Some(exchange)) =

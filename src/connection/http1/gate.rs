@@ -10,6 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use front_proxy_layers::trailers::{TrailerSlot, TrailerWriter};
+use front_proxy_layers::upgrade::is_granted;
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -76,12 +78,12 @@ enum At {
     End,
 }
 
-/// Which answer to the last request opens a tunnel.
+/// How the last request asked for a tunnel, if it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tunnel {
     Never,
-    On101,
-    On2xx,
+    ByUpgrade,
+    ByConnect,
 }
 
 impl<IO> Http1Gate<IO> {
@@ -136,13 +138,10 @@ impl<IO> Http1Gate<IO> {
             return;
         }
         self.answering = true;
-        let status = bytes.get(9..12).unwrap_or_default();
-        let opens = match self.tunnel {
-            Tunnel::Never => false,
-            Tunnel::On101 => status == b"101",
-            Tunnel::On2xx => status.starts_with(b"2"),
-        };
-        if status == b"101" && !opens {
+        let status = StatusCode::from_bytes(bytes.get(9..12).unwrap_or_default()).ok();
+        let opens = self.tunnel != Tunnel::Never
+            && status.is_some_and(|status| is_granted(self.tunnel == Tunnel::ByConnect, status));
+        if status == Some(StatusCode::SWITCHING_PROTOCOLS) && !opens {
             self.state.set_unasked_switch();
         }
         if opens {
