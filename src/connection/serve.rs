@@ -238,6 +238,7 @@ pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {
             .unwrap_or(usize::MAX)
             .saturating_mul(1024),
         max_headers: usize::try_from(config.max_headers_count).unwrap_or(usize::MAX),
+        allow_absolute_url: config.http1.allow_absolute_url,
         accept_http_10: config.http1.accept_http_10,
         allow_chunked_length: config.http1.allow_chunked_length,
         enable_trailers: config.http1.enable_trailers,
