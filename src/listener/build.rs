@@ -47,6 +47,7 @@ pub(crate) fn filter_chains(
         .iter()
         .map(|chain| {
             let tls = chain.tls.as_ref().map(crate::tls::downstream).transpose()?;
+            let gate = crate::connection::gate_config(&chain.http, tls.is_some());
             let certificate = chain.tls.as_ref().and_then(|tls| tls.certificates.first());
             Ok(Arc::new(FilterChain {
                 server_names: chain.server_names.clone(),
@@ -54,7 +55,7 @@ pub(crate) fn filter_chains(
                 uri_names: certificate.map(uri_names).unwrap_or_default(),
                 http: Arc::clone(&chain.http),
                 stall_timeout: routes::longest_idle_timeout(&chain.http),
-                gate: Arc::new(crate::connection::gate_config(&chain.http)),
+                gate: Arc::new(gate),
                 filters: filters(config, &chain.http, port, around, listener_scope)?,
             }))
         })
