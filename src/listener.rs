@@ -16,11 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio_rustls::TlsAcceptor;
-
 use crate::config::model::{ConnectionTimeouts, HttpConnectionManager};
 use crate::connection::http1::GateConfig;
 use crate::request_path::HttpFilters;
+use crate::tls::Downstream;
 
 /// A listener as its workers see it.
 #[derive(Debug)]
@@ -37,9 +36,7 @@ pub(crate) struct Listener {
 /// What serves a connection.
 pub(crate) struct FilterChain {
     pub(crate) server_names: Vec<String>,
-    pub(crate) tls: Option<TlsAcceptor>,
-    /// The URIs in our certificate.
-    pub(crate) uri_names: Vec<String>,
+    pub(crate) tls: Option<Arc<Downstream>>,
     pub(crate) http: Arc<HttpConnectionManager>,
     pub(crate) filters: HttpFilters,
     /// The limits of HTTP/1, as its gate wants them.

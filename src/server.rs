@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use front_proxy_layers::stats::Scope;
 use serde_json::{Map, Value};
@@ -22,8 +22,10 @@ use crate::listener::{self, BindError, Listener, ListenerStats, Surroundings};
 use crate::shutdown::{Phase, Shutdown};
 use crate::stats::server::{ServerState, ServerStats};
 use crate::stats::{Registry, absent};
+use crate::tls;
 use crate::workers::{self, Sockets};
 
+use certificates::Certificates;
 use control::ServerControl;
 use views::{ConfigSource, ServerStatus};
 
@@ -88,6 +90,7 @@ pub struct Server {
     log_files: LogFiles,
     _clusters: Arc<ClusterManager>,
     _flush: AbortOnDrop,
+    _watch: tls::Watch,
 }
 
 /// What the admin app asks of the process.
@@ -134,6 +137,7 @@ impl Server {
     ///
     /// A port is taken, or something of the configuration can't be used on this machine.
     pub async fn start(bootstrap: Bootstrap, options: ServerOptions) -> Result<Self, StartError> {
+        let began = Instant::now();
         let workers = options.concurrency.max(1);
         let registry = Registry::new(workers);
         let scope = registry.scope();
@@ -155,6 +159,21 @@ impl Server {
         let (listeners, sockets) =
             open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
         status.listen(&listeners);
+        let scopes = bootstrap.listeners.iter().zip(&listeners).map(|(config, listener)| {
+            (Arc::clone(listener), listener::stats_scope(config, listener.address, &scope))
+        });
+        let certificates = Certificates::new(scopes.collect(), Arc::clone(&clusters));
+        let renewed = Arc::clone(&certificates);
+        let watch = tls::watch(certificates.watched(&scope), move || renewed.refresh());
+        let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
+        let server_stats = ServerStats::new(&scope, concurrency, admin::version::number());
+        let handles = sockets
+            .into_iter()
+            .enumerate()
+            .map(|(index, sockets)| workers::start(index, sockets, shutdown.signal()))
+            .collect::<Result<Vec<_>, _>>()?;
+        status.set(ServerState::Live);
+        server_stats.initialized(began.elapsed());
         let admin = match admin_socket {
             None => None,
             Some(socket) => {
@@ -166,16 +185,15 @@ impl Server {
                     options.log.clone(),
                     options.drain_time,
                 );
-                let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
-                let version = admin::version::number();
                 let state = AdminState::new(registry.clone())
-                    .server(
-                        Arc::clone(&status) as _,
-                        ServerStats::new(&scope, concurrency, version),
-                    )
+                    .server(Arc::clone(&status) as _, server_stats)
                     .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
                     .listeners(Arc::new(views::Listeners(listeners.clone())))
-                    .config(Arc::new(ConfigSource::new(&bootstrap, SystemTime::now())))
+                    .config(Arc::new(ConfigSource::new(
+                        &bootstrap,
+                        certificates,
+                        SystemTime::now(),
+                    )))
                     .control(Arc::new(control));
                 let handle = AdminHandle::new();
                 let (router, handle_of) = (admin::router(state), handle.clone());
@@ -189,12 +207,6 @@ impl Server {
                 Some((address, handle))
             }
         };
-        status.set(ServerState::Live);
-        let handles = sockets
-            .into_iter()
-            .enumerate()
-            .map(|(index, sockets)| workers::start(index, sockets, shutdown.signal()))
-            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             shutdown,
             workers: handles,
@@ -207,6 +219,7 @@ impl Server {
             log_files,
             _clusters: clusters,
             _flush: AbortOnDrop(flush),
+            _watch: watch,
         })
     }
 
@@ -266,6 +279,26 @@ impl Server {
     }
 }
 
+/// Builds all that a server is made of, as [`Server::start`] does, and opens, resolves and starts
+/// nothing.
+///
+/// The reader has found every mistake of the file that has a place. This makes sure that what it
+/// lets through can be served.
+///
+/// # Errors
+///
+/// Something can't be built.
+pub fn check(bootstrap: &Bootstrap) -> Result<(), StartError> {
+    let stats = Scope::noop();
+    let clusters = ClusterManager::build(&bootstrap.clusters, &stats, 1)?;
+    for config in &bootstrap.listeners {
+        let around =
+            Surroundings { clusters: &clusters, node: &bootstrap.node, logs: None, stats: &stats };
+        build_listener(config, config.address, around, 1)?;
+    }
+    Ok(())
+}
+
 /// Envoy's default of `stats_flush_interval`.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -310,7 +343,8 @@ fn open_listeners(
             Some(socket) => socket.local_addr()?,
             None => config.address,
         };
-        let around = Surroundings { clusters, node: &bootstrap.node, logs, stats: scope };
+        let around =
+            Surroundings { clusters, node: &bootstrap.node, logs: Some(logs), stats: scope };
         let listener = Arc::new(build_listener(config, address, around, workers)?);
         for (worker, socket) in bound.into_iter().enumerate() {
             if let Some(sockets) = sockets.get_mut(worker) {
@@ -338,7 +372,6 @@ fn build_listener(
     let listener_scope = listener::stats_scope(config, address, around.stats);
     let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
     absent::listener(&listener_scope, tls);
-    certificates::expirations(config, &listener_scope);
     Ok(Listener {
         name: if config.name.is_empty() { unnamed() } else { config.name.clone() },
         address,

@@ -8,7 +8,8 @@ use std::time::{Instant, SystemTime};
 use front_proxy_layers::endpoint::Endpoint;
 use serde_json::{Map, Value, json};
 
-use super::{ServerOptions, certificates};
+use super::ServerOptions;
+use super::certificates::Certificates;
 use crate::admin::{
     CertificateStatus, ClusterStatus, ClusterView, ConfigView, HostStats, HostStatus,
     ListenerStatus, ListenerView, PriorityLimits, RuntimeStatus, ServerInfo, ServerView,
@@ -179,12 +180,16 @@ impl ListenerView for Listeners {
 pub(super) struct ConfigSource {
     loaded_at: SystemTime,
     bootstrap: Value,
-    certificates: Vec<CertificateStatus>,
+    certificates: Arc<Certificates>,
     runtime: RuntimeStatus,
 }
 
 impl ConfigSource {
-    pub(super) fn new(bootstrap: &Bootstrap, loaded_at: SystemTime) -> Self {
+    pub(super) fn new(
+        bootstrap: &Bootstrap,
+        certificates: Arc<Certificates>,
+        loaded_at: SystemTime,
+    ) -> Self {
         let text = |value: &RuntimeValue| match value {
             RuntimeValue::Number(number) => number.to_string(),
             RuntimeValue::Bool(value) => value.to_string(),
@@ -201,7 +206,7 @@ impl ConfigSource {
         Self {
             loaded_at,
             bootstrap: bootstrap.source.0.clone(),
-            certificates: certificates::of(bootstrap),
+            certificates,
             runtime: RuntimeStatus { layers: bootstrap.runtime_layers.clone(), entries },
         }
     }
@@ -213,7 +218,7 @@ impl ConfigView for ConfigSource {
     }
 
     fn certificates(&self) -> Vec<CertificateStatus> {
-        self.certificates.clone()
+        self.certificates.all()
     }
 
     fn loaded_at(&self) -> SystemTime {
