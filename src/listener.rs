@@ -7,7 +7,7 @@ mod client_certificate;
 mod stats;
 
 pub(crate) use accept::accept;
-pub(crate) use bind::{BindError, bind};
+pub(crate) use bind::{BindError, Sharing, bind};
 pub(crate) use build::{Surroundings, filter_chains, stats_scope};
 pub(crate) use stats::ListenerStats;
 
@@ -35,6 +35,8 @@ pub(crate) struct Listener {
 
 /// What serves a connection.
 pub(crate) struct FilterChain {
+    /// `None` where it was given none.
+    pub(crate) name: Option<Arc<str>>,
     pub(crate) server_names: Vec<String>,
     pub(crate) tls: Option<Arc<Downstream>>,
     pub(crate) http: Arc<HttpConnectionManager>,

@@ -6,7 +6,7 @@ mod views;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,7 +18,7 @@ use crate::access_log::{FlushOptions, LogFiles};
 use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
 use crate::config::model::{self, Bootstrap};
-use crate::listener::{self, BindError, Listener, ListenerStats, Surroundings};
+use crate::listener::{self, BindError, Listener, ListenerStats, Sharing, Surroundings};
 use crate::shutdown::{Phase, Shutdown};
 use crate::stats::server::{ServerState, ServerStats};
 use crate::stats::{Registry, absent};
@@ -34,7 +34,9 @@ use views::{ConfigSource, ServerStatus};
 pub struct ServerOptions {
     /// `--concurrency`: workers.
     pub concurrency: usize,
-    /// How long connections may take to finish when the process ends.
+    /// How long requests under way may take when the process ends.
+    pub shutdown_time: Duration,
+    /// How long `POST /drain_listeners?graceful` lets connections come in.
     pub drain_time: Duration,
     /// When access logs are written out.
     pub log_flush: FlushOptions,
@@ -61,6 +63,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             concurrency: 1,
+            shutdown_time: DEFAULT_SHUTDOWN_TIME,
             drain_time: DEFAULT_DRAIN_TIME,
             log_flush: FlushOptions::default(),
             command_line: Map::new(),
@@ -69,8 +72,12 @@ impl Default for ServerOptions {
     }
 }
 
-/// Long enough for requests under way, short enough for the patience of process managers.
-pub const DEFAULT_DRAIN_TIME: Duration = Duration::from_secs(20);
+/// Longer than any request takes by default (a route's timeout is 15 s), shorter than Kubernetes
+/// waits by default before it kills (30 s).
+pub const DEFAULT_SHUTDOWN_TIME: Duration = Duration::from_secs(20);
+
+/// Envoy's `--drain-time-s`.
+pub const DEFAULT_DRAIN_TIME: Duration = Duration::from_secs(600);
 
 /// A running proxy.
 ///
@@ -84,13 +91,26 @@ pub struct Server {
     admin: Option<(SocketAddr, AdminHandle)>,
     status: Arc<ServerStatus>,
     commands: mpsc::UnboundedReceiver<Command>,
-    drain_time: Duration,
+    shutdown_time: Duration,
     registry: Registry,
     /// Closed when everything else is: the end of a connection may log its last request.
-    log_files: LogFiles,
+    log_files: Arc<LogFiles>,
     _clusters: Arc<ClusterManager>,
     _flush: AbortOnDrop,
     _watch: tls::Watch,
+}
+
+/// Opens the log files of a [`Server`] anew, as long as it has any.
+#[derive(Clone, Debug)]
+pub struct LogReopener(Weak<LogFiles>);
+
+impl LogReopener {
+    /// They have been moved away.
+    pub fn reopen(&self) {
+        if let Some(files) = self.0.upgrade() {
+            files.reopen();
+        }
+    }
 }
 
 /// What the admin app asks of the process.
@@ -148,14 +168,16 @@ impl Server {
 
         // The admin port first: whoever waits for the listeners can see there what they wait for.
         let admin_socket = match &bootstrap.admin {
-            Some(admin) => listener::bind("admin", admin.address, 1, None)?.pop(),
+            Some(admin) => {
+                listener::bind("admin", admin.address, 1, Sharing::OneSocket, None)?.pop()
+            }
             None => None,
         };
         let clusters = ClusterManager::start(&bootstrap.clusters, &scope, workers).await?;
         let clusters = Arc::new(clusters);
         runtime_stats(&bootstrap, &scope);
         absent::process(&scope);
-        let log_files = LogFiles::new(&scope, options.log_flush);
+        let log_files = Arc::new(LogFiles::new(&scope, options.log_flush));
         let (listeners, sockets) =
             open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
         status.listen(&listeners);
@@ -214,7 +236,7 @@ impl Server {
             admin,
             status,
             commands: received,
-            drain_time: options.drain_time,
+            shutdown_time: options.shutdown_time,
             registry,
             log_files,
             _clusters: clusters,
@@ -251,28 +273,39 @@ impl Server {
         self.log_files.reopen();
     }
 
-    /// Ends gracefully: closes the listeners, lets requests under way finish, and cuts what is
-    /// left when the drain time is over.
+    /// What opens log files anew, also while the server ends.
+    pub fn log_reopener(&self) -> LogReopener {
+        LogReopener(Arc::downgrade(&self.log_files))
+    }
+
+    /// Ends gracefully: closes the listeners and idle connections, lets requests under way finish,
+    /// and cuts what is left after [`ServerOptions::shutdown_time`].
     pub async fn shutdown(self) {
+        self.shutdown_or_cut(std::future::pending()).await;
+    }
+
+    /// The same, but what is left is cut as soon as `cut` is done. What is cut is logged, too.
+    pub async fn shutdown_or_cut(self, cut: impl Future<Output = ()>) {
         self.status.set(ServerState::Draining);
         self.shutdown.advance(Phase::Draining);
-        let shutdown = Arc::clone(&self.shutdown);
-        let drain_time = self.drain_time;
-        let deadline = tokio::spawn(async move {
-            tokio::time::sleep(drain_time).await;
-            shutdown.advance(Phase::Stopped);
-        });
         let workers = self.workers;
         // Joining threads blocks; the runtime goes on with the admin app meanwhile.
-        let joined = tokio::task::spawn_blocking(move || {
+        let mut joined = tokio::task::spawn_blocking(move || {
             for worker in workers {
                 if worker.join().is_err() {
                     tracing::error!("a worker has panicked");
                 }
             }
         });
-        let _ = joined.await;
-        deadline.abort();
+        let finished = tokio::select! {
+            _ = &mut joined => true,
+            () = tokio::time::sleep(self.shutdown_time) => false,
+            () = cut => false,
+        };
+        if !finished {
+            self.shutdown.advance(Phase::Stopped);
+            let _ = joined.await;
+        }
         if let Some((_, handle)) = self.admin {
             handle.shutdown();
         }
@@ -338,7 +371,8 @@ fn open_listeners(
         } else {
             format!("listener `{}`", config.name)
         };
-        let bound = listener::bind(&what, config.address, workers, config.backlog)?;
+        let sharing = if config.reuse_port { Sharing::ReusePort } else { Sharing::OneSocket };
+        let bound = listener::bind(&what, config.address, workers, sharing, config.backlog)?;
         let address = match bound.first() {
             Some(socket) => socket.local_addr()?,
             None => config.address,

@@ -346,7 +346,7 @@ fn clusters_have_envoys_defaults() {
     assert_eq!((c.lb_policy, c.protocol), (LbPolicy::RoundRobin, UpstreamProtocol::Http1));
     assert_eq!((c.connect_timeout, c.idle_timeout), (5 * SECOND, Some(3600 * SECOND)));
     assert_eq!((c.breakers, c.breakers_high), (Thresholds::default(), Thresholds::default()));
-    assert_eq!(c.per_connection_buffer_limit, 1 << 20);
+    assert_eq!(c.per_connection_buffer_limit, None);
     assert!(c.tls.is_none() && c.endpoints.is_empty());
 }
 
@@ -396,8 +396,8 @@ fn upstream_protocols_are_read() {
     assert_eq!((c.idle_timeout, c.max_requests_per_connection), (None, Some(2)));
     let c = options("explicit_http_config: {http_protocol_options: {enable_trailers: true}}");
     assert!(c.protocol == UpstreamProtocol::Http1 && c.http1.enable_trailers);
-    let c = options("use_downstream_protocol_config: {}");
-    assert_eq!(c.protocol, UpstreamProtocol::Downstream);
+    let c = options("auto_config: {}");
+    assert_eq!(c.protocol, UpstreamProtocol::Auto);
     // The older form.
     let c = cluster("http2_protocol_options: {}, max_requests_per_connection: 4");
     assert_eq!((c.protocol, c.max_requests_per_connection), (UpstreamProtocol::Http2, Some(4)));

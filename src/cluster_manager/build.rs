@@ -43,6 +43,11 @@ pub(super) fn cluster(
     workers: usize,
 ) -> Result<(Cluster, Option<Arc<Upstream>>), BuildError> {
     let fail = |what: String| BuildError { cluster: config.name.clone(), what };
+    if config.per_connection_buffer_limit.is_some() {
+        let name = &config.name;
+        let field = "per_connection_buffer_limit_bytes";
+        tracing::warn!(target: "config", "cluster `{name}`: `{field}` is without effect");
+    }
     let stats = stats_scope(config, scope);
     absent::cluster(&stats, config.tls.is_some());
     let tls = config.tls.as_ref().map(|tls| Upstream::new(tls, config.protocol));
@@ -106,7 +111,7 @@ fn balanced(
 fn connections(config: &model::Cluster) -> ConnectionOptions {
     ConnectionOptions {
         protocol: match config.protocol {
-            UpstreamProtocol::Http1 | UpstreamProtocol::Downstream => Protocol::Http1,
+            UpstreamProtocol::Http1 => Protocol::Http1,
             UpstreamProtocol::Http2 => Protocol::Http2,
             UpstreamProtocol::Auto => Protocol::Auto,
         },

@@ -596,8 +596,8 @@ pub struct Cluster {
     pub endpoints: Vec<EndpointSpec>,
     /// `connect_timeout`. Default 5 s.
     pub connect_timeout: Duration,
-    /// `per_connection_buffer_limit_bytes`. Default 1 MiB.
-    pub per_connection_buffer_limit: usize,
+    /// `per_connection_buffer_limit_bytes`, where given: without effect, and said so at start.
+    pub per_connection_buffer_limit: Option<u32>,
     /// The protocol spoken upstream.
     pub protocol: UpstreamProtocol,
     /// `http_protocol_options` of the upstream side.
@@ -702,8 +702,6 @@ pub enum UpstreamProtocol {
     Http2,
     /// By ALPN (`auto_config`).
     Auto,
-    /// As the client's (`use_downstream_protocol_config`).
-    Downstream,
 }
 
 /// Circuit breaker limits.

@@ -45,14 +45,16 @@ pub(crate) fn filter_chains(
         .filter_chains
         .iter()
         .map(|chain| {
-            let tls = chain.tls.as_ref().map(Downstream::new).transpose()?;
+            let model::FilterChain { name, server_names, tls, http } = chain;
+            let tls = tls.as_ref().map(Downstream::new).transpose()?;
             Ok(Arc::new(FilterChain {
-                server_names: chain.server_names.clone(),
+                name: (!name.is_empty()).then(|| name.as_str().into()),
+                server_names: server_names.clone(),
                 tls: tls.map(Arc::new),
-                http: Arc::clone(&chain.http),
-                stall_timeout: routes::longest_idle_timeout(&chain.http),
-                gate: Arc::new(crate::connection::gate_config(&chain.http)),
-                filters: filters(config, &chain.http, port, around, listener_scope)?,
+                http: Arc::clone(http),
+                stall_timeout: routes::longest_idle_timeout(http),
+                gate: Arc::new(crate::connection::gate_config(http)),
+                filters: filters(config, http, port, around, listener_scope)?,
             }))
         })
         .collect()

@@ -40,13 +40,16 @@ const STATES: [ServerState; 4] = [
 impl ServerStatus {
     pub(super) fn new(node: &model::Node, options: &ServerOptions) -> Self {
         let mut shown = Map::new();
-        shown.insert("id".to_owned(), json!(node.id));
-        shown.insert("cluster".to_owned(), json!(node.cluster));
-        if !node.metadata.is_empty() {
-            shown.insert("metadata".to_owned(), Value::Object(node.metadata.clone()));
+        let model::Node { id, cluster, region, zone, sub_zone, metadata } = node;
+        shown.insert("id".to_owned(), json!(id));
+        shown.insert("cluster".to_owned(), json!(cluster));
+        if !metadata.is_empty() {
+            shown.insert("metadata".to_owned(), Value::Object(metadata.clone()));
         }
-        if !node.zone.is_empty() {
-            shown.insert("locality".to_owned(), json!({ "zone": node.zone }));
+        let locality = [("region", region), ("zone", zone), ("sub_zone", sub_zone)];
+        if locality.iter().any(|(_, part)| !part.is_empty()) {
+            let given = locality.map(|(name, part)| (name.to_owned(), json!(part)));
+            shown.insert("locality".to_owned(), Value::Object(given.into_iter().collect()));
         }
         Self {
             state: AtomicU8::new(ServerState::Initializing.number()),

@@ -85,7 +85,7 @@ fn client_config(
         (false, _) => alpn.iter().map(|p| p.clone().into_bytes()).collect(),
         (true, UpstreamProtocol::Http2) => vec![b"h2".to_vec()],
         (true, UpstreamProtocol::Auto) => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        (true, UpstreamProtocol::Http1 | UpstreamProtocol::Downstream) => Vec::new(),
+        (true, UpstreamProtocol::Http1) => Vec::new(),
     };
     client.enable_sni = sni.is_some();
     Ok(Arc::new(client))
