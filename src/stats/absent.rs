@@ -8,8 +8,12 @@
 use front_proxy_layers::stats::{Scope, Unit};
 
 /// Registers those of a cluster; `scope` is `cluster.<name>`.
-pub(crate) fn cluster(scope: &Scope) {
+pub(crate) fn cluster(scope: &Scope, tls: bool) {
     register(scope, CLUSTER_COUNTERS, CLUSTER_GAUGES);
+    if tls {
+        register(&scope.child("client_ssl_socket_factory"), SOCKET_FACTORY_COUNTERS, &[]);
+        register(&scope.child("ssl"), TLS_COUNTERS, &[]);
+    }
 }
 
 /// Registers those of a connection manager; `scope` is `http.<prefix>`.
@@ -22,7 +26,8 @@ pub(crate) fn connection_manager(scope: &Scope) {
 pub(crate) fn listener(scope: &Scope, tls: bool) {
     register(scope, LISTENER_COUNTERS, &[]);
     if tls {
-        register(scope, TLS_COUNTERS, &[]);
+        register(&scope.child("server_ssl_socket_factory"), SOCKET_FACTORY_COUNTERS, &[]);
+        register(&scope.child("ssl"), TLS_COUNTERS, &[]);
     }
 }
 
@@ -129,17 +134,21 @@ const LISTENER_COUNTERS: &[&str] = &[
     "network_extension_config_missing",
 ];
 
-/// No secret discovery, pinned certificates or OCSP.
+/// No secret discovery. `ssl_context_update_by_sds` counts files that were taken anew, where there
+/// are any.
+const SOCKET_FACTORY_COUNTERS: &[&str] = &[
+    "downstream_context_secrets_not_ready",
+    "ssl_context_update_by_sds",
+    "upstream_context_secrets_not_ready",
+];
+
+/// No pinned certificates or OCSP.
 const TLS_COUNTERS: &[&str] = &[
-    "server_ssl_socket_factory.downstream_context_secrets_not_ready",
-    "server_ssl_socket_factory.ssl_context_update_by_sds",
-    "server_ssl_socket_factory.upstream_context_secrets_not_ready",
-    "ssl.fail_verify_cert_hash",
-    "ssl.fail_verify_san",
-    "ssl.ocsp_staple_failed",
-    "ssl.ocsp_staple_omitted",
-    "ssl.ocsp_staple_requests",
-    "ssl.ocsp_staple_responses",
+    "fail_verify_cert_hash",
+    "ocsp_staple_failed",
+    "ocsp_staple_omitted",
+    "ocsp_staple_requests",
+    "ocsp_staple_responses",
 ];
 
 /// Clusters and listeners are those of the start, and HTTP/1 messages carry no metadata.
