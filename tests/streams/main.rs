@@ -2,6 +2,7 @@
 //! against a proxy on loopback sockets, byte by byte.
 
 mod front;
+mod hostile;
 mod targets;
 mod timeouts;
 mod trailers;
