@@ -219,7 +219,19 @@ const USAGE_FORMAT: &str = "usage: /stats?format=(html|active-html|json|promethe
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever is asked for, it is a query or a refusal.
+        #[test]
+        fn any_query_is_answered(query in "(usedonly|filter=|format=|histogram_buckets=|type=|&|%[0-9a-f]{0,2}|[ -~]|\\PC){0,12}") {
+            let _ = Query::parse(Some(&query));
+        }
+    }
 
     fn refusal(query: &str) -> String {
         Query::parse(Some(query)).expect_err("refused").to_string()

@@ -3,6 +3,7 @@
 
 mod answers;
 mod front;
+mod hostile;
 mod targets;
 mod timeouts;
 mod trailers;

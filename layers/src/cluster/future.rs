@@ -175,8 +175,11 @@ impl Future for ResponseFuture {
                         continue;
                     };
                     match result {
-                        Ok(response) => {
+                        Ok(mut response) => {
                             active.outcome(!response.status().is_server_error());
+                            if let Some(client) = exchange.tunnel.take() {
+                                switch::granted_over_http2(&mut response, &client);
+                            }
                             let body = UpstreamBody::http2(sent, active);
                             return Poll::Ready(Ok(response.map(|()| body)));
                         }
@@ -317,10 +320,6 @@ impl Exchange {
         let Some(mut request) = self.request.take() else {
             return State::Failed(None);
         };
-        if request.body().is_switch() {
-            // RFC 8441 towards upstreams is not spoken.
-            return State::Failed(Some(ProxyError::new(ErrorKind::UpgradeRefused)));
-        }
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
@@ -330,6 +329,7 @@ impl Exchange {
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
             return State::Failed(Some(error));
         }
+        self.tunnel = switch::ask_over_http2(&mut request);
         match stream.send(request) {
             Ok(sent) => State::Http2(sent, active),
             Err(error) => self.recover(error, &active),
@@ -515,6 +515,9 @@ fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
     *request.version_mut() = Version::HTTP_2;
     let bad = |e: http::Error| ProxyError::new(ErrorKind::BadRequest).with_source(e);
     let host = request.headers_mut().remove(header::HOST);
+    // The target of a CONNECT is its authority (RFC 9113 section 8.5).
+    let host =
+        host.filter(|_| request.method() != Method::CONNECT || request.uri().authority().is_none());
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if let Some(host) = host {
         let authority = http::uri::Authority::from_maybe_shared(bytes::Bytes::from_owner(host));
