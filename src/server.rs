@@ -17,11 +17,11 @@ use tokio::sync::mpsc;
 use crate::access_log::{FlushOptions, LogFiles};
 use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
-use crate::config::model::{self, Bootstrap};
+use crate::config::model::{self, Bootstrap, StatsFlush};
 use crate::listener::{self, BindError, Listener, ListenerStats, Surroundings};
 use crate::shutdown::{Phase, Shutdown};
 use crate::stats::server::{ServerState, ServerStats};
-use crate::stats::{Registry, absent};
+use crate::stats::{Registry, StatsdSink, absent};
 use crate::workers::{self, Sockets};
 
 use control::ServerControl;
@@ -87,7 +87,7 @@ pub struct Server {
     /// Closed when everything else is: the end of a connection may log its last request.
     log_files: LogFiles,
     _clusters: Arc<ClusterManager>,
-    _flush: AbortOnDrop,
+    _flush: Option<AbortOnDrop>,
 }
 
 /// What the admin app asks of the process.
@@ -135,9 +135,11 @@ impl Server {
     /// A port is taken, or something of the configuration can't be used on this machine.
     pub async fn start(bootstrap: Bootstrap, options: ServerOptions) -> Result<Self, StartError> {
         let workers = options.concurrency.max(1);
-        let registry = Registry::new(workers);
+        let registry = Registry::with_rules(workers, bootstrap.stats.clone());
+        for sink in &bootstrap.stats_sinks {
+            registry.add_sink(StatsdSink::new(sink.clone())?);
+        }
         let scope = registry.scope();
-        let flush = tokio::spawn(crate::stats::flush_every(registry.clone(), FLUSH_INTERVAL));
         let shutdown = Arc::new(Shutdown::new());
         let status = Arc::new(ServerStatus::new(&bootstrap.node, &options));
         let (commands, received) = mpsc::unbounded_channel();
@@ -155,28 +157,32 @@ impl Server {
         let (listeners, sockets) =
             open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
         status.listen(&listeners);
+        let control = ServerControl::new(
+            Arc::clone(&shutdown),
+            Arc::clone(&status),
+            commands,
+            options.log.clone(),
+            options.drain_time,
+        );
+        let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
+        let server_stats = ServerStats::new(&scope, concurrency, admin::version::number());
+        let state = AdminState::new(registry.clone())
+            .server(Arc::clone(&status) as _, server_stats)
+            .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
+            .listeners(Arc::new(views::Listeners(listeners.clone())))
+            .config(Arc::new(ConfigSource::new(&bootstrap, SystemTime::now())))
+            .control(Arc::new(control))
+            .flush_on_request(bootstrap.stats_flush == StatsFlush::OnAdmin);
+        let flush = match bootstrap.stats_flush {
+            StatsFlush::Every(interval) => {
+                Some(AbortOnDrop(tokio::spawn(state.clone().flush_every(interval))))
+            }
+            StatsFlush::OnAdmin => None,
+        };
         let admin = match admin_socket {
             None => None,
             Some(socket) => {
                 let address = socket.local_addr()?;
-                let control = ServerControl::new(
-                    Arc::clone(&shutdown),
-                    Arc::clone(&status),
-                    commands,
-                    options.log.clone(),
-                    options.drain_time,
-                );
-                let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
-                let version = admin::version::number();
-                let state = AdminState::new(registry.clone())
-                    .server(
-                        Arc::clone(&status) as _,
-                        ServerStats::new(&scope, concurrency, version),
-                    )
-                    .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
-                    .listeners(Arc::new(views::Listeners(listeners.clone())))
-                    .config(Arc::new(ConfigSource::new(&bootstrap, SystemTime::now())))
-                    .control(Arc::new(control));
                 let handle = AdminHandle::new();
                 let (router, handle_of) = (admin::router(state), handle.clone());
                 let scope = scope.clone();
@@ -206,7 +212,7 @@ impl Server {
             registry,
             log_files,
             _clusters: clusters,
-            _flush: AbortOnDrop(flush),
+            _flush: flush,
         })
     }
 
@@ -265,9 +271,6 @@ impl Server {
         }
     }
 }
-
-/// Envoy's default of `stats_flush_interval`.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct AbortOnDrop(tokio::task::JoinHandle<()>);

@@ -15,7 +15,7 @@ pub(super) fn show(state: &AdminState, query: &str) -> Page {
     if let Err(error) = query.check_buckets() {
         return Page::bad_request(error.to_string());
     }
-    state.refresh_stats();
+    state.stats_are_asked_for();
     let selection = state.stats.select(&query);
     match query.format {
         Format::Json => Page::json_stream(json::render(selection, query.buckets)),
@@ -34,7 +34,7 @@ pub(super) fn prometheus(state: &AdminState, query: &str) -> Page {
 }
 
 fn expose(state: &AdminState, query: &Query) -> Page {
-    state.refresh_stats();
+    state.stats_are_asked_for();
     match exposition::render(&state.stats, query) {
         Ok(page) => Page::text_stream(page),
         Err(error) => Page::bad_request(error.to_string()),

@@ -18,6 +18,8 @@ use front_proxy_layers::route::{
 pub use front_proxy_layers::sanitize::{EscapedSlashes, StripPort as StripHostPort};
 pub use front_proxy_layers::server_header::Transformation as ServerHeader;
 
+use crate::stats::{Rules, StatsdOptions};
+
 /// A whole bootstrap.
 #[derive(Clone, Debug, Default)]
 pub struct Bootstrap {
@@ -33,8 +35,29 @@ pub struct Bootstrap {
     pub runtime: Vec<(String, RuntimeValue)>,
     /// The names of the runtime layers.
     pub runtime_layers: Vec<String>,
+    /// `stats_config`
+    pub stats: Rules,
+    /// `stats_sinks`
+    pub stats_sinks: Vec<StatsdOptions>,
+    /// `stats_flush_interval` or `stats_flush_on_admin`
+    pub stats_flush: StatsFlush,
     /// All of it as it was written, in JSON. It holds secrets.
     pub source: Source,
+}
+
+/// When intervals of stats end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatsFlush {
+    /// By the clock: `stats_flush_interval`, 5 s by default.
+    Every(Duration),
+    /// Whenever the admin app is asked for stats: `stats_flush_on_admin`.
+    OnAdmin,
+}
+
+impl Default for StatsFlush {
+    fn default() -> Self {
+        Self::Every(Duration::from_secs(5))
+    }
 }
 
 /// A configuration as it was written.

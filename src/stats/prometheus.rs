@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::formatting::{sanitize_label_value, write_type_l
 
 use super::Chunks;
 use super::chunks::chunks;
-use super::histogram::{DEFAULT_BUCKETS, Distribution, QUANTILES};
+use super::histogram::{Distribution, QUANTILES};
 use super::name::Name;
 use super::query::{Buckets, InvalidQuery, Kind, Query};
 use super::registry::Registry;
@@ -125,7 +125,7 @@ fn distribution(page: &mut String, as_summary: bool, family: &[HistogramReading]
                 sample(page, name, "", label, &(value * scale));
             }
         } else {
-            buckets(page, name, &shown, scale);
+            buckets(page, stat, &shown);
         }
         // A rate needs sums that never fall: only Envoy's own summaries cover the interval alone.
         let summed = if stat.is_foreign() { stat.total() } else { shown };
@@ -134,9 +134,10 @@ fn distribution(page: &mut String, as_summary: bool, family: &[HistogramReading]
     }
 }
 
-fn buckets(page: &mut String, name: &Name, shown: &Distribution, scale: f64) {
-    let below = shown.cumulative(DEFAULT_BUCKETS.map(|bound| bound / scale));
-    for (bound, count) in DEFAULT_BUCKETS.iter().zip(below) {
+fn buckets(page: &mut String, stat: &HistogramReading, shown: &Distribution) {
+    let name = stat.parts();
+    let edges = stat.bounds().iter().map(|bound| bound / stat.scale()).collect::<Vec<_>>();
+    for (bound, count) in stat.bounds().iter().zip(shown.cumulative(&edges)) {
         sample(page, name, "_bucket", Some(("le", bound)), &count);
     }
     sample(page, name, "_bucket", Some(("le", &"+Inf")), &shown.count());

@@ -49,6 +49,16 @@ impl Stat {
         }
     }
 
+    /// What sinks are told of it, once for each flush: a counter's part since the last, a gauge's
+    /// value.
+    pub(super) fn latch(&self) -> Option<StatValue> {
+        match &self.0 {
+            Handle::Counter(stat) => Some(StatValue::Counter(stat.cell.latch())),
+            Handle::Gauge(_) | Handle::Float(_) => Some(self.value()),
+            Handle::Text(_) => None,
+        }
+    }
+
     pub(super) fn parts(&self) -> &Name {
         match &self.0 {
             Handle::Counter(stat) => &stat.name,
@@ -101,9 +111,19 @@ impl HistogramReading {
         self.0.cell.cell.interval()
     }
 
+    /// Upper bounds of the buckets.
+    pub fn bounds(&self) -> &[f64] {
+        &self.0.cell.bounds
+    }
+
     /// What one recorded unit is in print: percentages are kept in parts per million.
     pub fn scale(&self) -> f64 {
         if self.0.cell.unit == Unit::Percent { 1e-6 } else { 1.0 }
+    }
+
+    /// What it measures.
+    pub(super) fn unit(&self) -> Unit {
+        self.0.cell.unit
     }
 
     /// Whether it came through the `metrics` facade, where milliseconds can't be assumed.

@@ -99,7 +99,7 @@ impl ServerStats {
             }
             for worker in 0..concurrency {
                 let full = format!("worker_{worker}.{leaf}");
-                let base = format!("worker.{leaf}");
+                let base = format!("worker_{leaf}");
                 let tag = ("envoy_worker_id", worker.to_string());
                 let _registered =
                     root.sink().counter(&scope.leaf_tagged(&full, &base, tag.0, tag.1));

@@ -8,6 +8,7 @@ use crate::config::decode::dns::{self, Resolver};
 use crate::config::decode::listener::listener;
 use crate::config::decode::runtime::runtime;
 use crate::config::decode::shared::ip_port;
+use crate::config::decode::stats;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message};
 use crate::config::model::{Admin, Bootstrap, Cluster, Listener, Node as NodeModel, Source};
@@ -37,6 +38,7 @@ pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
         out.listeners = listeners(&resources);
         resources.finish();
     }
+    stats::read(&m, &mut out);
     out.source = Source(json(root));
     out.runtime = runtime.values;
     out.runtime_layers = runtime.layers;
