@@ -463,7 +463,8 @@ static_resources:
     assert_eq!((b.node.id.as_str(), b.node.sub_zone.as_str()), ("i", "s"));
     assert_eq!(b.node.metadata["a"], serde_json::json!([1, "b"]));
     assert_eq!(b.admin.unwrap().address.to_string(), "[::1]:8001");
-    assert_eq!(b.runtime_layers, ["one", "two"]);
+    let layers = b.runtime_layers.iter().map(|layer| (layer.name.as_str(), layer.values.len()));
+    assert_eq!(layers.collect::<Vec<_>>(), [("one", 3), ("two", 3)]);
     // A later layer replaces what an earlier one said.
     assert!(b.runtime.contains(&("a.b".to_owned(), RuntimeValue::Number(2.0))));
     assert!(b.runtime.contains(&("a.c".to_owned(), RuntimeValue::Text("text".to_owned()))));

@@ -35,7 +35,5 @@ pub use body::ResponseBody;
 pub use downstream::{DownstreamStats, ListenerCodes};
 pub use future::ResponseFuture;
 pub use layer::StatsLayer;
-pub use scope::{
-    MetricsSink, NoStats, Scope, StatName, StatsSink, Unit, prometheus_name, without,
-};
+pub use scope::{MetricsSink, NoStats, Scope, StatName, StatsSink, Unit, prometheus_name, without};
 pub use service::Stats;

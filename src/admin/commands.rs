@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{OriginalUri, Request, State};
 use axum::routing::any;
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::page::Page;
 use super::state::AdminState;
@@ -20,7 +20,16 @@ pub(super) struct Command {
     pub(super) help: &'static str,
     pub(super) method: Needs,
     pub(super) parameters: &'static [Parameter],
-    run: fn(&AdminState, &str) -> Page,
+    run: Run,
+}
+
+/// What makes a page.
+#[derive(Clone, Copy, Debug)]
+enum Run {
+    /// The query alone.
+    Query(fn(&AdminState, &str) -> Page),
+    /// What the client accepts, too.
+    Headers(fn(&AdminState, &str, &HeaderMap) -> Page),
 }
 
 /// Which methods a page takes.
@@ -100,7 +109,11 @@ async fn run(command: &Command, state: AdminState, request: Request) -> Response
         query.push('&');
         query.push_str(&String::from_utf8_lossy(&form));
     }
-    (command.run)(&state, &query).into_response()
+    let page = match command.run {
+        Run::Query(run) => run(&state, &query),
+        Run::Headers(run) => run(&state, &query, &head.headers),
+    };
+    page.into_response()
 }
 
 /// Bytes of a form.
@@ -111,7 +124,15 @@ const fn page(
     help: &'static str,
     run: fn(&AdminState, &str) -> Page,
 ) -> Command {
-    Command { path, help, method: Needs::Any, parameters: &[], run }
+    Command { path, help, method: Needs::Any, parameters: &[], run: Run::Query(run) }
+}
+
+const fn negotiated(
+    path: &'static str,
+    help: &'static str,
+    run: fn(&AdminState, &str, &HeaderMap) -> Page,
+) -> Command {
+    Command { path, help, method: Needs::Any, parameters: &[], run: Run::Headers(run) }
 }
 
 const fn lever(
@@ -119,7 +140,7 @@ const fn lever(
     help: &'static str,
     run: fn(&AdminState, &str) -> Page,
 ) -> Command {
-    Command { path, help, method: Needs::Post, parameters: &[], run }
+    Command { path, help, method: Needs::Post, parameters: &[], run: Run::Query(run) }
 }
 
 const fn text(name: &'static str, help: &'static str) -> Parameter {
@@ -164,6 +185,7 @@ pub(super) static COMMANDS: &[Command] = &[
             text("resource", "Only this repeated field, such as static_clusters"),
             text("mask", "Only these fields, by path, separated by commas"),
             text("name_regex", "Only resources with a matching name"),
+            flag("include_eds", "With the endpoints of clusters as they are now"),
         ],
         ..page(
             "/config_dump",
@@ -203,7 +225,7 @@ pub(super) static COMMANDS: &[Command] = &[
     Command {
         parameters: ENABLE,
         ..lever("/heapprofiler", "profile the heap (not in this build)", |_, _| {
-            Page::unsupported("The current build does not support heap profiler\n")
+            Page::unsupported("The current build does not support heap profiler")
         })
     },
     page("/help", "this list", |_, _| Page::text(help::text())),
@@ -263,7 +285,7 @@ pub(super) static COMMANDS: &[Command] = &[
                 &["cumulative", "disjoint", "detailed", "summary"],
             ),
         ],
-        ..page("/stats", "stats", stats::show)
+        ..negotiated("/stats", "stats", stats::show)
     },
     Command {
         parameters: &[
@@ -273,7 +295,7 @@ pub(super) static COMMANDS: &[Command] = &[
             INVERT,
             one_of("histogram_buckets", "How to show histograms", &["cumulative", "summary"]),
         ],
-        ..page("/stats/prometheus", "stats for Prometheus", stats::prometheus)
+        ..negotiated("/stats/prometheus", "stats for Prometheus", stats::prometheus)
     },
     page("/stats/recentlookups", "names of stats that were looked up of late", |state, _| {
         Page::text(state.stats.lookups().page())

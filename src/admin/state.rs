@@ -14,8 +14,8 @@ use super::status::{
     CertificateStatus, ClusterStatus, DrainOptions, ListenerStatus, LogLevel, RuntimeStatus,
     ServerInfo,
 };
-use crate::stats::{Registry, every};
 use crate::stats::server::{ServerReading, ServerStats};
+use crate::stats::{Registry, every};
 
 /// Everything the admin app needs. Only the registry is a must:
 ///

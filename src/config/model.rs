@@ -33,8 +33,8 @@ pub struct Bootstrap {
     pub admin: Option<Admin>,
     /// The merged static layers of `layered_runtime`, flattened to dotted keys, in file order.
     pub runtime: Vec<(String, RuntimeValue)>,
-    /// The names of the runtime layers.
-    pub runtime_layers: Vec<String>,
+    /// The same layer by layer, the lowest first.
+    pub runtime_layers: Vec<RuntimeLayer>,
     /// `stats_config`
     pub stats: Rules,
     /// `stats_sinks`
@@ -86,6 +86,15 @@ pub struct Node {
     pub sub_zone: String,
     /// `metadata`, as JSON.
     pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A layer of `layered_runtime`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuntimeLayer {
+    /// `name`
+    pub name: String,
+    /// `static_layer`, flattened to dotted keys, in file order.
+    pub values: Vec<(String, RuntimeValue)>,
 }
 
 /// A leaf of a static runtime layer.

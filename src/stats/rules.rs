@@ -31,7 +31,7 @@ use super::histogram::DEFAULT_BUCKETS;
 /// registry.scope().child("http").counter("left_out").increment(1);
 /// let query = front_proxy::stats::Query::default();
 /// assert_eq!(registry.select(&query).values().len(), 1);
-/// let page = front_proxy::stats::prometheus::render(&registry, &query)?;
+/// let page = front_proxy::stats::prometheus::render(&registry, &query, Default::default())?;
 /// let page = page.flat_map(|piece| piece.to_vec()).collect::<Vec<_>>();
 /// assert_eq!(page, b"# TYPE envoy_kept counter\nenvoy_kept{region=\"eu\"} 1\n");
 /// # Ok::<(), front_proxy::stats::InvalidQuery>(())
@@ -50,12 +50,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self {
-            default_tags: true,
-            tags: Vec::new(),
-            matcher: Matcher::All,
-            buckets: Vec::new(),
-        }
+        Self { default_tags: true, tags: Vec::new(), matcher: Matcher::All, buckets: Vec::new() }
     }
 }
 
@@ -253,10 +248,7 @@ mod tests {
         let mut rules = Rules { default_tags: false, ..Rules::default() };
         assert_eq!(shown(&rules, &code()), "cluster.service1.upstream_rq_200");
         rules.tags.push(Tag::Default("envoy.response_code".to_owned()));
-        assert_eq!(
-            shown(&rules, &code()),
-            "cluster.service1.upstream_rq envoy.response_code=200"
-        );
+        assert_eq!(shown(&rules, &code()), "cluster.service1.upstream_rq envoy.response_code=200");
     }
 
     #[test]
@@ -268,7 +260,8 @@ mod tests {
 
     #[test]
     fn the_first_setting_that_matches_divides_a_histogram() {
-        let suffix = |value: &str| StringMatch::Suffix { value: value.to_owned(), ignore_case: false };
+        let suffix =
+            |value: &str| StringMatch::Suffix { value: value.to_owned(), ignore_case: false };
         let setting = |names, bounds: &[f64]| HistogramBuckets { names, bounds: bounds.into() };
         let rules = Rules {
             buckets: vec![

@@ -23,8 +23,7 @@ pub(super) fn read(m: &Message<'_>, out: &mut Bootstrap) {
     if let Some(config) = m.message("stats_config", &STATS_CONFIG) {
         out.stats = rules(config);
     }
-    out.stats_sinks =
-        m.messages("stats_sinks", &STATS_SINK).into_iter().filter_map(sink).collect();
+    out.stats_sinks = m.messages("stats_sinks", &STATS_SINK).into_iter().filter_map(sink).collect();
     out.stats_flush = flush(m).unwrap_or_default();
 }
 
