@@ -628,7 +628,7 @@ async fn on_the_wire() {
     for line in [
         // Four before this one; this one is under way.
         "http.admin.downstream_cx_total: 5",
-        "http.admin.downstream_rq_2xx: 2",
+        "http.admin.downstream_rq_2xx: 3",
         "http.admin.downstream_rq_4xx: 2",
         "http.admin.downstream_rq_active: 1",
         "http.admin.downstream_rq_total: 5",
