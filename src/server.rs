@@ -152,7 +152,10 @@ impl Server {
         let clusters = ClusterManager::start(&bootstrap.clusters, &scope, workers).await?;
         let clusters = Arc::new(clusters);
         runtime_stats(&bootstrap, &scope);
-        absent::process(&scope);
+        let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
+        absent::process(&scope, concurrency);
+        let unknown = scope.child("server").counter("static_unknown_fields");
+        unknown.increment(bootstrap.unknown_fields);
         let log_files = LogFiles::new(&scope, options.log_flush);
         let (listeners, sockets) =
             open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
@@ -164,7 +167,6 @@ impl Server {
             options.log.clone(),
             options.drain_time,
         );
-        let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
         let server_stats = ServerStats::new(&scope, concurrency, admin::version::number());
         let state = AdminState::new(registry.clone())
             .server(Arc::clone(&status) as _, server_stats)

@@ -33,6 +33,13 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("envoy_cluster_external_upstream_rq_time_", "a span of time"),
     ("envoy_cluster_upstream_cx_connect_ms_", "a span of time"),
     ("envoy_listener_connections_accepted_per_socket_event_", "how connections happen to come"),
+    // Ours is counted when its head is sent, and the values are read while it is written.
+    (
+        "envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"admin\"",
+        "the scrape",
+    ),
+    ("envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix=\"admin\"", "the scrape"),
+    ("envoy_listener_admin_http_downstream_rq_", "the scrape"),
     // docs/envoy-compatibility.md: what lies in the buffers of the HTTP library is not told.
     ("envoy_cluster_upstream_cx_rx_bytes_buffered{", "not told"),
     ("envoy_http_downstream_cx_rx_bytes_buffered{", "not told"),

@@ -16,6 +16,7 @@ use tower_service::Service;
 
 use crate::connection::{Counted, OpenConnection};
 use crate::listener::ListenerStats;
+use crate::stats::absent;
 
 /// What is counted: as on any other listener.
 #[derive(Debug)]
@@ -29,14 +30,7 @@ impl Traffic {
     pub(super) fn new(root: &Scope) -> Arc<Self> {
         let http = Arc::new(DownstreamStats::new(root, "admin"));
         let listener = root.child("listener").child("admin");
-        for (scope, counters) in [(http.scope(), HTTP_COUNTERS), (&listener, LISTENER_COUNTERS)] {
-            for counter in counters {
-                drop(scope.counter(counter));
-            }
-        }
-        for gauge in HTTP_GAUGES {
-            drop(http.scope().gauge(gauge));
-        }
+        absent::admin(http.scope(), &listener);
         Arc::new(Self {
             codes: Arc::new(ListenerCodes::new(&listener, "admin")),
             listener: ListenerStats::of_main_thread(&listener),
@@ -222,34 +216,6 @@ fn with_coding_of_get(written: &[u8]) -> Option<Vec<u8>> {
     renamed[at..at + LINE.len()].copy_from_slice(b"\r\ntransfer-encoding: chunked\r\n");
     Some(renamed)
 }
-
-/// Of mechanisms that are not here, as in [`absent`](crate::stats::absent). Fewer than other
-/// listeners have.
-const HTTP_COUNTERS: &[&str] = &[
-    "downstream_cx_http3_total",
-    "downstream_cx_overload_disable_keepalive",
-    "downstream_cx_upgrades_total",
-    "downstream_flow_control_paused_reading_total",
-    "downstream_flow_control_resumed_reading_total",
-    "downstream_rq_http3_total",
-    "downstream_rq_overload_close",
-    "downstream_rq_rejected_via_ip_detection",
-    "downstream_rq_ws_on_non_ws_route",
-    "rs_too_large",
-];
-const HTTP_GAUGES: &[&str] = &[
-    "downstream_cx_http1_soft_drain",
-    "downstream_cx_http3_active",
-    "downstream_cx_upgrades_active",
-];
-const LISTENER_COUNTERS: &[&str] = &[
-    "downstream_cx_overload_reject",
-    "downstream_cx_transport_socket_connect_timeout",
-    "downstream_global_cx_overflow",
-    "downstream_listener_filter_error",
-    "downstream_listener_filter_remote_close",
-    "downstream_pre_cx_timeout",
-];
 
 #[cfg(test)]
 mod tests {

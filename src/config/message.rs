@@ -23,6 +23,7 @@ pub(super) use values::Variants;
 pub(super) struct Context {
     errors: RefCell<Vec<Diagnostic>>,
     allow_unknown_fields: bool,
+    unknown_fields: Cell<u64>,
     runtime: RefCell<HashMap<String, RuntimeValue>>,
     cluster_references: RefCell<Vec<ClusterReference>>,
 }
@@ -46,6 +47,11 @@ impl Context {
 
     pub(super) fn error(&self, span: &Span, message: impl Into<String>) {
         self.report(Diagnostic::new(span, message));
+    }
+
+    /// How many fields were left out since nobody knows them.
+    pub(super) fn unknown_fields(&self) -> u64 {
+        self.unknown_fields.get()
     }
 
     pub(super) fn into_errors(self) -> Vec<Diagnostic> {
@@ -140,7 +146,9 @@ impl<'a> Message<'a> {
                 self.refused = true;
                 self.cx.error(&entry.place, format!("`{key}` is not supported yet"));
             }
-        } else if !self.cx.allow_unknown_fields {
+        } else if self.cx.allow_unknown_fields {
+            self.cx.unknown_fields.set(self.cx.unknown_fields.get() + 1);
+        } else {
             self.unknown(entry);
         }
     }

@@ -41,6 +41,8 @@ pub struct Bootstrap {
     pub stats_sinks: Vec<StatsdOptions>,
     /// `stats_flush_interval` or `stats_flush_on_admin`
     pub stats_flush: StatsFlush,
+    /// How many unknown fields were left out: none unless the [`Loader`](super::Loader) was told to.
+    pub unknown_fields: u64,
     /// All of it as it was written, in JSON. It holds secrets.
     pub source: Source,
 }

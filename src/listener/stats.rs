@@ -34,8 +34,6 @@ pub(crate) struct SslStats {
 impl ListenerStats {
     /// Registers them in `scope`, which is `listener.<address>`.
     pub(crate) fn new(scope: &Scope, workers: usize, tls: bool) -> Self {
-        // Envoy has this too; here connections never wait for a listener filter.
-        drop(scope.gauge("downstream_pre_cx_active"));
         Self {
             cx_total: scope.counter("downstream_cx_total"),
             cx_destroy: scope.counter("downstream_cx_destroy"),

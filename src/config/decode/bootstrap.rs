@@ -44,6 +44,7 @@ pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
     out.runtime_layers = runtime.layers;
     m.finish();
     check_references(cx, &out.clusters);
+    out.unknown_fields = cx.unknown_fields();
     out
 }
 
