@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use admin_support::{Page, engine, get, post, request, shape};
-use front_proxy::admin::{AdminHandle, AdminState, router, serve};
+use front_proxy::admin::{AdminHandle, AdminState, router, router_with, serve};
 use front_proxy::server::{Server, ServerOptions};
 use front_proxy::stats::{Query, Registry, StatValue};
 use http::{Method, StatusCode};
@@ -452,6 +452,24 @@ async fn openmetrics_comes_to_those_who_accept_it() {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(page.headers["content-type"], kind);
     assert_eq!(page.body, format!("{}# EOF\n", plain.body));
+}
+
+#[tokio::test]
+async fn an_app_has_the_pages_that_it_wants_where_it_wants_them() {
+    let state = AdminState::new(Registry::new(1));
+    let wanted = ["/help", "/ready", "/stats"];
+    let pages = router_with(state, |path| wanted.contains(&path));
+    let app = axum::Router::new().nest("/deep/down", pages);
+    for path in wanted {
+        assert_eq!(get(&app, &format!("/deep/down{path}")).await.status, StatusCode::OK, "{path}");
+    }
+    for path in ["/stats/prometheus", "/config_dump", "/quitquitquit", "/"] {
+        let page = post(&app, &format!("/deep/down{path}")).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let help = get(&app, "/deep/down/help").await.body;
+    let listed = help.lines().filter_map(|line| line.strip_prefix("  /")?.split(':').next());
+    assert_eq!(listed.collect::<Vec<_>>(), ["help", "ready", "stats"]);
 }
 
 #[tokio::test]

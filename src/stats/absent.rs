@@ -10,6 +10,7 @@ use front_proxy_layers::stats::{Scope, Unit};
 /// Names with one reason.
 pub(crate) struct Group {
     /// Why they stay 0.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation tells it"))]
     why: &'static str,
     counters: &'static [&'static str],
     gauges: &'static [&'static str],

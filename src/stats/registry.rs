@@ -386,3 +386,69 @@ pub(super) struct HistogramStat {
     pub(super) bounds: Arc<[f64]>,
     pub(super) foreign: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use front_proxy_layers::cluster::Cluster;
+    use front_proxy_layers::proxy::Proxy;
+    use http::Request;
+    use http_body_util::{BodyExt as _, Empty};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// Every lock of the registry is held while requests pass all layers.
+    #[test]
+    fn a_request_waits_for_no_lock() {
+        let registry = Registry::new(1);
+        let scope = registry.scope();
+        let (warm, warmed) = channel();
+        let (lock, locked) = channel();
+        let (finish, finished) = channel();
+        let requests = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let app = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+                let address = app.local_addr().expect("an address").to_string();
+                let routes = axum::Router::new().fallback(|| async { "ok" });
+                tokio::spawn(async move { axum::serve(app, routes).await });
+                let cluster = Cluster::builder("service1").stats(scope.clone());
+                let cluster = cluster.endpoints([address]).expect("an address").build();
+                let proxy = Proxy::builder().route("/app", cluster).stats(&scope, "app").build();
+                let get = async |path: &'static str| {
+                    let request = Request::get(path).body(Empty::<bytes::Bytes>::new());
+                    let response = proxy.clone().oneshot(request.expect("a request")).await;
+                    response.expect("infallible").into_body().collect().await.expect("a body");
+                };
+                // The first of a kind makes what is counted of it.
+                for path in ["/app", "/none"] {
+                    get(path).await;
+                }
+                warm.send(()).expect("awaited");
+                locked.recv().expect("sent");
+                for path in ["/app", "/none", "/app"] {
+                    get(path).await;
+                }
+                finish.send(()).expect("awaited");
+            });
+        });
+        let wait = Duration::from_secs(30);
+        warmed.recv_timeout(wait).expect("the first requests");
+        let inner = &registry.inner;
+        let held = (
+            inner.stats.write().expect("no panic"),
+            inner.slots.lock().expect("no panic"),
+            inner.sinks.lock().expect("no panic"),
+        );
+        lock.send(()).expect("awaited");
+        finished.recv_timeout(wait).expect("requests that wait for a lock");
+        drop(held);
+        requests.join().expect("no panic");
+        let query = Query::parse(Some("filter=http.app.downstream_rq_total")).expect("valid");
+        let total = registry.select(&query).values()[0].value();
+        assert_eq!(total, crate::stats::StatValue::Counter(5));
+    }
+}
