@@ -81,7 +81,7 @@ impl Client {
         let status = self.line()?;
         let (mut length, mut chunked) = (0, false);
         loop {
-            let line = self.line()?;
+            let line = self.line()?.to_ascii_lowercase();
             if line == "\r\n" {
                 break;
             }
