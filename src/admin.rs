@@ -40,7 +40,6 @@ pub mod version;
 use axum::Router;
 
 pub use serve::{AdminHandle, serve};
-pub use server_info::default_command_line_options;
 pub use state::{
     AdminState, ClusterView, ConfigView, Control, ListenerView, ServerView, UnknownLogger,
     Unsupported,

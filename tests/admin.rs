@@ -681,6 +681,7 @@ async fn a_server_shows_its_configuration_and_asks_clients_to_leave() {
     let bootstrap = format!(
         r#"
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+node: {{id: front, locality: {{region: r, sub_zone: s}}}}
 layered_runtime: {{layers: [{{name: base, static_layer: {{a.key: 1}}}}]}}
 static_resources:
   listeners:
@@ -722,6 +723,14 @@ static_resources:
         assert!(stats.contains(line), "{line}");
     }
     assert!(!stats.contains("expiration_unix_time_seconds: 0\n"), "{stats}");
+    let started = stats.lines().find(|line| line.starts_with("server.initialization_time_ms: "));
+    assert!(started.is_some_and(|line| line.contains("P100(")), "{started:?}");
+    let info = ask(admin, "GET", "/server_info").await;
+    let (_, locality) = info.split_once("\"locality\": ").expect("a locality");
+    let locality = locality.split_inclusive('}').next().unwrap_or_default();
+    let locality: serde_json::Value = serde_json::from_str(locality).expect("JSON");
+    let given = serde_json::json!({"region": "r", "zone": "", "sub_zone": "s"});
+    assert_eq!(locality, given);
 
     assert!(!ask(plain, "GET", "/").await.contains("connection: close"));
     ask(admin, "POST", "/healthcheck/fail").await;

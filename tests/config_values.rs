@@ -346,7 +346,7 @@ fn clusters_have_envoys_defaults() {
     assert_eq!((c.lb_policy, c.protocol), (LbPolicy::RoundRobin, UpstreamProtocol::Http1));
     assert_eq!((c.connect_timeout, c.idle_timeout), (5 * SECOND, Some(3600 * SECOND)));
     assert_eq!((c.breakers, c.breakers_high), (Thresholds::default(), Thresholds::default()));
-    assert_eq!(c.per_connection_buffer_limit, 1 << 20);
+    assert_eq!(c.per_connection_buffer_limit, None);
     assert!(c.tls.is_none() && c.endpoints.is_empty());
 }
 
@@ -396,8 +396,8 @@ fn upstream_protocols_are_read() {
     assert_eq!((c.idle_timeout, c.max_requests_per_connection), (None, Some(2)));
     let c = options("explicit_http_config: {http_protocol_options: {enable_trailers: true}}");
     assert!(c.protocol == UpstreamProtocol::Http1 && c.http1.enable_trailers);
-    let c = options("use_downstream_protocol_config: {}");
-    assert_eq!(c.protocol, UpstreamProtocol::Downstream);
+    let c = options("auto_config: {}");
+    assert_eq!(c.protocol, UpstreamProtocol::Auto);
     // The older form.
     let c = cluster("http2_protocol_options: {}, max_requests_per_connection: 4");
     assert_eq!((c.protocol, c.max_requests_per_connection), (UpstreamProtocol::Http2, Some(4)));
@@ -416,8 +416,13 @@ fn upstream_tls_is_read() {
     ));
     let tls = c.tls.unwrap();
     assert_eq!((tls.sni.as_deref(), tls.versions), (Some("s"), TlsVersions::Only13));
-    assert_eq!((tls.alpn, tls.subject_alt_names), (vec!["h2".to_owned()], vec!["a.b".to_owned()]));
-    let shown = format!("{:?}", tls.trusted_ca);
+    assert_eq!(tls.alpn, ["h2"]);
+    let [name] = &tls.validation.subject_alt_names[..] else {
+        panic!("{:?}", tls.validation);
+    };
+    assert_eq!(name.kind, SanType::Dns);
+    assert!(name.matcher.matches(b"a.b") && !name.matcher.matches(b"a.b.c"));
+    let shown = format!("{:?}", tls.validation.trusted_ca);
     assert!(shown.contains("len") && !shown.contains("BEGIN"), "{shown}");
 }
 

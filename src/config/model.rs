@@ -13,7 +13,7 @@ pub use front_proxy_layers::forwarded::ForwardClientCert;
 pub use front_proxy_layers::route::RequireTls;
 use front_proxy_layers::route::{
     DirectResponse, HashPolicy, HeaderEdits, HostRewrite, PathRewrite, Redirect, RetryPolicy,
-    RouteMatch, UpgradeRule,
+    RouteMatch, StringMatch, UpgradeRule,
 };
 pub use front_proxy_layers::sanitize::{EscapedSlashes, StripPort as StripHostPort};
 pub use front_proxy_layers::server_header::Transformation as ServerHeader;
@@ -158,12 +158,57 @@ pub struct DownstreamTls {
     pub alpn: Vec<String>,
     /// Certificates with their keys; at least one.
     pub certificates: Vec<TlsCertificate>,
-    /// `validation_context.trusted_ca`, where given.
-    pub trusted_ca: Option<DataSource>,
-    /// `require_client_certificate`.
+    /// `validation_context`: what is asked of clients' certificates.
+    pub validation: PeerValidation,
+    /// `require_client_certificate`; never without a trusted CA.
     pub require_client_certificate: bool,
     /// Lowest and highest version. Default TLS 1.2 to TLS 1.3.
     pub versions: TlsVersions,
+}
+
+impl DownstreamTls {
+    /// All data of it.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &DataSource> {
+        let own = self.certificates.iter().flat_map(TlsCertificate::sources);
+        own.chain(&self.validation.trusted_ca)
+    }
+
+    /// The same, to be replaced.
+    pub(crate) fn sources_mut(&mut self) -> impl Iterator<Item = &mut DataSource> {
+        let own = self.certificates.iter_mut().flat_map(TlsCertificate::sources_mut);
+        own.chain(&mut self.validation.trusted_ca)
+    }
+}
+
+/// `CertificateValidationContext`: what is asked of a peer's certificate.
+#[derive(Clone, Debug, Default)]
+pub struct PeerValidation {
+    /// `trusted_ca`; without one nothing is verified, as in Envoy.
+    pub trusted_ca: Option<DataSource>,
+    /// `match_typed_subject_alt_names`: one of the certificate's names has to match one of these.
+    /// Empty is any; never without a trusted CA.
+    pub subject_alt_names: Vec<SubjectAltNameMatch>,
+}
+
+/// `SubjectAltNameMatcher`
+#[derive(Clone, Debug)]
+pub struct SubjectAltNameMatch {
+    /// `san_type`: only names of this type count.
+    pub kind: SanType,
+    /// `matcher`. An exact match of a DNS name takes the wildcards of certificates.
+    pub matcher: StringMatch,
+}
+
+/// `san_type`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // Envoy's names
+pub enum SanType {
+    Email,
+    Dns,
+    Uri,
+    IpAddress,
+    /// With its `oid`, in dotted form.
+    OtherName(String),
 }
 
 /// Which TLS versions are spoken.
@@ -186,6 +231,16 @@ pub struct TlsCertificate {
     pub key: DataSource,
 }
 
+impl TlsCertificate {
+    fn sources(&self) -> [&DataSource; 2] {
+        [&self.chain, &self.key]
+    }
+
+    fn sources_mut(&mut self) -> [&mut DataSource; 2] {
+        [&mut self.chain, &mut self.key]
+    }
+}
+
 /// A piece of data and where it came from.
 #[derive(Clone)]
 pub struct DataSource {
@@ -193,6 +248,16 @@ pub struct DataSource {
     pub file: Option<PathBuf>,
     /// What it holds.
     pub bytes: Arc<[u8]>,
+}
+
+impl DataSource {
+    /// Where it came from, in words: its file, or `<inline>`.
+    pub fn origin(&self) -> String {
+        match &self.file {
+            Some(path) => path.display().to_string(),
+            None => "<inline>".to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Debug for DataSource {
@@ -565,8 +630,8 @@ pub struct Cluster {
     pub endpoints: Vec<EndpointSpec>,
     /// `connect_timeout`. Default 5 s.
     pub connect_timeout: Duration,
-    /// `per_connection_buffer_limit_bytes`. Default 1 MiB.
-    pub per_connection_buffer_limit: usize,
+    /// `per_connection_buffer_limit_bytes`, where given: without effect, and said so at start.
+    pub per_connection_buffer_limit: Option<u32>,
     /// The protocol spoken upstream.
     pub protocol: UpstreamProtocol,
     /// `http_protocol_options` of the upstream side.
@@ -671,8 +736,6 @@ pub enum UpstreamProtocol {
     Http2,
     /// By ALPN (`auto_config`).
     Auto,
-    /// As the client's (`use_downstream_protocol_config`).
-    Downstream,
 }
 
 /// Circuit breaker limits.
@@ -707,14 +770,26 @@ impl Default for Thresholds {
 pub struct UpstreamTls {
     /// `sni`, where given.
     pub sni: Option<String>,
-    /// `validation_context.trusted_ca`; without one the upstream is not verified, as in Envoy.
-    pub trusted_ca: Option<DataSource>,
-    /// `match_typed_subject_alt_names` with exact matches: (type, value).
-    pub subject_alt_names: Vec<String>,
+    /// `validation_context`: what is asked of the upstream's certificate.
+    pub validation: PeerValidation,
     /// `alpn_protocols`
     pub alpn: Vec<String>,
     /// A client certificate, where given.
     pub certificate: Option<TlsCertificate>,
     /// Lowest and highest version.
     pub versions: TlsVersions,
+}
+
+impl UpstreamTls {
+    /// All data of it.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &DataSource> {
+        let own = self.certificate.iter().flat_map(TlsCertificate::sources);
+        own.chain(&self.validation.trusted_ca)
+    }
+
+    /// The same, to be replaced.
+    pub(crate) fn sources_mut(&mut self) -> impl Iterator<Item = &mut DataSource> {
+        let own = self.certificate.iter_mut().flat_map(TlsCertificate::sources_mut);
+        own.chain(&mut self.validation.trusted_ca)
+    }
 }

@@ -12,12 +12,13 @@ use front_proxy_layers::tls_names;
 use metrics::Histogram;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
-use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::{FilterChain, Listener, client_certificate};
 use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
 use crate::shutdown::{Phase, Signal};
+use crate::tls::ServerSide;
 use crate::workers::OpenConnections;
 
 /// Accepts connections until `signal` says that listeners are closed.
@@ -137,7 +138,9 @@ impl AcceptedConnection {
                     if !self.speaks_tls(&stream).await {
                         return;
                     }
-                    self.serve_tls(chain, tls.accept(stream), peer, open, signal).await;
+                    let tls = tls.current();
+                    let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
+                    self.serve_tls(chain, &tls, handshake, peer, open, signal).await;
                 }
             }
             return;
@@ -161,7 +164,7 @@ impl AcceptedConnection {
             Ok(1..) if first == [HANDSHAKE] => true,
             Ok(1..) => {
                 if let Some(ssl) = &self.listener.stats.ssl {
-                    ssl.connection_error.increment(1);
+                    ssl.not_tls();
                 }
                 false
             }
@@ -199,13 +202,15 @@ impl AcceptedConnection {
             return;
         };
         let open = OpenConnection::new(&chain.filters.stats, true);
-        let handshake = start.into_stream(Arc::clone(tls.config()));
-        self.serve_tls(chain, handshake, peer, open, signal).await;
+        let tls = tls.current();
+        let handshake = start.into_stream(Arc::clone(&tls.config));
+        self.serve_tls(chain, &tls, handshake, peer, open, signal).await;
     }
 
     async fn serve_tls(
         &self,
         chain: &Arc<FilterChain>,
+        own: &ServerSide,
         handshake: impl Future<Output = io::Result<TlsStream<TcpStream>>>,
         peer: SocketAddr,
         open: OpenConnection,
@@ -222,7 +227,7 @@ impl AcceptedConnection {
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
         let certificate = match tls.peer_certificates() {
             Some([leaf, ..]) if chain.filters.forwarded.client_cert.names_certificate() => {
-                client_certificate::describe(leaf, &chain.uri_names)
+                client_certificate::describe(leaf, &own.uris)
             }
             _ => None,
         };
@@ -232,15 +237,8 @@ impl AcceptedConnection {
     }
 
     fn count_tls_failure(&self, error: &io::Error) {
-        let Some(ssl) = &self.listener.stats.ssl else {
-            return;
-        };
-        match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
-            Some(rustls::Error::NoCertificatesPresented) => ssl.fail_verify_no_cert.increment(1),
-            Some(rustls::Error::InvalidCertificate(_)) => ssl.fail_verify_error.increment(1),
-            Some(_) => ssl.connection_error.increment(1),
-            // The client went away in the middle of it: no TLS error.
-            None => {}
+        if let Some(ssl) = &self.listener.stats.ssl {
+            ssl.failed(error);
         }
     }
 }
@@ -273,7 +271,7 @@ fn logged(stream: &TlsStream<TcpStream>) -> Box<LoggedConnection> {
 fn find_chain<'a>(
     chains: &'a [Arc<FilterChain>],
     name: Option<&str>,
-) -> Option<(&'a Arc<FilterChain>, &'a tokio_rustls::TlsAcceptor)> {
+) -> Option<(&'a Arc<FilterChain>, &'a crate::tls::Downstream)> {
     let rank = |chain: &FilterChain| {
         if chain.server_names.is_empty() {
             return Some(0);
@@ -292,7 +290,7 @@ fn find_chain<'a>(
     };
     chains
         .iter()
-        .filter_map(|chain| Some((rank(chain)?, chain, chain.tls.as_ref()?)))
+        .filter_map(|chain| Some((rank(chain)?, chain, chain.tls.as_deref()?)))
         .max_by_key(|(rank, ..)| *rank)
         .map(|(_, chain, tls)| (chain, tls))
 }

@@ -118,7 +118,7 @@ fn json(cx: &Context, node: &Node) -> AccessLogFormat {
 /// Every text in a JSON format is a format.
 fn check_json(cx: &Context, node: &Node) {
     match &node.value {
-        Value::Scalar(scalar) => check_format(cx, scalar.text(), node),
+        Value::Scalar(scalar) => _ = check_format(cx, scalar.text(), node),
         Value::List(items) => items.iter().for_each(|n| check_json(cx, n)),
         Value::Map(entries) => entries.iter().for_each(|e| check_json(cx, &e.node)),
     }

@@ -50,8 +50,8 @@ pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
 
 fn node_of(m: Message<'_>) -> NodeModel {
     let mut out = NodeModel {
-        id: m.string("id").unwrap_or_default(),
-        cluster: m.string("cluster").unwrap_or_default(),
+        id: m.header_text("id").unwrap_or_default(),
+        cluster: m.header_text("cluster").unwrap_or_default(),
         ..NodeModel::default()
     };
     if let Some((region, zone, sub_zone)) = locality(&m) {

@@ -1,12 +1,13 @@
 //! What many messages hold: addresses, data from files, regular expressions.
 
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+use front_proxy_layers::route::Substitution;
 use regex::Regex;
 
 use crate::config::diagnostic::Diagnostic;
+use crate::config::files;
 use crate::config::message::{Context, Message, Variants};
 use crate::config::model::DataSource;
 use crate::config::re2;
@@ -17,9 +18,6 @@ use crate::config::yaml::Node;
 
 const PROTOCOLS: &Variants<()> = &[("TCP", 0, Some(())), ("UDP", 1, None)];
 const DATAGRAMS: &Variants<()> = &[("TCP", 0, Some(())), ("UDP", 1, Some(()))];
-
-/// Far more than any certificate or error page needs.
-const MAX_FILE: u64 = 16 << 20;
 
 /// The host and port of an address, and where the host stands.
 pub(super) struct HostPort<'a> {
@@ -124,28 +122,13 @@ pub(super) fn data_source_of<'a>(
 }
 
 fn read_file(cx: &Context, name: &str, place: &Span) -> Option<DataSource> {
-    match read_regular_file(Path::new(name)) {
+    match files::read(Path::new(name)) {
         Ok(bytes) => Some(DataSource { file: Some(name.into()), bytes: bytes.into() }),
         Err(why) => {
             cx.error(place, format!("can't read the file `{name}`: {why}"));
             None
         }
     }
-}
-
-fn read_regular_file(path: &Path) -> Result<Vec<u8>, String> {
-    let metadata = path.metadata().map_err(|e| e.to_string())?;
-    // Opening a pipe or a terminal would wait for whoever writes to it.
-    if !metadata.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
-    }
-    Ok(bytes)
 }
 
 /// A `RegexMatcher`, anchored on both sides.
@@ -180,8 +163,15 @@ fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) 
 /// what replaces it.
 pub(super) fn substitution(m: &Message<'_>, field: &str) -> Option<(Regex, String)> {
     let m = m.message(field, &REGEX_SUBSTITUTE)?;
+    let cx = m.cx;
     let pattern = m.required("pattern").and_then(|n| regex(m.cx, n, re2::unanchored));
     let substitution = m.header_text("substitution").unwrap_or_default();
+    let place = m.place_of("substitution").clone();
     m.finish();
-    Some((pattern?, substitution))
+    let pattern = pattern?;
+    if let Err(why) = Substitution::parse(&substitution, &pattern) {
+        cx.error(&place, format!("this substitution is not valid: {why}"));
+        return None;
+    }
+    Some((pattern, substitution))
 }

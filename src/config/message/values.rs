@@ -33,11 +33,11 @@ impl<'a> Message<'a> {
         String::new()
     }
 
-    /// Text that goes into a header; it can't hold line ends or NUL.
+    /// Text that goes into a header; it can't hold control characters, such as line ends.
     pub(in crate::config) fn header_text(&self, name: &str) -> Option<String> {
         let text = self.string(name)?;
-        if text.contains(['\n', '\r', '\0']) {
-            let message = format!("`{name}` must not hold line ends or NUL");
+        if text.contains(|c: char| c.is_ascii_control() && c != '\t') {
+            let message = format!("`{name}` must not hold line ends or other control characters");
             self.cx.error(&self.get(name)?.span, message);
             return None;
         }
