@@ -256,7 +256,7 @@ pub(crate) async fn every(interval: Duration, flush: impl Fn()) {
 #[derive(Clone, Debug)]
 pub struct TextReadout {
     /// None where the registry's rules leave it out.
-    entry: Option<Arc<Entry<Mutex<Option<Box<str>>>>>>,
+    entry: Option<Arc<Entry<TextCell>>>,
 }
 
 impl TextReadout {
@@ -316,6 +316,9 @@ impl Inner {
     }
 }
 
+/// A text, once it was set.
+pub(super) type TextCell = Mutex<Option<Box<str>>>;
+
 type Table<T> = BTreeMap<Box<str>, Arc<Entry<T>>>;
 
 #[derive(Debug, Default)]
@@ -323,7 +326,7 @@ struct Stats {
     counters: Table<CounterCell>,
     gauges: Table<GaugeCell>,
     floats: Table<FloatCell>,
-    texts: Table<Mutex<Option<Box<str>>>>,
+    texts: Table<TextCell>,
     histograms: Table<HistogramStat>,
 }
 
@@ -372,7 +375,7 @@ impl HistogramFn for Entry<HistogramStat> {
     }
 }
 
-impl Entry<Mutex<Option<Box<str>>>> {
+impl Entry<TextCell> {
     pub(super) fn read(&self) -> Option<Box<str>> {
         self.cell.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

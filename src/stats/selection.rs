@@ -1,6 +1,6 @@
 //! What a query found: handles to stats, to be read when a page is written.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use front_proxy_layers::stats::Unit;
 
@@ -8,7 +8,7 @@ use super::cells::{CounterCell, FloatCell, GaugeCell};
 use super::histogram::Distribution;
 use super::name::Name;
 use super::query::Kind;
-use super::registry::{Entry, HistogramStat};
+use super::registry::{Entry, HistogramStat, TextCell};
 
 /// What a [`Query`](super::Query) found.
 #[derive(Clone, Debug, Default)]
@@ -141,5 +141,5 @@ pub(super) enum Handle {
     Counter(Arc<Entry<CounterCell>>),
     Gauge(Arc<Entry<GaugeCell>>),
     Float(Arc<Entry<FloatCell>>),
-    Text(Arc<Entry<Mutex<Option<Box<str>>>>>),
+    Text(Arc<Entry<TextCell>>),
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use metrics::Counter;
+use rustls::crypto::SupportedKxGroup;
 use rustls::{
     CertificateError, CipherSuite, CommonState, HandshakeKind, NamedGroup, ProtocolVersion,
 };
@@ -76,7 +77,7 @@ impl SslStats {
                 tls_names::cipher(CIPHERS[at])
             });
         }
-        let group = connection.negotiated_key_exchange_group().map(|group| group.name());
+        let group = connection.negotiated_key_exchange_group().map(SupportedKxGroup::name);
         if let Some(at) = group.and_then(|group| CURVES.iter().position(|(g, _)| *g == group)) {
             self.named(&self.curves[at], "curves", "envoy_ssl_curve", || CURVES[at].1.to_owned());
         }
