@@ -145,10 +145,13 @@ pub(super) fn discover(
     cluster: &Cluster,
     scope: &Scope,
 ) -> (Option<JoinHandle<()>>, Option<FirstResolution>) {
-    let stats = UpdateStats::new(&stats_scope(config, scope));
+    let own = stats_scope(config, scope);
+    let stats = UpdateStats::new(&own);
     match &config.discovery {
         Discovery::Static => {
             cluster.update(config.endpoints.iter().filter_map(member).collect());
+            // Envoy tells the weight of members that were discovered, not of those that were given.
+            own.gauge("max_host_weight").set(0.0);
             (None, None)
         }
         Discovery::StrictDns(dns) => {

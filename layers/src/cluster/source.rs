@@ -57,8 +57,6 @@ impl Source {
         let _ = scope;
         if !self.members.is_empty() {
             cluster.update(self.members);
-            // Envoy tells the weight of members that were discovered, not of those that were given.
-            cluster.inner.stats.max_host_weight.set(0.0);
         }
     }
 }
