@@ -327,6 +327,65 @@ fn what_can_not_be_built_is_found() {
 }
 
 #[test]
+fn options_that_would_change_nothing_for_a_cluster_are_refused() {
+    for (kind, option) in [
+        ("http_protocol_options", "allow_chunked_length"),
+        ("http2_protocol_options", "allow_connect"),
+        ("http2_protocol_options", "override_stream_error_on_invalid_http_message"),
+    ] {
+        let with = |value: &str| {
+            let given = format!("type: STATIC\n    {kind}: {{{option}: {value}}}");
+            summary(&bootstrap(&[("type: STATIC", &given)]))
+        };
+        let column = 8 + kind.len();
+        assert_eq!(
+            with("true"),
+            [format!("26:{column} `{option}` is not supported yet for clusters")]
+        );
+    }
+    let text = bootstrap(&[(
+        "type: STATIC",
+        "type: STATIC
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        use_downstream_protocol_config: {}",
+    )]);
+    assert_eq!(summary(&text), ["29:9 `use_downstream_protocol_config` is not supported yet"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_can_not_be_written_is_found_and_none_is_made() {
+    let log = |path: &std::path::Path| {
+        bootstrap(&[(
+            "stat_prefix: ingress",
+            &format!(
+                "stat_prefix: ingress\n          access_log: [{{name: log, typed_config: {{path: {path:?}, '@type': \
+                 type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog}}}}]"
+            ),
+        )])
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("old.log");
+    std::fs::write(&old, "a line\n").unwrap();
+    let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o400);
+    std::fs::set_permissions(&old, read_only).unwrap();
+    let found = summary(&log(&old));
+    // Root may write to any file.
+    match std::fs::OpenOptions::new().append(true).open(&old) {
+        Ok(_) => assert_eq!(found, [""; 0]),
+        Err(_) => {
+            assert!(found.len() == 1 && found[0].contains("unable to open file"), "{found:?}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&old).unwrap(), "a line\n");
+    let new = folder.path().join("new.log");
+    assert_eq!(summary(&log(&new)), [""; 0]);
+    assert!(!new.exists());
+}
+
+#[test]
 fn certificates_are_verified_in_a_way_that_verifies() {
     let ca = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
     let quoted = |pem: &str| format!("inline_string: \"{}\"", pem.replace('\n', "\\n"));

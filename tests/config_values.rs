@@ -396,7 +396,13 @@ fn upstream_protocols_are_read() {
     assert_eq!((c.idle_timeout, c.max_requests_per_connection), (None, Some(2)));
     let c = options("explicit_http_config: {http_protocol_options: {enable_trailers: true}}");
     assert!(c.protocol == UpstreamProtocol::Http1 && c.http1.enable_trailers);
-    let c = options("auto_config: {}");
+    let c = cluster(
+        "transport_socket: {name: tls, typed_config: {'@type': \
+         type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}, \
+         typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: \
+         {'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, \
+         auto_config: {}}}",
+    );
     assert_eq!(c.protocol, UpstreamProtocol::Auto);
     // The older form.
     let c = cluster("http2_protocol_options: {}, max_requests_per_connection: 4");

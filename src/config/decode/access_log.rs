@@ -1,5 +1,6 @@
 //! Access logs.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 
 use crate::config::decode::any::typed_config;
@@ -58,6 +59,10 @@ fn file(m: &Message<'_>) -> Option<AccessLogSink> {
     } else if path.is_dir() {
         let message = format!("unable to open file '{}': it is a folder", path.display());
         m.cx.error(place, message);
+    } else if path.is_file()
+        && let Err(why) = OpenOptions::new().append(true).open(path)
+    {
+        m.cx.error(place, format!("unable to open file '{}': {why}", path.display()));
     }
     Some(AccessLogSink::File(path.to_owned()))
 }
