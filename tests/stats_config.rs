@@ -293,3 +293,42 @@ envoy_cluster_service1_upstream_rq_time"
     );
     server.shutdown().await;
 }
+
+/// As Envoy 1.40 was seen to count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_failed_had_no_requests() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let dead = gone.local_addr().expect("an address");
+    drop(gone);
+    let server = start("", dead).await;
+    let (_, address) = server.listeners().next().expect("a listener");
+    assert_eq!(Client::connect(address).await.get("/").await.status, 503);
+    let stats = page(&server, "/stats").await;
+    for line in [
+        "cluster.service1.max_host_weight: 0",
+        "cluster.service1.upstream_cx_connect_fail: 1",
+        "cluster.service1.upstream_cx_destroy: 1",
+        "cluster.service1.upstream_rq_per_cx: No recorded values",
+        "runtime.load_success: 2",
+    ] {
+        assert!(stats.lines().any(|found| found == line), "{line}: {stats}");
+    }
+    let accepted = page(&server, "/stats/prometheus?filter=accepted_per_socket_event").await;
+    let sum = "envoy_listener_connections_accepted_per_socket_event_count\
+               {envoy_listener_address=\"main\"} 1";
+    assert!(accepted.lines().any(|line| line == sum), "{accepted}");
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_were_left_out_are_counted() {
+    let text = "{node: {nonsense: 1}, rubbish: 2, admin: {address: {socket_address: \
+                {address: 127.0.0.1, port_value: 0}}}}";
+    let loader = front_proxy::config::Loader::new().text("f.yaml", text);
+    let bootstrap = loader.allow_unknown_fields(true).load().expect("valid");
+    assert_eq!(bootstrap.source.0.get("rubbish"), None);
+    let server = Server::start(bootstrap, ServerOptions::default()).await.expect("started");
+    let stats = page(&server, "/stats?filter=static_unknown_fields").await;
+    assert_eq!(stats, "server.static_unknown_fields: 2\n");
+    server.shutdown().await;
+}
