@@ -17,11 +17,11 @@ use tokio::sync::mpsc;
 use crate::access_log::{FlushOptions, LogFiles};
 use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
-use crate::config::model::{self, Bootstrap};
+use crate::config::model::{self, Bootstrap, StatsFlush};
 use crate::listener::{self, BindError, Listener, ListenerStats, Sharing, Surroundings};
 use crate::shutdown::{Phase, Shutdown};
 use crate::stats::server::{ServerState, ServerStats};
-use crate::stats::{Registry, absent};
+use crate::stats::{Registry, StatsdSink, absent};
 use crate::tls;
 use crate::workers::{self, Sockets};
 
@@ -96,7 +96,7 @@ pub struct Server {
     /// Closed when everything else is: the end of a connection may log its last request.
     log_files: Arc<LogFiles>,
     _clusters: Arc<ClusterManager>,
-    _flush: AbortOnDrop,
+    _flush: Option<AbortOnDrop>,
     _watch: tls::Watch,
 }
 
@@ -159,9 +159,11 @@ impl Server {
     pub async fn start(bootstrap: Bootstrap, options: ServerOptions) -> Result<Self, StartError> {
         let began = Instant::now();
         let workers = options.concurrency.max(1);
-        let registry = Registry::new(workers);
+        let registry = Registry::with_rules(workers, bootstrap.stats.clone());
+        for sink in &bootstrap.stats_sinks {
+            registry.add_sink(StatsdSink::new(sink.clone())?);
+        }
         let scope = registry.scope();
-        let flush = tokio::spawn(crate::stats::flush_every(registry.clone(), FLUSH_INTERVAL));
         let shutdown = Arc::new(Shutdown::new());
         let status = Arc::new(ServerStatus::new(&bootstrap.node, &options));
         let (commands, received) = mpsc::unbounded_channel();
@@ -176,7 +178,10 @@ impl Server {
         let clusters = ClusterManager::start(&bootstrap.clusters, &scope, workers).await?;
         let clusters = Arc::new(clusters);
         runtime_stats(&bootstrap, &scope);
-        absent::process(&scope);
+        let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
+        absent::process(&scope, concurrency);
+        let unknown = scope.child("server").counter("static_unknown_fields");
+        unknown.increment(bootstrap.unknown_fields);
         let log_files = Arc::new(LogFiles::new(&scope, options.log_flush));
         let (listeners, sockets) =
             open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
@@ -187,7 +192,6 @@ impl Server {
         let certificates = Certificates::new(scopes.collect(), Arc::clone(&clusters));
         let renewed = Arc::clone(&certificates);
         let watch = tls::watch(certificates.watched(&scope), move || renewed.refresh());
-        let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
         let server_stats = ServerStats::new(&scope, concurrency, admin::version::number());
         let handles = sockets
             .into_iter()
@@ -196,27 +200,30 @@ impl Server {
             .collect::<Result<Vec<_>, _>>()?;
         status.set(ServerState::Live);
         server_stats.initialized(began.elapsed());
+        let control = ServerControl::new(
+            Arc::clone(&shutdown),
+            Arc::clone(&status),
+            commands,
+            options.log.clone(),
+            options.drain_time,
+        );
+        let state = AdminState::new(registry.clone())
+            .server(Arc::clone(&status) as _, server_stats)
+            .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
+            .listeners(Arc::new(views::Listeners(listeners.clone())))
+            .config(Arc::new(ConfigSource::new(&bootstrap, certificates, SystemTime::now())))
+            .control(Arc::new(control))
+            .flush_on_request(bootstrap.stats_flush == StatsFlush::OnAdmin);
+        let flush = match bootstrap.stats_flush {
+            StatsFlush::Every(interval) => {
+                Some(AbortOnDrop(tokio::spawn(state.clone().flush_every(interval))))
+            }
+            StatsFlush::OnAdmin => None,
+        };
         let admin = match admin_socket {
             None => None,
             Some(socket) => {
                 let address = socket.local_addr()?;
-                let control = ServerControl::new(
-                    Arc::clone(&shutdown),
-                    Arc::clone(&status),
-                    commands,
-                    options.log.clone(),
-                    options.drain_time,
-                );
-                let state = AdminState::new(registry.clone())
-                    .server(Arc::clone(&status) as _, server_stats)
-                    .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
-                    .listeners(Arc::new(views::Listeners(listeners.clone())))
-                    .config(Arc::new(ConfigSource::new(
-                        &bootstrap,
-                        certificates,
-                        SystemTime::now(),
-                    )))
-                    .control(Arc::new(control));
                 let handle = AdminHandle::new();
                 let (router, handle_of) = (admin::router(state), handle.clone());
                 let scope = scope.clone();
@@ -240,7 +247,7 @@ impl Server {
             registry,
             log_files,
             _clusters: clusters,
-            _flush: AbortOnDrop(flush),
+            _flush: flush,
             _watch: watch,
         })
     }
@@ -332,9 +339,6 @@ pub fn check(bootstrap: &Bootstrap) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Envoy's default of `stats_flush_interval`.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
-
 #[derive(Debug)]
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
@@ -347,9 +351,10 @@ impl Drop for AbortOnDrop {
 /// `runtime.*`: the layers are those of the start.
 fn runtime_stats(bootstrap: &Bootstrap, root: &Scope) {
     let scope = root.child("runtime");
-    scope.counter("load_success").increment(1);
-    // There is no runtime on disk, which might have one.
-    scope.counter("override_dir_not_exists").increment(1);
+    // Envoy takes a snapshot when it reads the layers and another when clusters are there. None
+    // finds a runtime on disk, which might override something.
+    scope.counter("load_success").increment(2);
+    scope.counter("override_dir_not_exists").increment(2);
     scope.gauge("num_keys").set(bootstrap.runtime.len() as f64);
     scope.gauge("num_layers").set(bootstrap.runtime_layers.len() as f64);
 }

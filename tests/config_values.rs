@@ -474,7 +474,8 @@ static_resources:
     assert_eq!((b.node.id.as_str(), b.node.sub_zone.as_str()), ("i", "s"));
     assert_eq!(b.node.metadata["a"], serde_json::json!([1, "b"]));
     assert_eq!(b.admin.unwrap().address.to_string(), "[::1]:8001");
-    assert_eq!(b.runtime_layers, ["one", "two"]);
+    let layers = b.runtime_layers.iter().map(|layer| (layer.name.as_str(), layer.values.len()));
+    assert_eq!(layers.collect::<Vec<_>>(), [("one", 3), ("two", 3)]);
     // A later layer replaces what an earlier one said.
     assert!(b.runtime.contains(&("a.b".to_owned(), RuntimeValue::Number(2.0))));
     assert!(b.runtime.contains(&("a.c".to_owned(), RuntimeValue::Text("text".to_owned()))));
@@ -489,4 +490,45 @@ static_resources:
     );
     let fraction = chain.http.routes.virtual_hosts[0].routes[0].matching.fraction.unwrap();
     assert_eq!((fraction.numerator, fraction.denominator), (30, 100));
+}
+
+/// `/config_dump` shows what was read, in the form that protobuf gives it: names in snake_case,
+/// lists as lists, durations and numbers in one spelling, nothing that is null.
+#[test]
+fn the_source_is_kept_as_protobuf_writes_it() {
+    let bootstrap = load(
+        "
+node: {id: me, cluster: null, metadata: {keptAsItIs: [1, {aB: '2'}]}}
+statsFlushInterval: {seconds: 2, nanos: 500000000}
+layeredRuntime: {layers: {name: one, staticLayer: {camelKey: 1}}}
+staticResources:
+  clusters:
+    name: one
+    type: 1
+    connectTimeout: 0.25s
+    perConnectionBufferLimitBytes: {value: '1000'}
+    lbPolicy: least_request
+    loadAssignment:
+      clusterName: one
+      endpoints: {lbEndpoints: {endpoint: {address: {socketAddress: {address: h, portValue: '80'}}}}}
+",
+    );
+    let expected = serde_json::json!({
+        "node": { "id": "me", "metadata": { "keptAsItIs": [1, { "aB": "2" }] } },
+        "stats_flush_interval": "2.500s",
+        "layered_runtime": { "layers": [{ "name": "one", "static_layer": { "camelKey": 1 } }] },
+        "static_resources": { "clusters": [{
+            "name": "one",
+            "type": "STRICT_DNS",
+            "connect_timeout": "0.250s",
+            "per_connection_buffer_limit_bytes": 1000,
+            "lb_policy": "LEAST_REQUEST",
+            "load_assignment": { "cluster_name": "one", "endpoints": [{ "lb_endpoints": [{
+                "endpoint": { "address": { "socket_address": {
+                    "address": "h", "port_value": 80,
+                } } },
+            }] }] },
+        }] },
+    });
+    assert_eq!(bootstrap.source.0, expected);
 }

@@ -53,7 +53,7 @@ pub(super) fn cluster(
     let tls = config.tls.as_ref().map(|tls| Upstream::new(tls, config.protocol));
     let tls = tls.transpose().map_err(fail)?.map(Arc::new);
     let connector = tls.as_ref().map_or_else(Connector::plain, |tls| {
-        tls.connector().ssl_stats(Arc::new(SslStats::new(stats.child("ssl"))))
+        tls.connector().ssl_stats(Arc::new(SslStats::of_cluster(stats.child("ssl"))))
     });
     let builder = Cluster::builder(config.name.as_str())
         .stats(scope.clone())
@@ -146,10 +146,13 @@ pub(super) fn discover(
     cluster: &Cluster,
     scope: &Scope,
 ) -> (Option<JoinHandle<()>>, Option<FirstResolution>) {
-    let stats = UpdateStats::new(&stats_scope(config, scope));
+    let own = stats_scope(config, scope);
+    let stats = UpdateStats::new(&own);
     match &config.discovery {
         Discovery::Static => {
             cluster.update(config.endpoints.iter().filter_map(member).collect());
+            // Envoy tells the weight of members that were discovered, not of those that were given.
+            own.gauge("max_host_weight").set(0.0);
             (None, None)
         }
         Discovery::StrictDns(dns) => {

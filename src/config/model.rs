@@ -25,6 +25,8 @@ pub use tls::{
     UpstreamTls,
 };
 
+use crate::stats::{Rules, StatsdOptions};
+
 /// A whole bootstrap.
 #[derive(Clone, Debug, Default)]
 pub struct Bootstrap {
@@ -38,10 +40,33 @@ pub struct Bootstrap {
     pub admin: Option<Admin>,
     /// The merged static layers of `layered_runtime`, flattened to dotted keys, in file order.
     pub runtime: Vec<(String, RuntimeValue)>,
-    /// The names of the runtime layers.
-    pub runtime_layers: Vec<String>,
+    /// The same layer by layer, the lowest first.
+    pub runtime_layers: Vec<RuntimeLayer>,
+    /// `stats_config`
+    pub stats: Rules,
+    /// `stats_sinks`
+    pub stats_sinks: Vec<StatsdOptions>,
+    /// `stats_flush_interval` or `stats_flush_on_admin`
+    pub stats_flush: StatsFlush,
+    /// How many unknown fields were left out: none unless the [`Loader`](super::Loader) was told to.
+    pub unknown_fields: u64,
     /// All of it as it was written, in JSON. It holds secrets.
     pub source: Source,
+}
+
+/// When intervals of stats end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatsFlush {
+    /// By the clock: `stats_flush_interval`, 5 s by default.
+    Every(Duration),
+    /// Whenever the admin app is asked for stats: `stats_flush_on_admin`.
+    OnAdmin,
+}
+
+impl Default for StatsFlush {
+    fn default() -> Self {
+        Self::Every(Duration::from_secs(5))
+    }
 }
 
 /// A configuration as it was written.
@@ -70,6 +95,15 @@ pub struct Node {
     pub sub_zone: String,
     /// `metadata`, as JSON.
     pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A layer of `layered_runtime`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuntimeLayer {
+    /// `name`
+    pub name: String,
+    /// `static_layer`, flattened to dotted keys, in file order.
+    pub values: Vec<(String, RuntimeValue)>,
 }
 
 /// A leaf of a static runtime layer.

@@ -1,12 +1,15 @@
 //! Accepting connections and handing each to its filter chain.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use front_proxy_layers::tls_names;
+use metrics::Histogram;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
@@ -28,10 +31,11 @@ pub(crate) async fn accept(
 ) {
     let mut closed = signal.clone();
     let mut closed = std::pin::pin!(closed.reached(Phase::ListenersClosed));
+    let mut batch = Batch { size: 0, sizes: &listener.stats.accepted_per_event };
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = socket.accept() => accepted,
+            accepted = poll_fn(|cx| batch.accept(&socket, cx)) => accepted,
             () = &mut closed => return,
         };
         match accepted {
@@ -56,6 +60,28 @@ pub(crate) async fn accept(
                 }
             }
         }
+    }
+}
+
+/// How many connections come at once.
+struct Batch<'a> {
+    size: u32,
+    sizes: &'a Histogram,
+}
+
+impl Batch<'_> {
+    fn accept(
+        &mut self,
+        socket: &TcpListener,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let accepted = socket.poll_accept(cx);
+        if matches!(accepted, Poll::Ready(Ok(_))) {
+            self.size += 1;
+        } else if self.size > 0 {
+            self.sizes.record(f64::from(std::mem::take(&mut self.size)));
+        }
+        accepted
     }
 }
 

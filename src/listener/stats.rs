@@ -10,6 +10,7 @@ pub(crate) struct ListenerStats {
     pub(crate) cx_overflow: Counter,
     pub(crate) cx_active: Gauge,
     pub(crate) cx_length_ms: Histogram,
+    pub(crate) accepted_per_event: Histogram,
     pub(crate) no_filter_chain_match: Counter,
     pub(crate) workers: Vec<(Counter, Gauge)>,
     /// `ssl.*`
@@ -19,15 +20,14 @@ pub(crate) struct ListenerStats {
 impl ListenerStats {
     /// Registers them in `scope`, which is `listener.<address>`.
     pub(crate) fn new(scope: &Scope, workers: usize, tls: bool) -> Self {
-        // Envoy has these too; here connections never wait for a listener filter.
-        drop(scope.gauge("downstream_pre_cx_active"));
-        drop(scope.histogram("connections_accepted_per_socket_event", Unit::Unspecified));
         Self {
             cx_total: scope.counter("downstream_cx_total"),
             cx_destroy: scope.counter("downstream_cx_destroy"),
             cx_overflow: scope.counter("downstream_cx_overflow"),
             cx_active: scope.gauge("downstream_cx_active"),
             cx_length_ms: scope.histogram_ms("downstream_cx_length_ms"),
+            accepted_per_event: scope
+                .histogram("connections_accepted_per_socket_event", Unit::Unspecified),
             no_filter_chain_match: scope.counter("no_filter_chain_match"),
             workers: (0..workers)
                 .map(|index| {
@@ -35,8 +35,17 @@ impl ListenerStats {
                     (worker.counter("downstream_cx_total"), worker.gauge("downstream_cx_active"))
                 })
                 .collect(),
-            ssl: tls.then(|| SslStats::new(scope.child("ssl"))),
+            ssl: tls.then(|| SslStats::of_listener(scope.child("ssl"))),
         }
+    }
+}
+
+impl ListenerStats {
+    /// Those of a listener that the main thread serves: the admin's.
+    pub(crate) fn of_main_thread(scope: &Scope) -> Self {
+        let thread = scope.child("main_thread");
+        let counted = (thread.counter("downstream_cx_total"), thread.gauge("downstream_cx_active"));
+        Self { workers: vec![counted], ..Self::new(scope, 0, false) }
     }
 }
 

@@ -198,19 +198,21 @@ impl ConfigSource {
             RuntimeValue::Bool(value) => value.to_string(),
             RuntimeValue::Text(text) => text.clone(),
         };
-        // The layers were merged by the reader: what a key ends up as is shown for the last.
+        let layers = &bootstrap.runtime_layers;
         let mut entries = BTreeMap::new();
-        let layers = bootstrap.runtime_layers.len().max(1);
-        for (key, value) in &bootstrap.runtime {
-            let mut values = vec![String::new(); layers];
-            values[layers - 1] = text(value);
-            entries.insert(key.clone(), values);
+        for (nth, layer) in layers.iter().enumerate() {
+            for (key, value) in &layer.values {
+                let values: &mut Vec<String> = entries.entry(key.clone()).or_default();
+                values.resize(layers.len(), String::new());
+                values[nth] = text(value);
+            }
         }
+        let layers = layers.iter().map(|layer| layer.name.clone()).collect();
         Self {
             loaded_at,
             bootstrap: bootstrap.source.0.clone(),
             certificates,
-            runtime: RuntimeStatus { layers: bootstrap.runtime_layers.clone(), entries },
+            runtime: RuntimeStatus { layers, entries },
         }
     }
 }

@@ -5,7 +5,10 @@ use std::io;
 use std::sync::OnceLock;
 
 use metrics::Counter;
-use rustls::{CertificateError, CommonState, HandshakeKind};
+use rustls::crypto::SupportedKxGroup;
+use rustls::{
+    CertificateError, CipherSuite, CommonState, HandshakeKind, NamedGroup, ProtocolVersion,
+};
 
 use super::Scope;
 use crate::tls_names;
@@ -19,14 +22,25 @@ pub struct SslStats {
     handshake: Counter,
     no_certificate: Counter,
     session_reused: Counter,
-    tls12: OnceLock<Counter>,
-    tls13: OnceLock<Counter>,
+    versions: [OnceLock<Counter>; VERSIONS.len()],
+    ciphers: [OnceLock<Counter>; CIPHERS.len()],
+    curves: [OnceLock<Counter>; CURVES.len()],
+    cipher_tag: &'static str,
     scope: Scope,
 }
 
 impl SslStats {
-    /// Registers them in `scope`, which ends in `ssl`.
-    pub fn new(scope: Scope) -> Self {
+    /// Registers those of a listener in `scope`, which ends in `ssl`.
+    pub fn of_listener(scope: Scope) -> Self {
+        Self::new(scope, "envoy_ssl_cipher")
+    }
+
+    /// Registers those of a cluster in `scope`, which ends in `ssl`.
+    pub fn of_cluster(scope: Scope) -> Self {
+        Self::new(scope, "cipher_suite")
+    }
+
+    fn new(scope: Scope, cipher_tag: &'static str) -> Self {
         Self {
             connection_error: scope.counter("connection_error"),
             fail_verify_error: scope.counter("fail_verify_error"),
@@ -35,8 +49,10 @@ impl SslStats {
             handshake: scope.counter("handshake"),
             no_certificate: scope.counter("no_certificate"),
             session_reused: scope.counter("session_reused"),
-            tls12: OnceLock::new(),
-            tls13: OnceLock::new(),
+            versions: [const { OnceLock::new() }; VERSIONS.len()],
+            ciphers: [const { OnceLock::new() }; CIPHERS.len()],
+            curves: [const { OnceLock::new() }; CURVES.len()],
+            cipher_tag,
             scope,
         }
     }
@@ -50,20 +66,37 @@ impl SslStats {
         if connection.handshake_kind() == Some(HandshakeKind::Resumed) {
             self.session_reused.increment(1);
         }
-        let version = connection.protocol_version().and_then(tls_names::version);
-        let counter = match version {
-            Some("TLSv1.2") => &self.tls12,
-            Some("TLSv1.3") => &self.tls13,
-            _ => return,
-        };
-        let name = version.unwrap_or_default();
-        counter
-            .get_or_init(|| {
-                let full = format!("versions.{name}");
-                let name = self.scope.leaf_tagged(&full, "versions", "envoy_ssl_version", name);
-                self.scope.sink().counter(&name)
-            })
-            .increment(1);
+        if let Some(at) = connection.protocol_version().and_then(|v| place(&VERSIONS, v)) {
+            self.named(&self.versions[at], "versions", "envoy_ssl_version", || {
+                tls_names::version(VERSIONS[at]).unwrap_or_default().to_owned()
+            });
+        }
+        let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
+        if let Some(at) = suite.and_then(|suite| place(&CIPHERS, suite)) {
+            self.named(&self.ciphers[at], "ciphers", self.cipher_tag, || {
+                tls_names::cipher(CIPHERS[at])
+            });
+        }
+        let group = connection.negotiated_key_exchange_group().map(SupportedKxGroup::name);
+        if let Some(at) = group.and_then(|group| CURVES.iter().position(|(g, _)| *g == group)) {
+            self.named(&self.curves[at], "curves", "envoy_ssl_curve", || CURVES[at].1.to_owned());
+        }
+    }
+
+    /// Counts one of several; it appears with its first use, as in Envoy.
+    fn named(
+        &self,
+        counter: &OnceLock<Counter>,
+        of: &str,
+        tag: &'static str,
+        name: impl FnOnce() -> String,
+    ) {
+        let counter = counter.get_or_init(|| {
+            let name = name();
+            let name = self.scope.leaf_tagged(&format!("{of}.{name}"), of, tag, name);
+            self.scope.sink().counter(&name)
+        });
+        counter.increment(1);
     }
 
     /// Counts a handshake that failed. A peer that left in the middle of it is no TLS error.
@@ -93,6 +126,31 @@ impl SslStats {
         }
     }
 }
+
+fn place<T: PartialEq>(known: &[T], one: T) -> Option<usize> {
+    known.iter().position(|known| *known == one)
+}
+
+/// What rustls speaks, each with a place for its counter: nothing is looked up by name.
+const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::TLSv1_2, ProtocolVersion::TLSv1_3];
+const CIPHERS: [CipherSuite; 9] = [
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+/// With BoringSSL's names.
+const CURVES: [(NamedGroup, &str); 4] = [
+    (NamedGroup::X25519, "X25519"),
+    (NamedGroup::secp256r1, "P-256"),
+    (NamedGroup::secp384r1, "P-384"),
+    (NamedGroup::X25519MLKEM768, "X25519MLKEM768"),
+];
 
 impl fmt::Debug for SslStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

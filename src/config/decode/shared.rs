@@ -17,6 +17,7 @@ use crate::config::source::Span;
 use crate::config::yaml::Node;
 
 const PROTOCOLS: &Variants<()> = &[("TCP", 0, Some(())), ("UDP", 1, None)];
+const DATAGRAMS: &Variants<()> = &[("TCP", 0, Some(())), ("UDP", 1, Some(()))];
 
 /// The host and port of an address, and where the host stands.
 pub(super) struct HostPort<'a> {
@@ -41,11 +42,26 @@ pub(super) fn host_port<'a>(m: &Message<'a>, field: &str) -> Option<HostPort<'a>
 
 /// An `Address`.
 pub(super) fn host_port_of<'a>(cx: &'a Context, node: &'a Node) -> Option<HostPort<'a>> {
+    host_port_by(cx, node, PROTOCOLS)
+}
+
+/// An IP address that datagrams are sent to; its `protocol` says nothing, as in Envoy.
+pub(super) fn datagram_address(m: &Message<'_>, field: &str) -> Option<SocketAddr> {
+    let node = m.required(field)?;
+    let address = host_port_by(m.cx, node, DATAGRAMS)?;
+    ip_or_report(m.cx, &address)
+}
+
+fn host_port_by<'a>(
+    cx: &'a Context,
+    node: &'a Node,
+    protocols: &'static Variants<()>,
+) -> Option<HostPort<'a>> {
     let m = Message::open(cx, node, &ADDRESS)?;
     let socket = m.one_of(&["socket_address"], true);
     m.finish();
     let s = Message::open(cx, socket?.1, &SOCKET_ADDRESS)?;
-    s.enumeration("protocol", PROTOCOLS);
+    s.enumeration("protocol", protocols);
     let host = s.required_string("address");
     let place = s.place_of("address");
     s.required("port_value");
