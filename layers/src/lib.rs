@@ -3,6 +3,7 @@
 
 mod headers;
 mod lock;
+mod sync;
 mod timer;
 mod uri_path;
 pub mod worker;
