@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::io::UpstreamIo;
 use crate::cluster::ClusterStats;
+use crate::error::BoxError;
 
 /// How connections to the endpoints of a cluster are opened.
 #[derive(Clone, Default)]
@@ -33,9 +34,9 @@ pub enum ConnectError {
     /// The TLS handshake failed: the certificate was not trusted, or no common version.
     Tls(io::Error),
     /// The HTTP handshake failed.
-    Http(hyper::Error),
+    Http(BoxError),
     /// The HTTP/2 handshake failed.
-    Http2(h2::Error),
+    Http2(BoxError),
     /// It took longer than the connect timeout.
     Timeout,
 }
@@ -107,8 +108,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Tcp(e) | Self::Tls(e) => Some(e),
-            Self::Http(e) => Some(e),
-            Self::Http2(e) => Some(e),
+            Self::Http(e) | Self::Http2(e) => Some(&**e),
             Self::Timeout => None,
         }
     }

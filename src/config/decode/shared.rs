@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use regex::Regex;
+use front_proxy_layers::route::Pattern;
 
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message, Variants};
@@ -133,11 +133,15 @@ fn read_regular_file(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// A `RegexMatcher`, anchored on both sides.
-pub(super) fn anchored_regex(cx: &Context, node: &Node) -> Option<Regex> {
+pub(super) fn anchored_regex(cx: &Context, node: &Node) -> Option<Pattern> {
     regex(cx, node, re2::anchored)
 }
 
-fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) -> Option<Regex> {
+fn regex(
+    cx: &Context,
+    node: &Node,
+    compile: fn(&str) -> Result<Pattern, String>,
+) -> Option<Pattern> {
     let m = Message::open(cx, node, &REGEX_MATCHER)?;
     if let Some(engine) = m.message("google_re2", &GOOGLE_RE2) {
         engine.finish();
@@ -162,7 +166,7 @@ fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) 
 
 /// A `RegexMatchAndSubstitute` in a field, where given: the pattern, which may match anywhere, and
 /// what replaces it.
-pub(super) fn substitution(m: &Message<'_>, field: &str) -> Option<(Regex, String)> {
+pub(super) fn substitution(m: &Message<'_>, field: &str) -> Option<(Pattern, String)> {
     let m = m.message(field, &REGEX_SUBSTITUTE)?;
     let pattern = m.required("pattern").and_then(|n| regex(m.cx, n, re2::unanchored));
     let substitution = m.header_text("substitution").unwrap_or_default();
