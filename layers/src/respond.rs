@@ -26,12 +26,22 @@ use crate::stream_info::StreamInfo;
 
 /// Turns errors into responses; see the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RespondLayer(());
+pub struct RespondLayer {
+    keep_connection: bool,
+}
 
 impl RespondLayer {
     /// The layer.
     pub const fn new() -> Self {
-        Self(())
+        Self { keep_connection: false }
+    }
+
+    /// Whether an HTTP/1 connection outlives a request that has come whole and is refused for its
+    /// path or for want of a `host` (Envoy's `stream_error_on_invalid_http_message`). Default no.
+    #[must_use]
+    pub const fn keep_connection(mut self, keep: bool) -> Self {
+        self.keep_connection = keep;
+        self
     }
 }
 
@@ -39,7 +49,7 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner, unready: None }
+        Respond { inner, keep_connection: self.keep_connection, unready: None }
     }
 }
 
@@ -47,6 +57,7 @@ impl<S> Layer<S> for RespondLayer {
 #[derive(Debug)]
 pub struct Respond<S> {
     inner: S,
+    keep_connection: bool,
     /// Why the inner service did not become ready, until the request comes that is told so.
     unready: Option<Box<ProxyError>>,
 }
@@ -54,7 +65,8 @@ pub struct Respond<S> {
 impl<S: Clone> Clone for Respond<S> {
     /// Whether the clone can become ready is for its own inner service to say.
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), unready: None }
+        let Self { inner, keep_connection, unready: _ } = self;
+        Self { inner: inner.clone(), keep_connection: *keep_connection, unready: None }
     }
 }
 
@@ -91,6 +103,7 @@ where
             grpc: is_grpc(request.headers()),
             head: request.method() == Method::HEAD,
             connect: request.method() == Method::CONNECT,
+            keep: self.keep_connection,
         };
         let answer = match self.unready.take() {
             None => Answer::Called { future: self.inner.call(request) },
@@ -107,12 +120,14 @@ struct RequestKind {
     grpc: bool,
     head: bool,
     connect: bool,
+    keep: bool,
 }
 
 impl RequestKind {
     /// Whether an answer to this failure is the connection's last. What follows a CONNECT is no
     /// request, whatever became of it.
     fn ends(self, kind: ErrorKind) -> bool {
-        self.connect || kind.ends_connection()
+        let kept = self.keep && kind == ErrorKind::BadRequest;
+        self.connect || (kind.ends_connection() && !kept)
     }
 }

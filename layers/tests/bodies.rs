@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use front_proxy_layers::body::{Body, ResponseBody};
 use front_proxy_layers::cluster::Cluster;
+use front_proxy_layers::endpoint::ConnectionOptions;
 use front_proxy_layers::http2::Http2Body;
 use front_proxy_layers::proxy::Proxy;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -301,7 +302,11 @@ proptest! {
     }
 
     #[test]
-    fn what_an_upstream_sends_is_true(message in message(), http2 in any::<bool>()) {
+    fn what_an_upstream_sends_is_true(
+        message in message(),
+        http2 in any::<bool>(),
+        http1_trailers in any::<bool>(),
+    ) {
         block_on(within(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address").to_string();
@@ -311,10 +316,14 @@ proptest! {
                 if http2 { serve_http2(stream, sent).await } else { serve_http1(stream, sent).await }
             });
             let cluster = Cluster::builder("c").endpoints([address]).expect("an address");
+            let options = ConnectionOptions { http1_trailers, ..ConnectionOptions::default() };
+            let cluster = cluster.connections(options);
             let cluster = if http2 { cluster.http2() } else { cluster }.build();
             let proxy = Proxy::new(cluster.clone());
             let response: Result<_, Infallible> = proxy.oneshot(get("/")).await;
-            is_true(response.expect("infallible").into_body(), &message).await?;
+            let trailers = message.trailers && (http2 || http1_trailers);
+            let received = Message { trailers, ..message };
+            is_true(response.expect("infallible").into_body(), &received).await?;
             let endpoint = &cluster.endpoints()[0];
             let active = endpoint.stats().rq_active.load(std::sync::atomic::Ordering::Relaxed);
             prop_assert_eq!(active, 0, "the request is over with its body");
