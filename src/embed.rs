@@ -31,7 +31,10 @@ use crate::server::StartError;
 /// connections stays with whoever accepts them: addresses, TLS, HTTP/1's and HTTP/2's limits, idle
 /// timeouts. So does the admin address. A listener with several filter chains is its first.
 ///
-/// Returns when each cluster has been resolved once. Stats go to `scope`.
+/// Returns when each cluster has been resolved once. Stats go to `scope`; what the bootstrap says of
+/// them is up to whoever made it: `Registry::with_rules(threads, bootstrap.stats.clone())` names and
+/// chooses them as configured, [`Registry::add_sink`](crate::stats::Registry::add_sink) tells the
+/// `stats_sinks`, and [`flush_every`](crate::stats::flush_every) does so in time.
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
