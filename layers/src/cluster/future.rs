@@ -478,6 +478,15 @@ fn for_http1(request: &mut Request<Body>) {
         // RFC 9110 section 8.6: methods that anticipate content say so when there is none.
         request.headers_mut().insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("0"));
     }
+    if matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.body().is_end_stream()
+        && request.body().size_hint().exact().is_none()
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        // hyper takes it that these have no body, if nothing says that they have.
+        let chunked = header::HeaderValue::from_static("chunked");
+        request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
+    }
     if request.uri().authority().is_none() {
         return;
     }
