@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderName, Method, Request, Response, Uri, Version, header};
+use http::{HeaderName, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -421,11 +421,7 @@ fn receive_http1(
     active: ActiveRequest,
     tunnel: Option<Body>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
-    let headers = response.headers();
-    if headers.contains_key(header::TRANSFER_ENCODING)
-        && headers.contains_key(header::CONTENT_LENGTH)
-    {
-        // RFC 9112 section 6.3: the one or the other; both is how responses are smuggled.
+    if is_misframed(&response) {
         active.outcome(false);
         active.cluster().stats().cx_protocol_error.increment(1);
         connection.close();
@@ -438,6 +434,10 @@ fn receive_http1(
             || headers.contains_key(header::TRANSFER_ENCODING);
         connection.expect_close(framed);
     }
+    if response.status() == StatusCode::NO_CONTENT {
+        // It may say 0, which goes no further (RFC 9110 section 8.6).
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
     // The client is answered in its own version, and in Envoy's words.
     *response.version_mut() = Version::HTTP_11;
     response.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
@@ -446,6 +446,16 @@ fn receive_http1(
     }
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
+}
+
+/// Whether a response contradicts itself about where it ends, which is how responses are smuggled:
+/// by two framings (RFC 9112 section 6.3), or by one of a body that a 204 can't have (section 6.1,
+/// RFC 9110 section 8.6).
+fn is_misframed(response: &Response<Incoming>) -> bool {
+    let chunked = response.headers().contains_key(header::TRANSFER_ENCODING);
+    let length = response.headers().get(header::CONTENT_LENGTH);
+    let body = chunked || length.is_some_and(|length| length != "0");
+    (chunked && length.is_some()) || (body && response.status() == StatusCode::NO_CONTENT)
 }
 
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");

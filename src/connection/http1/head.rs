@@ -64,6 +64,12 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
         Err(RefusalKind::FragmentInPath) => return Err(fragment(request_line, &fields)),
         other => other.map_err(Refusal::new)?,
     };
+    if config.refuse_https_url
+        && config.allow_absolute_url
+        && request.target.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"https://"))
+    {
+        return refuse(RefusalKind::HttpsInPlaintext);
+    }
     if old_version && framing == Framing::Chunked {
         return refuse(RefusalKind::BadRequest);
     }
