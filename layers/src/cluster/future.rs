@@ -1,5 +1,6 @@
 //! From a picked endpoint to a response head.
 
+use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -44,6 +45,8 @@ struct Exchange {
     endpoint: Arc<Endpoint>,
     /// The request until it is sent, and again if it comes back unsent.
     request: Option<Request<Body>>,
+    /// The connection was made for this request.
+    fresh: bool,
     /// A copy of the head of a request that may be repeated.
     repeat: Option<Request<Body>>,
     /// What the client sends once protocols are switched, where it asked for that.
@@ -72,6 +75,7 @@ impl ResponseFuture {
             cluster,
             endpoint,
             request: Some(request),
+            fresh: false,
             repeat: None,
             tunnel: None,
             info,
@@ -119,6 +123,7 @@ impl Future for ResponseFuture {
                         continue;
                     };
                     pending.end();
+                    exchange.fresh = true;
                     this.state = match connected {
                         Ok(Connected::Http1(connection)) => exchange.send_http1(connection),
                         Ok(Connected::Http2(stream)) => exchange.send_http2(stream),
@@ -255,6 +260,7 @@ impl Exchange {
     /// A connection, kept or new. `pending` is given where the request waited before.
     fn obtain(&mut self, pending: Option<PendingRequest>) -> State {
         let again = pending.is_some();
+        self.fresh = false;
         let (checkout, over) = match self.endpoint.checkout(again) {
             Checkout::Http1(connection) => {
                 if let Some(pending) = pending {
@@ -338,7 +344,10 @@ impl Exchange {
 
     /// The request failed before a response: again if that can do no harm, else that's it.
     fn recover(&mut self, failed: SendError, active: &ActiveRequest) -> State {
-        if let Some(request) = failed.unsent {
+        // An upstream that closes whatever is opened must not be asked again and again: a connection
+        // that was made for this request has failed it. Without a cause it only has no room.
+        let failed_fresh = self.fresh && failed.error.source().is_some();
+        if let Some(request) = failed.unsent.filter(|_| !failed_fresh) {
             // The connection had died idle and nothing was written: as if it had not been there.
             self.request = Some(request);
             return State::Start;
@@ -478,6 +487,15 @@ fn for_http1(request: &mut Request<Body>) {
     {
         // RFC 9110 section 8.6: methods that anticipate content say so when there is none.
         request.headers_mut().insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("0"));
+    }
+    if matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.body().is_end_stream()
+        && request.body().size_hint().exact().is_none()
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        // hyper takes it that these have no body, if nothing says that they have.
+        let chunked = header::HeaderValue::from_static("chunked");
+        request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
     }
     if request.uri().authority().is_none() {
         return;
