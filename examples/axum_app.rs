@@ -9,7 +9,7 @@
 //! curl -i localhost:3000/service/3   # neither knows it
 //! ```
 //!
-//! Next: put names instead of addresses with `.dns("service1", 8000)`; give the proxy a timeout;
+//! Next: put names instead of addresses with `.dns("service1:8000")?`; give the proxy a timeout;
 //! see `compose_layers` for what `Proxy` is made of.
 
 use std::error::Error;

@@ -72,8 +72,8 @@ struct Inner {
     endpoints: ArcSwap<EndpointSet>,
     /// Updates of the membership, one at a time.
     updating: std::sync::Mutex<()>,
-    /// What keeps the membership up to date, where the cluster has it to itself.
-    discovery: std::sync::OnceLock<source::Discovery>,
+    /// What keeps the membership up to date, where that is the cluster's own business.
+    discoveries: std::sync::OnceLock<Box<[source::Discovery]>>,
 }
 
 impl Cluster {
@@ -105,10 +105,10 @@ impl Cluster {
         self.inner.endpoints.load().all().to_vec()
     }
 
-    /// Waits until the cluster's own discovery has looked for members once, whatever it found. At
+    /// Waits until each of the cluster's own discoveries has looked for members once, whatever it found. At
     /// once where it has none.
     pub async fn initialized(&self) {
-        if let Some(discovery) = self.inner.discovery.get() {
+        for discovery in self.inner.discoveries.get().into_iter().flatten() {
             discovery.initialized().await;
         }
     }
