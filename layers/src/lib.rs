@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod guide;
 mod headers;
 mod lock;
 mod timer;
 mod uri_path;
 pub mod worker;
 pub mod proxy;
+pub mod mount;
 pub mod upgrade;
 pub mod stats;
 pub mod access_log;

@@ -5,20 +5,15 @@
 //! has. [`StatsLayer`] counts requests of any service, an app's own routes as well as a proxy's:
 //!
 //! ```
-//! use std::convert::Infallible;
-//! use std::sync::Arc;
-//!
-//! use front_proxy_layers::body::Body;
+//! use axum::{Router, body::Body, extract::Request, routing::get};
 //! use front_proxy_layers::stats::{DownstreamStats, Scope, StatsLayer};
-//! use http::{Request, Response};
-//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower::ServiceExt;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let stats = Arc::new(DownstreamStats::new(&Scope::from_metrics(), "my_app"));
-//! let app = service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
-//! let service = ServiceBuilder::new().layer(StatsLayer::new(stats)).service(app);
-//! let response = service.oneshot(Request::new(Body::empty())).await.unwrap();
+//! let stats = DownstreamStats::new(&Scope::from_metrics(), "my_app");
+//! let app: Router = Router::new().route("/", get(async || "hello")).layer(StatsLayer::new(stats));
+//! let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
 //! // http.my_app.downstream_rq_2xx and its fellows were counted.
 //! # assert_eq!(response.status(), 200);
 //! # }
