@@ -102,7 +102,7 @@ pub struct Endpoint {
     hostname: Arc<str>,
     weight: AtomicU32,
     locality: Option<Arc<Locality>>,
-    priority: u32,
+    priority: AtomicU32,
     closed: AtomicBool,
     shared: Arc<Shared>,
     stats: EndpointStats,
@@ -141,7 +141,7 @@ impl Endpoint {
             hostname: Arc::clone(&member.hostname),
             weight: AtomicU32::new(member.weight.max(1)),
             locality: member.locality.clone(),
-            priority: member.priority,
+            priority: AtomicU32::new(member.priority),
             closed: AtomicBool::new(false),
             shared,
             stats: EndpointStats::default(),
@@ -171,7 +171,7 @@ impl Endpoint {
 
     /// Its priority; 0 is used first.
     pub fn priority(&self) -> u32 {
-        self.priority
+        self.priority.load(Ordering::Relaxed)
     }
 
     /// Its counters.
@@ -179,8 +179,12 @@ impl Endpoint {
         &self.stats
     }
 
-    pub(crate) fn set_weight(&self, weight: u32) {
-        self.weight.store(weight.max(1), Ordering::Relaxed);
+    /// Takes over what may change of a member. True if something has.
+    pub(crate) fn follow(&self, member: &Member) -> bool {
+        let weight = member.weight.max(1);
+        let reweighted = self.weight.swap(weight, Ordering::Relaxed) != weight;
+        let moved = self.priority.swap(member.priority, Ordering::Relaxed) != member.priority;
+        reweighted || moved
     }
 
     pub(crate) fn is_closed(&self) -> bool {

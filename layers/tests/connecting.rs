@@ -10,7 +10,7 @@ use std::time::Duration;
 use front_proxy_layers::body::Body;
 use front_proxy_layers::cluster::{Cluster, Priority};
 use front_proxy_layers::discover::{Member, MemberSet};
-use http::Request;
+use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower::{Service, ServiceExt};
@@ -58,4 +58,90 @@ async fn the_connection_is_finished_and_kept() {
     drop(response);
     assert_eq!(accepted.load(Ordering::SeqCst), 1);
     assert_eq!(endpoint.idle_connections(), 1);
+}
+
+/// An HTTP/2 server: counts its connections and says when one has ended.
+async fn http2_server() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let counters = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (accepted, ended) = counters.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            accepted.fetch_add(1, Ordering::SeqCst);
+            let ended = Arc::clone(&ended);
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    respond.send_response(Response::new(()), true).expect("a stream");
+                }
+                ended.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+    });
+    (address, counters.0, counters.1)
+}
+
+#[tokio::test]
+async fn a_connection_made_for_an_endpoint_that_left_serves_those_that_waited_and_ends() {
+    let (address, accepted, ended) = http2_server().await;
+    let cluster = Cluster::builder("c").http2().build();
+    cluster.update(vec![Member::new(address)]);
+    let mut requests: Vec<_> = (0..3).map(|_| Box::pin(cluster.clone().oneshot(get()))).collect();
+    for request in &mut requests {
+        let polled = request.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "connecting takes a turn of the runtime");
+    }
+    cluster.update(Vec::new());
+    for request in requests {
+        assert_eq!(request.await.expect("answered").status(), 200);
+    }
+    while ended.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(accepted.load(Ordering::SeqCst), 1, "one connection does for all");
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_wants_any_more_ends_with_its_endpoint() {
+    let (address, _, ended) = http2_server().await;
+    let cluster = Cluster::builder("c").http2().build();
+    cluster.update(vec![Member::new(address)]);
+    {
+        let mut request = pin!(cluster.clone().oneshot(get()));
+        let polled = request.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "connecting takes a turn of the runtime");
+    }
+    cluster.update(Vec::new());
+    while ended.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_an_endpoint_that_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let cluster = Cluster::builder("c").idle_timeout(None).build();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    cluster.update(vec![Member::new(address)]);
+    let request = cluster.clone().oneshot(get());
+    let upstream = async {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut head = [0; 1024];
+        assert!(stream.read(&mut head).await.expect("a request") > 0);
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+        stream.write_all(answer).await.expect("written");
+        stream
+    };
+    let (response, _stream) = tokio::join!(request, upstream);
+    assert_eq!(tasks(), before + 1, "the idle connections have a watcher");
+    cluster.update(Vec::new());
+    // The watcher looks, and finds a connection in use.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    drop(response);
+    while tasks() > before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

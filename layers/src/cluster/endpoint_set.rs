@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Cluster;
 use crate::balance::{Candidate, LoadBalancer, PickContext, Picker};
-use crate::discover::{Member, MemberSet};
+use crate::discover::{Locality, Member, MemberSet};
 use crate::endpoint::Endpoint;
 use crate::lock::lock;
 
@@ -54,6 +54,13 @@ impl EndpointSet {
     }
 }
 
+/// What makes a member the same one as before. Its weight and priority may change.
+type Identity<'a> = (SocketAddr, &'a str, Option<&'a Locality>);
+
+fn identity(member: &Member) -> Identity<'_> {
+    (member.address, &member.hostname, member.locality.as_deref())
+}
+
 impl MemberSet for Cluster {
     /// Endpoints whose address stays keep their connections and counters. Endpoints that leave
     /// close their idle connections; requests in flight to them finish.
@@ -64,19 +71,18 @@ impl MemberSet for Cluster {
 
         // Members that are there already keep their endpoint and their place; what is left of
         // `wanted` afterwards is new, what is left of the set has gone.
-        let mut wanted: HashMap<(SocketAddr, &str), Vec<&Member>> = HashMap::new();
+        let mut wanted: HashMap<Identity<'_>, Vec<&Member>> = HashMap::new();
         for member in members.iter().rev() {
-            wanted.entry((member.address, &*member.hostname)).or_default().push(member);
+            wanted.entry(identity(member)).or_default().push(member);
         }
         let mut next = Vec::with_capacity(members.len());
         let mut removed = Vec::new();
-        let mut reweighted = false;
+        let mut altered = false;
         for endpoint in current.all() {
-            let same = wanted.get_mut(&(endpoint.address(), endpoint.hostname()));
-            match same.and_then(Vec::pop) {
+            let same = (endpoint.address(), endpoint.hostname(), endpoint.locality());
+            match wanted.get_mut(&same).and_then(Vec::pop) {
                 Some(member) => {
-                    reweighted |= endpoint.weight() != member.weight.max(1);
-                    endpoint.set_weight(member.weight);
+                    altered |= endpoint.follow(member);
                     next.push(Arc::clone(endpoint));
                 }
                 None => removed.push(Arc::clone(endpoint)),
@@ -84,15 +90,14 @@ impl MemberSet for Cluster {
         }
         let kept = next.len();
         for member in &members {
-            let new = wanted.get_mut(&(member.address, &*member.hostname)).and_then(Vec::pop);
-            if let Some(new) = new {
+            if let Some(new) = wanted.get_mut(&identity(member)).and_then(Vec::pop) {
                 // Envoy counts the choice of a transport socket for each host; here is one.
                 inner.stats.default_total_match_count.increment(1);
                 next.push(Endpoint::new(new, Arc::clone(&inner.shared)));
             }
         }
         let changed = next.len() > kept || !removed.is_empty();
-        if !changed && !reweighted {
+        if !changed && !altered {
             return false;
         }
 
@@ -164,6 +169,34 @@ mod tests {
         assert_eq!(picks(), [member("127.0.0.1:1").address; 3]);
         cluster.update(vec![spare.clone()]);
         assert_eq!(picks(), [spare.address; 3]);
+    }
+
+    #[test]
+    fn a_new_priority_keeps_the_endpoint() {
+        let cluster = Cluster::builder("c").build();
+        cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.2:1")]);
+        let before = cluster.endpoints();
+        let spare = Member { priority: 1, ..member("127.0.0.1:1") };
+        assert!(!cluster.update(vec![spare, member("127.0.0.2:1")]), "the members are the same");
+        let after = cluster.endpoints();
+        assert!(Arc::ptr_eq(&before[0], &after[0]));
+        assert_eq!(after[0].priority(), 1);
+        let set = cluster.inner.endpoints.load();
+        for _ in 0..3 {
+            assert_eq!(set.pick(None, 0).map(|it| it.address()), Some(after[1].address()));
+        }
+    }
+
+    #[test]
+    fn elsewhere_is_another_endpoint() {
+        let cluster = Cluster::builder("c").build();
+        cluster.update(vec![member("127.0.0.1:1")]);
+        let before = cluster.endpoints();
+        let zone = Locality { zone: "b".to_owned(), ..Locality::default() };
+        let moved = Member { locality: Some(Arc::new(zone.clone())), ..member("127.0.0.1:1") };
+        assert!(cluster.update(vec![moved]));
+        assert!(before[0].is_closed());
+        assert_eq!(cluster.endpoints()[0].locality(), Some(&zone));
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl<C> FreeList<C> {
     }
 
     /// Connections that exist or are being made.
+    #[cfg(test)]
     pub(super) fn open(&self) -> usize {
         self.open
     }

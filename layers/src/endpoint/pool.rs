@@ -41,8 +41,8 @@ impl State {
     }
 }
 
-/// Told how the making of a connection went.
-type Http2Waiter = oneshot::Sender<Result<(), Arc<ConnectError>>>;
+/// Gets a stream of the connection that is being made; none if it has too few for all.
+type Http2Waiter = oneshot::Sender<Result<Option<Http2Streams>, Arc<ConnectError>>>;
 
 /// What a request gets from the pool.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Endpoint {
     /// The HTTP/2 connection is made by a task of its own, once for all requests that want it:
     /// the client of the first may leave, the others still need it.
     async fn connect_http2(self: Arc<Self>, home: usize) -> Result<Connected, Arc<ConnectError>> {
-        // Streams may be used up by others between the wake and the turn of this task.
+        // Of those that wait, the last may find that it takes one more connection.
         for _ in 0..16 {
             let (tx, rx) = oneshot::channel();
             let start = {
@@ -160,30 +160,11 @@ impl Endpoint {
                 }
             };
             if start {
-                let this = Arc::clone(&self);
-                tokio::spawn(async move {
-                    let result = match this.open(Some(home)).await {
-                        Ok(Opened::Http2(connection)) => {
-                            let mut state = lock(&this.shards[home].state);
-                            if let Some(other) = state.http2.first() {
-                                connection.expect_as(other);
-                            }
-                            state.http2.push(connection);
-                            Ok(())
-                        }
-                        Ok(Opened::Http1(_) | Opened::Tcp(_)) => {
-                            Err(Arc::new(ConnectError::Timeout))
-                        }
-                        Err(error) => Err(Arc::new(error)),
-                    };
-                    let waiting = lock(&this.shards[home].state).http2_waiting.take();
-                    for waiting in waiting.into_iter().flatten() {
-                        let _ = waiting.send(result.clone());
-                    }
-                });
+                tokio::spawn(Arc::clone(&self).make_http2(home));
             }
             match rx.await {
-                Ok(Ok(())) => {}
+                Ok(Ok(Some(stream))) => return Ok(Connected::Http2(stream)),
+                Ok(Ok(None)) => {}
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(Arc::new(ConnectError::Timeout)),
             }
@@ -191,12 +172,51 @@ impl Endpoint {
         Err(Arc::new(ConnectError::Timeout))
     }
 
+    /// Makes an HTTP/2 connection and hands its streams to those that wait.
+    async fn make_http2(self: Arc<Self>, home: usize) {
+        let made = match self.open(Some(home)).await {
+            Ok(Opened::Http2(connection)) => Ok(connection),
+            Ok(Opened::Http1(_) | Opened::Tcp(_)) => Err(Arc::new(ConnectError::Timeout)),
+            Err(error) => Err(Arc::new(error)),
+        };
+        let waiting = {
+            let mut state = lock(&self.shards[home].state);
+            if let Ok(connection) = &made {
+                if let Some(other) = state.http2.first() {
+                    connection.expect_as(other);
+                }
+                state.http2.push(Arc::clone(connection));
+            }
+            state.http2_waiting.take().unwrap_or_default()
+        };
+        for waiter in waiting {
+            let _ = waiter.send(match &made {
+                Ok(connection) => Ok(connection.take_stream(&self.shared().options)),
+                Err(error) => Err(Arc::clone(error)),
+            });
+        }
+        if let Ok(connection) = &made {
+            self.close_if_left(connection);
+        }
+    }
+
+    /// A connection that was made for an endpoint that left meanwhile serves those that waited for
+    /// it, and nobody else.
+    fn close_if_left(&self, connection: &Http2Connection) {
+        if self.is_closed() {
+            connection.close_when_idle();
+        }
+    }
+
     fn adopt_http2(&self, connection: Arc<Http2Connection>, home: usize) -> Option<Http2Streams> {
         let stream = connection.take_stream(&self.shared().options);
-        let mut state = lock(&self.shards[home].state);
-        state.http2.push(connection);
-        // Whoever waits for an HTTP/1 connection can have a stream.
-        state.http1.wake_all();
+        {
+            let mut state = lock(&self.shards[home].state);
+            state.http2.push(Arc::clone(&connection));
+            // Whoever waits for an HTTP/1 connection can have a stream.
+            state.http1.wake_all();
+        }
+        self.close_if_left(&connection);
         stream
     }
 
@@ -320,6 +340,12 @@ impl Shard {
         for connection in http2 {
             connection.close_when_idle();
         }
+    }
+}
+
+impl Drop for Shard {
+    /// The watcher ends with its endpoint.
+    fn drop(&mut self) {
         self.watcher.wake();
     }
 }
@@ -420,10 +446,6 @@ impl Watcher {
                 let Some(endpoint) = self.endpoint.upgrade() else {
                     return Poll::Ready(());
                 };
-                if endpoint.is_closed() && lock(&endpoint.shards[self.home].state).http1.open() == 0
-                {
-                    return Poll::Ready(());
-                }
                 let woken = self.queue.take();
                 for id in woken {
                     self.check(&endpoint, id);
@@ -434,14 +456,6 @@ impl Watcher {
                 }
             })
             .await;
-            let Some(endpoint) = self.endpoint.upgrade() else {
-                return;
-            };
-            let mut state = lock(&endpoint.shards[self.home].state);
-            if endpoint.is_closed() && state.http1.open() == 0 {
-                state.watched = false;
-                return;
-            }
         }
     }
 
