@@ -19,6 +19,7 @@
 
 mod state;
 mod status;
+mod of_cluster;
 mod commands;
 mod page;
 mod guard;

@@ -27,6 +27,13 @@ pub struct Registry {
     inner: Arc<Inner>,
 }
 
+/// For as many workers as there are processors.
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+}
+
 impl Registry {
     /// A registry for `concurrency` workers. More threads than that may record; they share.
     pub fn new(concurrency: usize) -> Self {
