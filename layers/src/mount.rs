@@ -20,6 +20,10 @@
     doc = "| the same, [`original_uri()`](MountLayer::original_uri) | `/service/1/x?y` | `/service/1/x?y` |"
 )]
 //!
+//! After nesting nobody can tell `/service/1` from `/service/1/`: both come as `/`, and `nested_at` makes
+//! `/service/1` of it.
+#![cfg_attr(feature = "axum", doc = "`original_uri` keeps them apart.")]
+//!
 //! An upstream that is to see yet another path gets it by
 //! [`Route::prefix_rewrite`](crate::proxy::Route::prefix_rewrite).
 //!

@@ -22,7 +22,8 @@ impl MountLayer {
     }
 
     /// Puts this before every path: what `nest_service` has taken away, so that routes match and the
-    /// upstream gets the path that the client asked for.
+    /// upstream gets the path that the client asked for, but for a `/` after it: see the
+    /// [module](super).
     #[must_use]
     pub fn nested_at(mut self, path: impl AsRef<str>) -> Self {
         let path = path.as_ref().trim_end_matches('/');
