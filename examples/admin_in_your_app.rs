@@ -38,17 +38,17 @@ async fn login(request: Request, next: Next) -> Response {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let stats = Registry::default();
+    // Before the first cluster: from here on all count there.
+    let stats = Registry::install()?;
     // Histograms show what came since the last flush.
     tokio::spawn(flush_every(stats.clone(), Duration::from_secs(5)));
 
-    let cluster = Cluster::builder("service1").stats(stats.scope());
-    let cluster = cluster.endpoints([service().await?])?.build();
-    let proxy = Proxy::builder().route("/", cluster.clone()).stats(&stats.scope(), "app").build();
-    let pages = admin::router(AdminState::new(stats).clusters(Arc::new(vec![cluster])));
+    let cluster = Cluster::new("service1", [service().await?])?;
+    let proxy = Proxy::builder().route("/", cluster);
+    let pages = admin::router(AdminState::new(stats).clusters(Arc::new(proxy.clusters())));
     let app = Router::new()
         .nest("/admin", pages.layer(middleware::from_fn(login)))
-        .fallback_service(proxy);
+        .fallback_service(proxy.build());
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(address).await?;

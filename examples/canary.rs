@@ -21,8 +21,8 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let old = Cluster::builder("api-v1").endpoints([service("v1").await?])?.build();
-    let new = Cluster::builder("api-v2").endpoints([service("v2").await?])?.build();
+    let old = Cluster::new("api-v1", [service("v1").await?])?;
+    let new = Cluster::new("api-v2", [service("v2").await?])?;
 
     let asked_for = HeaderName::from_static("x-canary");
     let proxy = Proxy::builder()

@@ -62,7 +62,7 @@ where
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let cluster = Cluster::builder("service").endpoints([service().await?])?.build();
+    let cluster = Cluster::new("service", [service().await?])?;
     let expected = HeaderValue::from_static("secret");
     let token = tower::layer::layer_fn(move |inner| Token { inner, expected: expected.clone() });
     let stats = Arc::new(DownstreamStats::new(&Scope::from_metrics(), "example"));

@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Before the first cluster: handles are made when layers are built.
     let recorder = PrometheusBuilder::new().install_recorder()?;
 
-    let cluster = Cluster::builder("service1").endpoints([service().await?])?.build();
+    let cluster = Cluster::new("service1", [service().await?])?;
     let proxy = Proxy::new(cluster);
     let greet = || async {
         metrics::counter!("greetings").increment(1);

@@ -29,7 +29,7 @@ use tower_http::trace::TraceLayer;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let cluster = Cluster::builder("service").endpoints([service().await?])?.build();
+    let cluster = Cluster::new("service", [service().await?])?;
     let around = ServiceBuilder::new()
         // Outermost, so that traces have it; the proxy keeps an id that is there.
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))

@@ -50,6 +50,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::balance::LoadBalancer;
+use crate::discover::Member;
 use crate::endpoint::{Endpoint, Shared};
 use crate::stream_info::ClusterNames;
 
@@ -77,12 +78,30 @@ struct Inner {
 }
 
 impl Cluster {
+    /// A cluster of these endpoints, with defaults for everything: see
+    /// [`ClusterBuilder::endpoints`].
+    ///
+    /// # Errors
+    ///
+    /// One of the texts is not an address with a port.
+    pub fn new<A: TryInto<Member>>(
+        name: impl Into<Arc<str>>,
+        endpoints: impl IntoIterator<Item = A>,
+    ) -> Result<Self, A::Error> {
+        Self::builder(name).endpoints(endpoints).map(ClusterBuilder::build)
+    }
+
     /// Begins a cluster of this name. Its endpoints are those that the builder is given, or those
     /// that [`MemberSet::update`] gives it later.
     ///
     /// [`MemberSet::update`]: crate::discover::MemberSet::update
     pub fn builder(name: impl Into<Arc<str>>) -> ClusterBuilder {
         ClusterBuilder::new(name.into())
+    }
+
+    /// Whether the two are handles on one cluster.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// Its name.

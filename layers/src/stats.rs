@@ -2,7 +2,7 @@
 //!
 //! A [`Scope`] names stats as Envoy names them, a [`StatsSink`] keeps them. Without one of your own
 //! they go to the process's [`metrics`] recorder, under the names that Envoy's Prometheus output
-//! has. [`StatsLayer`] counts requests of any service, an app's own routes as well as a proxy's:
+//! has; [`Scope::install`] says otherwise for the whole process. [`StatsLayer`] counts requests of any service, an app's own routes as well as a proxy's:
 //!
 //! ```
 //! use axum::{Router, body::Body, extract::Request, routing::get};
@@ -30,5 +30,5 @@ pub use body::ResponseBody;
 pub use downstream::{DownstreamStats, ListenerCodes};
 pub use future::ResponseFuture;
 pub use layer::StatsLayer;
-pub use scope::{MetricsSink, NoStats, Scope, StatName, StatsSink, Unit};
+pub use scope::{MetricsSink, NoStats, Scope, ScopeInstalled, StatName, StatsSink, Unit};
 pub use service::Stats;

@@ -76,7 +76,7 @@ async fn weights_share_requests_out() {
 async fn a_route_changes_path_and_headers() {
     let echo = any(async |request: Request| {
         let header = |name| request.headers().get(name).map_or("-", |v| v.to_str().unwrap());
-        format!("{} {} {}", request.uri(), header("x-added"), header("x-secret"))
+        format!("{} {} {} {}", header("host"), request.uri(), header("x-added"), header("x-secret"))
     });
     let echo = cluster_of("echo", Router::new().fallback_service(echo)).await;
     let add = |name, value: &str| HeaderAdd {
@@ -91,14 +91,16 @@ async fn a_route_changes_path_and_headers() {
         response_add: vec![add("x-answered", "%RESPONSE_CODE%")],
         response_remove: vec![],
     };
-    let route = Route::to(echo).prefix_rewrite("/v1/").headers(&edits).unwrap();
+    let route = Route::to(echo).host_rewrite("inner.example").unwrap();
+    let route = route.prefix_rewrite("/v1/").headers(&edits).unwrap();
     let proxy = serve(Proxy::builder().route("/api/", route).build()).await;
     let (head, answer) = get_with(proxy, "/api/x?y", &[("x-secret", "s")]).await;
-    assert_eq!(answer, "200 /v1/x?y GET -");
+    assert_eq!(answer, "200 inner.example /v1/x?y GET -");
     assert_eq!(head.headers["x-answered"], "200");
     let not_a_format =
         HeaderEdits { request_add: vec![add("x", "%NO%")], ..HeaderEdits::default() };
     assert!(Route::answer(StatusCode::OK, "").headers(&not_a_format).is_err());
+    assert!(Route::answer(StatusCode::OK, "").host_rewrite("a b").is_err());
 }
 
 #[tokio::test]

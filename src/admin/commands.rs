@@ -59,7 +59,10 @@ pub(super) enum Input {
     OneOf(&'static [&'static str]),
 }
 
-pub(super) fn router(state: AdminState) -> Router {
+pub(super) fn router<S>(state: AdminState) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     let mut router = Router::new().route("/", any(home)).fallback(unknown);
     for command in COMMANDS.iter().filter(|command| command.path != "/") {
         let handler =

@@ -38,7 +38,7 @@ impl ClusterBuilder {
         Self {
             name,
             stat_name: None,
-            scope: Scope::from_metrics(),
+            scope: Scope::process(),
             source: Source::default(),
             options: ConnectionOptions::default(),
             connector: Connector::plain(),
@@ -51,8 +51,8 @@ impl ClusterBuilder {
         }
     }
 
-    /// Where stats go: `cluster.<name>.*` below this scope. Default the process's `metrics` recorder,
-    /// which is nowhere as long as none is installed ([`Scope::from_metrics`]).
+    /// Where stats go: `cluster.<name>.*` below this scope. Default [`Scope::process`]: the `metrics`
+    /// recorder of the process, which is nowhere as long as none is installed.
     pub fn stats(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self

@@ -8,6 +8,7 @@ use super::path::Filters;
 use super::route::Options;
 use super::{Proxy, Route, VirtualHost};
 use crate::access_log::AccessLogger;
+use crate::cluster::Cluster;
 use crate::forwarded::ForwardedPolicy;
 use crate::mount::MountLayer;
 use crate::request_id::RequestIdLayer;
@@ -163,9 +164,8 @@ impl ProxyBuilder {
         self
     }
 
-    /// Counts requests as `http.<prefix>.*` in this scope. Default `http.proxy.*` in the process's
-    /// `metrics` recorder, which is nowhere as long as none is installed. Clusters count for
-    /// themselves, see [`ClusterBuilder::stats`](crate::cluster::ClusterBuilder::stats).
+    /// Counts requests as `http.<prefix>.*` in this scope. Default `http.proxy.*` in
+    /// [`Scope::process`]. Clusters count for themselves, see [`ClusterBuilder::stats`](crate::cluster::ClusterBuilder::stats).
     pub fn stats(mut self, scope: &Scope, prefix: &str) -> Self {
         self.stats = Some(DownstreamStats::new(scope, prefix));
         self
@@ -208,10 +208,22 @@ impl ProxyBuilder {
         self
     }
 
+    /// The clusters that the routes so far send requests to, each once: for pages that show them.
+    pub fn clusters(&self) -> Vec<Cluster> {
+        let of_hosts = self.hosts.iter().flat_map(|host| &host.routes);
+        let mut clusters: Vec<Cluster> = Vec::new();
+        for cluster in of_hosts.chain(&self.routes).flat_map(|(_, route)| route.clusters()) {
+            if !clusters.iter().any(|known| known.is(cluster)) {
+                clusters.push(cluster.clone());
+            }
+        }
+        clusters
+    }
+
     /// The proxy.
     pub fn build(self) -> Proxy {
         let stats = self.stats;
-        let stats = stats.unwrap_or_else(|| DownstreamStats::new(&Scope::from_metrics(), "proxy"));
+        let stats = stats.unwrap_or_else(|| DownstreamStats::new(&Scope::process(), "proxy"));
         let stats = Arc::new(stats);
         let hosts = self.hosts.into_iter().map(|host| (host.domains, host.routes));
         let hosts: Vec<_> = hosts.chain([(vec!["*".to_owned()], self.routes)]).collect();

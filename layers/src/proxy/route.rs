@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use tower_layer::Layer;
 
 use super::path::RouteService;
@@ -12,11 +12,12 @@ use crate::cluster::{Cluster, Priority};
 use crate::hash_policy::HashPolicyLayer;
 use crate::header_edit::{HeaderEditError, HeaderEditor, Levels};
 use crate::retry::RetryLayer;
+use crate::route::rewrite::{HostName, RewriteConfigError};
 use crate::route::substitution::SubstitutionError;
 use crate::route::weighted::NoWeight;
 use crate::route::{
-    DirectResponse, HashPolicy, HeaderEdits, PathRewrite, Redirect, Redirector, RequestRewrite,
-    RetryPolicy, UpgradeRule, WeightedChoice,
+    DirectResponse, HashPolicy, HeaderEdits, Redirect, Redirector, RequestRewrite, RetryPolicy,
+    UpgradeRule, WeightedChoice,
 };
 use crate::router::{Destination, ForwardTarget, RouteEntry};
 use crate::stats::DownstreamStats;
@@ -159,12 +160,22 @@ impl Route {
     /// Nothing is repaired: `/a` replaced by `/` makes `//b` of `/a/b`. The upstream is told the
     /// path as it was in `x-envoy-original-path`.
     #[must_use]
-    pub fn prefix_rewrite(self, prefix: impl Into<String>) -> Self {
-        // Only substitutions and hosts can be wrong.
-        match RequestRewrite::new(Some(PathRewrite::Prefix(prefix.into())), None) {
-            Ok(rewrite) => self.rewrite(rewrite),
-            Err(_) => self,
-        }
+    pub fn prefix_rewrite(mut self, prefix: impl Into<String>) -> Self {
+        self.rewrite = Some(self.rewrite.unwrap_or_default().prefix(prefix));
+        self
+    }
+
+    /// Sends this for a host, with a port where it is not the usual one. Default what the client sent.
+    /// The upstream is told the host as it was in `x-envoy-original-host`.
+    ///
+    /// # Errors
+    ///
+    /// It can't be a host.
+    pub fn host_rewrite(mut self, host: &str) -> Result<Self, RewriteConfigError> {
+        let name = HeaderValue::from_str(host).ok().and_then(HostName::new);
+        let name = name.ok_or(RewriteConfigError::Host)?;
+        self.rewrite = Some(self.rewrite.unwrap_or_default().host(name));
+        Ok(self)
     }
 
     /// Changes path or host on the way upstream, in place of any change that was given before.
@@ -197,6 +208,15 @@ impl Route {
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
+    }
+
+    pub(super) fn clusters(&self) -> impl Iterator<Item = &Cluster> {
+        let (one, many) = match &self.target {
+            Target::Single(cluster) => (Some(cluster), &[][..]),
+            Target::Weighted(clusters) => (None, &clusters[..]),
+            Target::Redirect(_) | Target::Direct(_) => (None, &[][..]),
+        };
+        one.into_iter().chain(many.iter().map(|(_, cluster)| cluster))
     }
 
     pub(super) fn decides_upgrades(&self) -> bool {
