@@ -13,7 +13,6 @@
 //! Next: implement `ServerView` for `/server_info`, and `Control` for what changes something.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -45,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let cluster = Cluster::new("service1", [service().await?])?;
     let proxy = Proxy::builder().route("/", cluster);
-    let pages = admin::router(AdminState::new(stats).clusters(Arc::new(proxy.clusters())));
+    let pages = admin::router(AdminState::new(stats).clusters(proxy.clusters()));
     let app = Router::new()
         .nest("/admin", pages.layer(middleware::from_fn(login)))
         .fallback_service(proxy.build());

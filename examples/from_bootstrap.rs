@@ -13,7 +13,6 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
@@ -36,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The app knows who is connected; `use_remote_address` below wants to.
     let ingress =
         ServiceBuilder::new().layer(MountLayer::new().connect_info(false)).service(ingress);
-    let admin = AdminState::new(stats).clusters(Arc::new(proxies));
+    let admin = AdminState::new(stats).clusters(proxies);
     let app = Router::new()
         .route("/", get(|| async { "the app itself\n" }))
         .nest("/admin", admin::router(admin))

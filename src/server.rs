@@ -173,7 +173,7 @@ impl Server {
                         Arc::clone(&status) as _,
                         ServerStats::new(&scope, concurrency, version),
                     )
-                    .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
+                    .clusters(views::Clusters(Arc::clone(&clusters)))
                     .listeners(Arc::new(views::Listeners(listeners.clone())))
                     .config(Arc::new(ConfigSource::new(&bootstrap, SystemTime::now())))
                     .control(Arc::new(control));

@@ -263,6 +263,17 @@ fn every_example_says_how_to_run_it_and_has_a_test() {
     }
 }
 
+#[test]
+fn the_example_of_the_readmes_has_ten_lines() {
+    for text in [include_str!("../README.md"), include_str!("../layers/README.md")] {
+        let code = text.split("```rust,no_run\n").nth(1).expect("an example");
+        let code = code.split("```").next().expect("its end");
+        let lines = code.lines().filter(|line| !line.trim().is_empty());
+        assert_eq!(lines.count(), 10, "{code}");
+        assert!(code.lines().all(|line| line.len() <= 100), "{code}");
+    }
+}
+
 /// A running example, which ends with its test.
 struct Example {
     child: Child,

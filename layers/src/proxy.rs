@@ -11,7 +11,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let one = Cluster::builder("service1").endpoints(["127.0.0.1:8001", "127.0.0.1:8002"])?.build();
+//!     let one = Cluster::new("service1", ["127.0.0.1:8001", "127.0.0.1:8002"])?;
 //!     let two = Cluster::builder("service2").endpoints(["127.0.0.1:8003"])?.http2().build();
 //!     let proxy = Proxy::builder().route("/service/1", one).route("/service/2", two).build();
 //!     let app = Router::new().route("/", get(|| async { "the app" })).fallback_service(proxy);
@@ -30,7 +30,7 @@
 //! [`UpstreamStats`](crate::upstream_stats::UpstreamStats), [`Timeout`](crate::timeout::Timeout),
 //! [`Hashing`](crate::hash_policy::Hashing), [`UpstreamTiming`](crate::upstream_timing::UpstreamTiming), [`Retry`](crate::retry::Retry) and the
 //! [`Cluster`](crate::cluster::Cluster). For another order, or for layers of your own in
-//! between, put them together yourself: see the [guide](crate::guide).
+//! between, put them together yourself: see the [guide](crate::guide::order).
 //!
 //! # Paths under `nest_service`
 //!

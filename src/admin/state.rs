@@ -64,8 +64,8 @@ impl AdminState {
 
     /// Shows clusters: those of a `Vec<Cluster>`, say.
     #[must_use]
-    pub fn clusters(mut self, view: Arc<dyn ClusterView>) -> Self {
-        self.clusters = view;
+    pub fn clusters(mut self, view: impl ClusterView + 'static) -> Self {
+        self.clusters = Arc::new(view);
         self
     }
 
@@ -135,6 +135,12 @@ pub trait ServerView: Debug + Send + Sync {
 pub trait ClusterView: Debug + Send + Sync {
     /// All clusters in the order in which to show them.
     fn clusters(&self) -> Vec<ClusterStatus>;
+}
+
+impl<V: ClusterView + ?Sized> ClusterView for Arc<V> {
+    fn clusters(&self) -> Vec<ClusterStatus> {
+        (**self).clusters()
+    }
 }
 
 /// The listeners.
