@@ -41,7 +41,6 @@ pub mod version;
 use axum::Router;
 
 pub use serve::{AdminHandle, serve};
-pub use server_info::default_command_line_options;
 pub use state::{
     AdminState, ClusterView, ConfigView, Control, ListenerView, ServerView, UnknownLogger,
     Unsupported,
@@ -78,5 +77,25 @@ pub fn router<S>(state: AdminState) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    commands::router(state)
+    router_with(state, |_| true)
+}
+
+/// The same with a choice of pages: those of whose path (`/stats`, `/healthcheck/fail`) `wanted` says
+/// so. The others are not there, in `/help` neither.
+///
+/// ```
+/// use front_proxy::admin::{AdminState, router_with};
+/// use front_proxy::stats::Registry;
+///
+/// // What a scraper and a load balancer need, and nothing that changes anything.
+/// let state = AdminState::new(Registry::new(1));
+/// let pages = router_with(state, |path| matches!(path, "/stats/prometheus" | "/ready"));
+/// let app: axum::Router = axum::Router::new().nest("/proxy", pages);
+/// # let _ = app;
+/// ```
+pub fn router_with<S>(state: AdminState, wanted: impl Fn(&str) -> bool) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    commands::router(state, wanted)
 }

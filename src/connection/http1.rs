@@ -106,6 +106,12 @@ pub struct GateConfig {
     pub max_head_bytes: usize,
     /// `common_http_protocol_options.max_headers_count`
     pub max_headers: usize,
+    /// `http_protocol_options.allow_absolute_url`: without it a whole URL in the request line is
+    /// passed on whatever its scheme, for a layer above to answer.
+    pub allow_absolute_url: bool,
+    /// Refuses an `https` URL in the request line: at the edge, which sees that it came in plain
+    /// text. Envoy calls it `validate_scheme` inside.
+    pub refuse_https_url: bool,
     /// `http_protocol_options.accept_http_10`
     pub accept_http_10: bool,
     /// `http_protocol_options.allow_chunked_length`
@@ -128,6 +134,8 @@ impl Default for GateConfig {
         Self {
             max_head_bytes: 60 * 1024,
             max_headers: 100,
+            allow_absolute_url: true,
+            refuse_https_url: false,
             accept_http_10: false,
             allow_chunked_length: false,
             enable_trailers: false,

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use front_proxy_layers::trailers::{TrailerSlot, TrailerWriter};
+use front_proxy_layers::upgrade::is_granted;
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -20,6 +23,12 @@ use super::refusal::{Refusal, RefusalKind};
 use super::state::{GateState, Phase};
 
 pub use self::handle::{GateHandle, Returned};
+
+/// Whether this is the whole head of an answer in HTTP/1.1, and nothing after it.
+fn is_lone_head(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"HTTP/1.1 ")
+        && bytes.windows(4).position(|end| end == b"\r\n\r\n") == bytes.len().checked_sub(4)
+}
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -43,11 +52,17 @@ pub struct Http1Gate<IO> {
     ready: BytesMut,
     /// What the gate itself has to write to the client.
     owed: BytesMut,
+    /// How much of what hyper writes `owed` stands for.
+    claimed: usize,
     /// No answer is due or being written, so the next head may be looked at.
     quiet: bool,
     /// Whether hyper has written part of the answer to the last request.
     answering: bool,
     tunnel: Tunnel,
+    /// Whether the last request is `HEAD`.
+    to_head: bool,
+    /// Puts trailers into answers, where they are enabled.
+    trailers: Option<TrailerWriter>,
     /// The head that was let pass last is still here: hyper has not seen it.
     refusable: bool,
     /// Whether a byte of the connection has been seen.
@@ -73,12 +88,12 @@ enum At {
     End,
 }
 
-/// Which answer to the last request opens a tunnel.
+/// How the last request asked for a tunnel, if it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tunnel {
     Never,
-    On101,
-    On2xx,
+    ByUpgrade,
+    ByConnect,
 }
 
 impl<IO> Http1Gate<IO> {
@@ -89,7 +104,10 @@ impl<IO> Http1Gate<IO> {
 
     /// A gate before a connection from which `read` was already read.
     pub fn resume(io: IO, read: BytesMut, config: Arc<GateConfig>) -> (Self, GateHandle<IO>) {
-        let state = Arc::new(GateState::new());
+        let trailers =
+            config.enable_trailers.then(|| TrailerWriter::new(Arc::new(TrailerSlot::default())));
+        let slot = trailers.as_ref().map(|writer| Arc::clone(writer.slot()));
+        let state = Arc::new(GateState::new(slot));
         let (returned, back) = oneshot::channel();
         let handle = GateHandle { state: Arc::clone(&state), returned: back };
         state.read(read.len());
@@ -106,9 +124,12 @@ impl<IO> Http1Gate<IO> {
             end: EndFinder::default(),
             ready: BytesMut::new(),
             owed: BytesMut::new(),
+            claimed: 0,
             quiet: true,
             answering: false,
             tunnel: Tunnel::Never,
+            to_head: false,
+            trailers,
             refusable: false,
             began: false,
             http2: false,
@@ -129,13 +150,10 @@ impl<IO> Http1Gate<IO> {
             return;
         }
         self.answering = true;
-        let status = bytes.get(9..12).unwrap_or_default();
-        let opens = match self.tunnel {
-            Tunnel::Never => false,
-            Tunnel::On101 => status == b"101",
-            Tunnel::On2xx => status.starts_with(b"2"),
-        };
-        if status == b"101" && !opens {
+        let status = StatusCode::from_bytes(bytes.get(9..12).unwrap_or_default()).ok();
+        let opens = self.tunnel != Tunnel::Never
+            && status.is_some_and(|status| is_granted(self.tunnel == Tunnel::ByConnect, status));
+        if status == Some(StatusCode::SWITCHING_PROTOCOLS) && !opens {
             self.state.set_unasked_switch();
         }
         if opens {
@@ -181,6 +199,30 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
             advance(&mut self.owed, count);
         }
         Pin::new(io(&mut self.io)?).poll_flush(cx)
+    }
+
+    /// Writes the head of an answer to `HEAD` with `transfer-encoding: chunked`. None if that is not
+    /// what hyper writes here.
+    fn poll_chunked_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Option<Poll<io::Result<usize>>> {
+        if self.claimed == 0 {
+            if self.answering || !self.state.take_chunked_head() || !is_lone_head(bytes) {
+                return None;
+            }
+            self.owed.extend_from_slice(bytes.strip_suffix(b"\r\n")?);
+            self.owed.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
+            self.claimed = bytes.len();
+        }
+        let polled = self.poll_owed(cx);
+        self.state.set_stalled(polled.is_pending());
+        Some(polled.map_ok(|()| {
+            let count = std::mem::take(&mut self.claimed);
+            self.answer_begins(bytes, count);
+            count
+        }))
     }
 
     /// Stops hyper where the service must not get to answer any more: an error from the writing
@@ -313,6 +355,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
+        if let Some(polled) = self.poll_chunked_head(cx, buf) {
+            return polled;
+        }
+        if self.trailers.is_some() {
+            return self.poll_write_vectored(cx, &[io::IoSlice::new(buf)]);
+        }
         let polled = Pin::new(io(&mut self.io)?).poll_write(cx, buf);
         self.state.set_stalled(polled.is_pending());
         let count = ready!(polled)?;
@@ -328,10 +376,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
-        let polled = Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs);
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        if let Some(polled) = self.poll_chunked_head(cx, first) {
+            return polled;
+        }
+        let Self { io: transport, trailers, .. } = &mut *self;
+        let transport = io(transport)?;
+        let polled = match trailers {
+            Some(trailers) => trailers.poll_write(cx, bufs, |cx, bufs| {
+                Pin::new(&mut *transport).poll_write_vectored(cx, bufs)
+            }),
+            None => Pin::new(transport).poll_write_vectored(cx, bufs),
+        };
         self.state.set_stalled(polled.is_pending());
         let count = ready!(polled)?;
-        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         self.answer_begins(first, count);
         Poll::Ready(Ok(count))
     }

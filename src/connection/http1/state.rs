@@ -1,9 +1,11 @@
 //! What a connection's gate shows to its owner and to the layers above.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
+
+use front_proxy_layers::trailers::TrailerSlot;
 
 use super::refusal::Refusal;
 
@@ -47,6 +49,7 @@ pub struct GateState {
     /// The same for the moment since when the client has taken nothing that is due to it.
     stalled_since: AtomicU64,
     unasked_switch: AtomicBool,
+    chunked_head: AtomicBool,
     client_closed: AtomicBool,
     delay_close: AtomicBool,
     linger: AtomicBool,
@@ -55,10 +58,11 @@ pub struct GateState {
     waiting: AtomicBool,
     waker: Mutex<Option<Waker>>,
     refusal: Mutex<Option<Refusal>>,
+    trailers: Option<Arc<TrailerSlot>>,
 }
 
 impl GateState {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(trailers: Option<Arc<TrailerSlot>>) -> Self {
         Self {
             created: Instant::now(),
             bytes_in: AtomicU64::new(0),
@@ -70,6 +74,7 @@ impl GateState {
             head_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
             unasked_switch: AtomicBool::new(false),
+            chunked_head: AtomicBool::new(false),
             client_closed: AtomicBool::new(false),
             delay_close: AtomicBool::new(false),
             linger: AtomicBool::new(false),
@@ -78,6 +83,7 @@ impl GateState {
             waiting: AtomicBool::new(false),
             waker: Mutex::new(None),
             refusal: Mutex::new(None),
+            trailers,
         }
     }
 
@@ -177,6 +183,17 @@ impl GateState {
         self.time_out.load(Ordering::Relaxed)
     }
 
+    /// The answer that comes is one to `HEAD` that does not know its length: Envoy says `chunked`
+    /// there as it would to `GET` (RFC 9112 section 6.1 allows it). hyper can't.
+    pub(super) fn set_chunked_head(&self) {
+        self.chunked_head.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_chunked_head(&self) -> bool {
+        self.chunked_head.load(Ordering::Relaxed)
+            && self.chunked_head.swap(false, Ordering::Relaxed)
+    }
+
     pub(super) fn set_unasked_switch(&self) {
         self.unasked_switch.store(true, Ordering::Relaxed);
     }
@@ -266,6 +283,11 @@ impl GateState {
     pub(super) fn all_answered(&self) -> bool {
         // Pairs with `finish`: whoever reads the count sees what was done before.
         self.finished.load(Ordering::SeqCst) >= self.released.load(Ordering::Relaxed)
+    }
+
+    /// Where trailers of answers go, if they go anywhere.
+    pub(super) fn trailers(&self) -> Option<&Arc<TrailerSlot>> {
+        self.trailers.as_ref()
     }
 
     /// One answer has ended.
