@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! The [`guide`] has it at length.
 #![forbid(unsafe_code)]
 
 pub mod guide;
