@@ -2,10 +2,13 @@
 //!
 //! The [`guide`] has it at length.
 #![forbid(unsafe_code)]
+// Says of each item which feature it needs. docs.rs builds with a compiler that can.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod guide;
 mod headers;
 mod lock;
+mod sync;
 mod timer;
 mod uri_path;
 pub mod worker;
