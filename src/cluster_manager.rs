@@ -25,7 +25,7 @@ pub struct ClusterManager {
 
 impl ClusterManager {
     /// Builds the clusters and starts their discovery on the current runtime. Returns when each
-    /// has been resolved once, as listeners must not open before.
+    /// has been resolved once, and what is to be checked has been, as listeners must not open before.
     pub async fn start(
         configs: &[model::Cluster],
         scope: &Scope,
@@ -59,6 +59,9 @@ impl ClusterManager {
         let manager = Self { clusters, by_name, discoveries };
         for resolved in first {
             FirstResolution::wait(resolved).await;
+        }
+        for (_, cluster) in &manager.clusters {
+            cluster.initialized().await;
         }
         Ok(manager)
     }

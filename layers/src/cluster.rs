@@ -26,6 +26,8 @@
 mod builder;
 mod endpoint_set;
 mod future;
+mod membership;
+mod priorities;
 mod resources;
 mod service;
 mod source;
@@ -37,6 +39,7 @@ pub(crate) mod upstream_body;
 
 pub use builder::ClusterBuilder;
 pub use future::ResponseFuture;
+pub use priorities::HealthOptions;
 pub use resources::{Limits, Resource, Resources};
 pub use service::{AutoHost, BalanceHash, Priority};
 pub use stats::ClusterStats;
@@ -45,15 +48,18 @@ pub use tries::Tries;
 pub use upstream_body::UpstreamBody;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
-use crate::balance::LoadBalancer;
 use crate::endpoint::{Endpoint, Shared};
+use crate::health_check::Checker;
 use crate::stream_info::ClusterNames;
+use crate::task::Task;
 
-use endpoint_set::EndpointSet;
+use endpoint_set::{Balancers, EndpointSet};
 
 /// A handle on a cluster.
 #[derive(Clone)]
@@ -62,18 +68,26 @@ pub struct Cluster {
     priority: Priority,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     names: ClusterNames,
     stats: Arc<ClusterStats>,
     default: Arc<Resources>,
     high: Arc<Resources>,
     shared: Arc<Shared>,
-    balancer: Box<dyn LoadBalancer>,
+    balancers: Balancers,
     endpoints: ArcSwap<EndpointSet>,
-    /// Updates of the membership, one at a time.
+    /// Updates of the membership and of health, one at a time.
     updating: std::sync::Mutex<()>,
+    /// Told of each new set.
+    changes: watch::Sender<()>,
+    /// Its health checks, where there are any.
+    checker: Option<Checker>,
+    /// There was a connection to one of its endpoints.
+    used: AtomicBool,
+    /// What ends with the cluster.
+    tasks: OnceLock<Vec<Task>>,
     /// What keeps the membership up to date, where the cluster has it to itself.
-    discovery: std::sync::OnceLock<source::Discovery>,
+    discovery: OnceLock<source::Discovery>,
 }
 
 impl Cluster {
@@ -105,11 +119,21 @@ impl Cluster {
         self.inner.endpoints.load().all().to_vec()
     }
 
-    /// Waits until the cluster's own discovery has looked for members once, whatever it found. At
-    /// once where it has none.
+    /// Waits until the cluster's own discovery has looked for members once, whatever it found, and
+    /// until those that are members then were checked once, whatever came of it. At once where it
+    /// has neither discovery nor health checks.
     pub async fn initialized(&self) {
         if let Some(discovery) = self.inner.discovery.get() {
             discovery.initialized().await;
+        }
+        let mut changes = self.inner.changes.subscribe();
+        let mut unchecked = self.endpoints();
+        loop {
+            unchecked.retain(|endpoint| endpoint.awaits_check());
+            // The sender is in `self`.
+            if unchecked.is_empty() || changes.changed().await.is_err() {
+                return;
+            }
         }
     }
 
@@ -131,6 +155,30 @@ impl Cluster {
 }
 
 impl Inner {
+    pub(crate) fn name(&self) -> &str {
+        &self.names.raw
+    }
+
+    pub(crate) fn checker(&self) -> Option<&Checker> {
+        self.checker.as_ref()
+    }
+
+    /// The endpoints as of now.
+    pub(crate) fn all(&self) -> Vec<Arc<Endpoint>> {
+        self.endpoints.load().all().to_vec()
+    }
+
+    /// Whether there ever was a connection to one of its endpoints.
+    pub(crate) fn has_traffic(&self) -> bool {
+        let used = || {
+            let set = self.endpoints.load();
+            set.all().iter().any(|endpoint| endpoint.stats().cx_total.load(Ordering::Relaxed) > 0)
+        };
+        let has = self.used.load(Ordering::Relaxed) || used();
+        self.used.store(has, Ordering::Relaxed);
+        has
+    }
+
     fn resources(&self, priority: Priority) -> &Arc<Resources> {
         match priority {
             Priority::Default => &self.default,

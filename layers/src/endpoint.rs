@@ -31,8 +31,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::cluster::{ClusterStats, Resources};
-use crate::discover::{Locality, Member};
+use tokio::time::Instant;
+
+use crate::cluster::{ClusterStats, HealthOptions, Resources};
+use crate::discover::{Checking, Locality, Member};
+use crate::health::{HealthCell, HealthFlag, HealthFlags};
 
 /// What the connections of all endpoints of a cluster have in common.
 #[derive(Clone, Debug)]
@@ -99,7 +102,14 @@ pub struct Endpoint {
     weight: AtomicU32,
     locality: Option<Arc<Locality>>,
     priority: AtomicU32,
+    health: HealthCell,
+    checking: Option<Arc<Checking>>,
+    /// It has had its first health check.
+    seen: AtomicBool,
     closed: AtomicBool,
+    /// When connections were given up last, in nanoseconds of its life.
+    drained: AtomicU64,
+    born: Instant,
     shared: Arc<Shared>,
     stats: EndpointStats,
     shards: Box<[pool::Shard]>,
@@ -112,6 +122,9 @@ pub(crate) struct Shared {
     pub(crate) connector: Connector,
     pub(crate) stats: Arc<ClusterStats>,
     pub(crate) resources: Arc<Resources>,
+    pub(crate) health: HealthOptions,
+    /// Endpoints are checked, and have failed until then.
+    pub(crate) checked: bool,
     pub(crate) shards: usize,
 }
 
@@ -132,13 +145,27 @@ pub struct EndpointStats {
 impl Endpoint {
     pub(crate) fn new(member: &Member, shared: Arc<Shared>) -> Arc<Self> {
         let shards = (0..shared.shards.max(1)).map(|_| pool::Shard::default()).collect();
+        let health = HealthCell::default();
+        health.follow(member.status);
+        let unchecked = member.checking.as_ref().is_some_and(|checking| checking.disabled);
+        if shared.checked && !unchecked {
+            health.set(HealthFlag::FailedActiveHc);
+            if shared.health.ignore_new_until_checked {
+                health.set(HealthFlag::PendingActiveHc);
+            }
+        }
         Arc::new(Self {
             address: member.address,
             hostname: Arc::clone(&member.hostname),
             weight: AtomicU32::new(member.weight.max(1)),
             locality: member.locality.clone(),
             priority: AtomicU32::new(member.priority),
+            health,
+            checking: member.checking.clone(),
+            seen: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            drained: AtomicU64::new(0),
+            born: Instant::now(),
             shared,
             stats: EndpointStats::default(),
             shards,
@@ -170,6 +197,34 @@ impl Endpoint {
         self.priority.load(Ordering::Relaxed)
     }
 
+    /// What is known of its health.
+    pub fn health(&self) -> HealthFlags {
+        self.health.load()
+    }
+
+    pub(crate) fn flags(&self) -> &HealthCell {
+        &self.health
+    }
+
+    /// How it is checked, where that is special.
+    pub fn checking(&self) -> Option<&Checking> {
+        self.checking.as_deref()
+    }
+
+    /// Whether active health checks look after it.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.shared.checked && !self.checking().is_some_and(|checking| checking.disabled)
+    }
+
+    pub(crate) fn set_checked(&self) {
+        self.seen.store(true, Ordering::Release);
+    }
+
+    /// Whether its first health check is to come.
+    pub(crate) fn awaits_check(&self) -> bool {
+        self.is_checked() && !self.is_closed() && !self.seen.load(Ordering::Acquire)
+    }
+
     /// Its counters.
     pub fn stats(&self) -> &EndpointStats {
         &self.stats
@@ -180,7 +235,9 @@ impl Endpoint {
         let weight = member.weight.max(1);
         let reweighted = self.weight.swap(weight, Ordering::Relaxed) != weight;
         let moved = self.priority.swap(member.priority, Ordering::Relaxed) != member.priority;
-        reweighted || moved
+        let told = self.health.follow(member.status);
+        let returned = self.health.clear(HealthFlag::PendingDynamicRemoval);
+        reweighted || moved || told || returned
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -189,6 +246,22 @@ impl Endpoint {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Gives up the connections that there are, as they may be what makes it fail: idle ones now,
+    /// others after their request.
+    pub(crate) fn drain(&self) {
+        let age = u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.drained.store(age.max(1), Ordering::Release);
+        for shard in &self.shards {
+            shard.close();
+        }
+    }
+
+    /// Whether a connection of that time was given up since.
+    fn has_drained(&self, opened: Instant) -> bool {
+        let drained = self.drained.load(Ordering::Acquire);
+        drained > 0 && opened <= self.born + Duration::from_nanos(drained)
     }
 
     /// The endpoint has left its cluster: idle connections close now, others after their request.

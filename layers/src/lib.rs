@@ -3,6 +3,7 @@
 
 mod headers;
 mod lock;
+mod task;
 mod timer;
 mod uri_path;
 pub mod worker;
@@ -29,6 +30,8 @@ pub mod upstream_timing;
 pub mod cluster;
 pub mod balance;
 pub mod discover;
+pub mod health;
+pub mod health_check;
 #[cfg(feature = "tls")]
 pub mod tls_names;
 pub mod endpoint;

@@ -9,6 +9,8 @@ mod bootstrap;
 mod cluster;
 mod dns;
 mod headers;
+mod health;
+mod health_check;
 mod http_connection_manager;
 mod http_options;
 mod listener;

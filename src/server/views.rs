@@ -144,6 +144,7 @@ fn host(config: &model::Cluster, endpoint: &Endpoint) -> HostStatus {
         status.sub_zone = locality.sub_zone.clone();
     }
     status.priority = endpoint.priority();
+    status.health = endpoint.health();
     status.stats = HostStats {
         cx_active: read(&stats.cx_active),
         cx_connect_fail: read(&stats.cx_connect_fail),

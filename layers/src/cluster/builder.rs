@@ -1,17 +1,20 @@
 //! Putting a cluster together.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::endpoint_set::EndpointSet;
+use super::endpoint_set::{Balancers, EndpointSet};
 use super::source::Source;
-use super::{Cluster, ClusterStats, Inner, Limits, Priority, Resources};
+use super::{Cluster, ClusterStats, HealthOptions, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
 use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
+use crate::health_check::{Checker, HealthCheck};
 use crate::stats::Scope;
 use crate::stream_info::ClusterNames;
+use crate::task::Task;
 
 /// Builds a [`Cluster`].
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct ClusterBuilder {
     balancer: Box<dyn LoadBalancer>,
     limits: Limits,
     high_limits: Limits,
+    health: HealthOptions,
+    check: Option<HealthCheck>,
     shards: usize,
 }
 
@@ -41,6 +46,8 @@ impl ClusterBuilder {
             balancer: Box::new(RoundRobin::default()),
             limits: Limits::default(),
             high_limits: Limits::default(),
+            health: HealthOptions::default(),
+            check: None,
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }
     }
@@ -102,6 +109,18 @@ impl ClusterBuilder {
         self
     }
 
+    /// What the health of endpoints means for load balancing.
+    pub fn health(mut self, options: HealthOptions) -> Self {
+        self.health = options;
+        self
+    }
+
+    /// Checks the endpoints; until its first check each counts as failed. Default none.
+    pub fn health_check(mut self, check: HealthCheck) -> Self {
+        self.check = Some(check);
+        self
+    }
+
     /// Into how many shards connections are split: the number of workers. Default the number of
     /// processors.
     pub fn shards(mut self, shards: usize) -> Self {
@@ -113,8 +132,8 @@ impl ClusterBuilder {
     ///
     /// # Panics
     ///
-    /// If its members come from DNS and this is not called on a tokio runtime, where the lookups
-    /// are to run.
+    /// If its members come from DNS, or are checked, and this is not called on a tokio runtime,
+    /// where lookups and checks are to run.
     pub fn build(self) -> Cluster {
         let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
         let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
@@ -131,9 +150,12 @@ impl ClusterBuilder {
             // Connections serve both priorities; Envoy's pools are per priority, and so is this
             // limit. Routes of high priority are rare enough to share the default's.
             resources: Arc::clone(&default),
+            health: self.health,
+            checked: self.check.is_some(),
             shards: self.shards,
         });
-        let endpoints = ArcSwap::from_pointee(EndpointSet::empty(&*self.balancer));
+        let balancers = Balancers::new(self.balancer);
+        let empty = EndpointSet::new(Vec::new(), &balancers, &shared.health);
         let cluster = Cluster {
             inner: Arc::new(Inner {
                 names: ClusterNames { stat: stat_name, raw: self.name },
@@ -141,13 +163,24 @@ impl ClusterBuilder {
                 default,
                 high,
                 shared,
-                balancer: self.balancer,
-                endpoints,
+                balancers,
+                endpoints: ArcSwap::from_pointee(empty),
                 updating: std::sync::Mutex::new(()),
-                discovery: std::sync::OnceLock::new(),
+                changes: tokio::sync::watch::Sender::new(()),
+                checker: self.check.map(|check| Checker::new(check, &scope)),
+                used: AtomicBool::new(false),
+                tasks: OnceLock::new(),
+                discovery: OnceLock::new(),
             }),
             priority: Priority::Default,
         };
+        let inner = &cluster.inner;
+        let mut tasks = Vec::new();
+        if inner.checker.is_some() {
+            let changes = inner.changes.subscribe();
+            tasks.push(Task::spawn(Checker::run(Arc::downgrade(inner), changes)));
+        }
+        let _ = inner.tasks.set(tasks);
         self.source.start(&cluster, &scope);
         cluster
     }

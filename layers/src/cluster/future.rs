@@ -167,7 +167,7 @@ impl Future for ResponseFuture {
                     };
                     match result {
                         Ok(response) => {
-                            active.outcome(!response.status().is_server_error());
+                            active.answered(response.status(), response.headers());
                             let body = UpstreamBody::http2(sent, active);
                             return Poll::Ready(Ok(response.map(|()| body)));
                         }
@@ -413,7 +413,7 @@ fn receive_http1(
         connection.close();
         return Err(ProxyError::new(ErrorKind::ProtocolError));
     }
-    active.outcome(!response.status().is_server_error());
+    active.answered(response.status(), response.headers());
     if says_close(&response) {
         let headers = response.headers();
         let framed = headers.contains_key(header::CONTENT_LENGTH)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tower_service::Service;
 
 use super::{Cluster, ResponseFuture, Tries, UpstreamBody};
@@ -12,6 +12,9 @@ use crate::endpoint::{Endpoint, EndpointStats};
 use crate::error::{ErrorKind, ProxyError};
 use crate::route::rewrite::{HostName, HostOptions};
 use crate::stream_info::{RequestHead, StreamInfo};
+
+/// An endpoint asks with it to be left out until a health check succeeds.
+const LEAVE_OUT: HeaderName = HeaderName::from_static("x-envoy-immediate-health-check-fail");
 
 /// Which limits a request counts against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -79,8 +82,6 @@ impl Service<Request<Body>> for Cluster {
         match picked {
             Some(endpoint) => ResponseFuture::new(self.clone(), endpoint, request),
             None => {
-                // A cluster without endpoints counts as one whose endpoints are all in trouble.
-                self.inner.stats.lb_healthy_panic.increment(1);
                 self.inner.stats.cx_none_healthy.increment(1);
                 ResponseFuture::failed(ProxyError::new(ErrorKind::NoHealthyUpstream))
             }
@@ -90,7 +91,12 @@ impl Service<Request<Body>> for Cluster {
 
 impl Cluster {
     fn pick(&self, hash: Option<u64>, attempt: u32) -> Option<Arc<Endpoint>> {
-        self.inner.endpoints.load().pick(hash, attempt).map(Arc::clone)
+        let set = self.inner.endpoints.load();
+        let picked = set.pick(hash, attempt);
+        if picked.panic {
+            self.inner.stats.lb_healthy_panic.increment(1);
+        }
+        picked.endpoint.map(Arc::clone)
     }
 }
 
@@ -130,6 +136,18 @@ impl ActiveRequest {
 
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// What the head of a response says of the endpoint.
+    pub(super) fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+        self.outcome(!status.is_server_error());
+        let inner = &self.cluster.inner;
+        if let Some(checker) = &inner.checker
+            && headers.contains_key(LEAVE_OUT)
+            && checker.leave_out(&self.endpoint)
+        {
+            inner.refresh();
+        }
     }
 
     /// Counts how it went for the endpoint.
