@@ -56,6 +56,7 @@ use tokio::sync::watch;
 
 use crate::endpoint::{Endpoint, Shared};
 use crate::health_check::Checker;
+use crate::outlier::{Averages, Detector};
 use crate::stream_info::ClusterNames;
 use crate::task::Task;
 
@@ -82,6 +83,7 @@ pub(crate) struct Inner {
     changes: watch::Sender<()>,
     /// Its health checks, where there are any.
     checker: Option<Checker>,
+    detector: Option<Detector>,
     /// There was a connection to one of its endpoints.
     used: AtomicBool,
     /// What ends with the cluster.
@@ -137,6 +139,11 @@ impl Cluster {
         }
     }
 
+    /// The rates that outlier detection compares, where it is on.
+    pub fn outlier_averages(&self) -> Option<Averages> {
+        self.inner.detector.as_ref().map(Detector::averages)
+    }
+
     /// The limits of a priority and what is taken of them.
     pub fn resources(&self, priority: Priority) -> &Resources {
         self.inner.resources(priority)
@@ -159,8 +166,18 @@ impl Inner {
         &self.names.raw
     }
 
+    pub(crate) fn detector(&self) -> Option<&Detector> {
+        self.detector.as_ref()
+    }
+
     pub(crate) fn checker(&self) -> Option<&Checker> {
         self.checker.as_ref()
+    }
+
+    /// Where a request would go.
+    #[cfg(test)]
+    pub(crate) fn pick_address(&self) -> Option<std::net::SocketAddr> {
+        self.endpoints.load().pick(None, 0).endpoint.map(|endpoint| endpoint.address())
     }
 
     /// The endpoints as of now.

@@ -27,15 +27,16 @@ pub(crate) use tunnel::TunnelConnection;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::{ClusterStats, HealthOptions, Resources};
+use crate::cluster::{ClusterStats, HealthOptions, Inner, Resources};
 use crate::discover::{Checking, Locality, Member};
 use crate::health::{HealthCell, HealthFlag, HealthFlags};
+use crate::outlier::{Detector, Monitor, Outcome, OutlierDetection};
 
 /// What the connections of all endpoints of a cluster have in common.
 #[derive(Clone, Debug)]
@@ -110,6 +111,8 @@ pub struct Endpoint {
     /// When connections were given up last, in nanoseconds of its life.
     drained: AtomicU64,
     born: Instant,
+    /// What outlier detection counts, where it is on.
+    monitor: Option<Box<Monitor>>,
     shared: Arc<Shared>,
     stats: EndpointStats,
     shards: Box<[pool::Shard]>,
@@ -125,6 +128,9 @@ pub(crate) struct Shared {
     pub(crate) health: HealthOptions,
     /// Endpoints are checked, and have failed until then.
     pub(crate) checked: bool,
+    pub(crate) outlier: Option<Arc<OutlierDetection>>,
+    /// The cluster that they belong to.
+    pub(crate) cluster: Weak<Inner>,
     pub(crate) shards: usize,
 }
 
@@ -166,6 +172,7 @@ impl Endpoint {
             closed: AtomicBool::new(false),
             drained: AtomicU64::new(0),
             born: Instant::now(),
+            monitor: shared.outlier.as_ref().map(|settings| Box::new(Monitor::new(settings))),
             shared,
             stats: EndpointStats::default(),
             shards,
@@ -223,6 +230,22 @@ impl Endpoint {
     /// Whether its first health check is to come.
     pub(crate) fn awaits_check(&self) -> bool {
         self.is_checked() && !self.is_closed() && !self.seen.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn monitor(&self) -> Option<&Monitor> {
+        self.monitor.as_deref()
+    }
+
+    /// Counts what became of a request, for outlier detection.
+    #[inline]
+    pub(crate) fn report(self: &Arc<Self>, outcome: Outcome) {
+        Detector::report(self, outcome);
+    }
+
+    /// The rate of successes in the latest interval of outlier detection, in percent, and the same
+    /// for failures on this side. `None` where there were not enough requests.
+    pub fn success_rates(&self) -> (Option<f64>, Option<f64>) {
+        self.monitor().map_or((None, None), Monitor::rates)
     }
 
     /// Its counters.

@@ -32,6 +32,7 @@ pub mod balance;
 pub mod discover;
 pub mod health;
 pub mod health_check;
+pub mod outlier;
 #[cfg(feature = "tls")]
 pub mod tls_names;
 pub mod endpoint;

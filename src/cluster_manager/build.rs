@@ -60,6 +60,9 @@ pub(super) fn cluster(
     if let Some(check) = &config.health_check {
         builder = builder.health_check(check.clone());
     }
+    if let Some(settings) = &config.outlier {
+        builder = builder.outlier_detection(settings.clone());
+    }
     Ok(match config.lb_policy {
         LbPolicy::RoundRobin => balanced(builder, RoundRobin::default()),
         LbPolicy::Random => balanced(builder, Random),

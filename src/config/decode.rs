@@ -14,6 +14,7 @@ mod health_check;
 mod http_connection_manager;
 mod http_options;
 mod listener;
+mod outlier;
 mod replies;
 mod retry;
 mod route_action;

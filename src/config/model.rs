@@ -14,6 +14,7 @@ pub use front_proxy_layers::discover::dns::LookupFamily as DnsFamily;
 pub use front_proxy_layers::forwarded::ForwardClientCert;
 pub use front_proxy_layers::health::HealthStatus;
 pub use front_proxy_layers::health_check::HealthCheck;
+pub use front_proxy_layers::outlier::OutlierDetection;
 pub use front_proxy_layers::route::RequireTls;
 use front_proxy_layers::route::{
     DirectResponse, HashPolicy, HeaderEdits, HostRewrite, PathRewrite, Redirect, RetryPolicy,
@@ -559,6 +560,8 @@ pub struct Cluster {
     pub health: HealthOptions,
     /// `health_checks`, of which there is one at most.
     pub health_check: Option<HealthCheck>,
+    /// `outlier_detection`, where it is on.
+    pub outlier: Option<OutlierDetection>,
     /// `transport_socket`, where it is TLS.
     pub tls: Option<UpstreamTls>,
 }

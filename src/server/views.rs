@@ -6,12 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use front_proxy_layers::endpoint::Endpoint;
+use front_proxy_layers::outlier::Averages;
 use serde_json::{Map, Value, json};
 
 use super::{ServerOptions, certificates};
 use crate::admin::{
     CertificateStatus, ClusterStatus, ClusterView, ConfigView, HostStats, HostStatus,
-    ListenerStatus, ListenerView, PriorityLimits, RuntimeStatus, ServerInfo, ServerView,
+    ListenerStatus, ListenerView, OutlierStatus, PriorityLimits, RuntimeStatus, ServerInfo,
+    ServerView,
 };
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, Bootstrap, RuntimeValue};
@@ -111,10 +113,20 @@ impl ClusterView for Clusters {
                 observability_name: config.alt_stat_name.clone().unwrap_or(config.name.clone()),
                 default_priority: limits(&config.breakers),
                 high_priority: limits(&config.breakers_high),
+                outlier: cluster.outlier_averages().map(outlier),
                 hosts: cluster.endpoints().iter().map(|endpoint| host(config, endpoint)).collect(),
                 ..ClusterStatus::default()
             })
             .collect()
+    }
+}
+
+fn outlier(averages: Averages) -> OutlierStatus {
+    OutlierStatus {
+        success_rate_average: averages.success_rate,
+        success_rate_ejection_threshold: averages.success_rate_threshold,
+        local_origin_success_rate_average: averages.local_origin_success_rate,
+        local_origin_success_rate_ejection_threshold: averages.local_origin_success_rate_threshold,
     }
 }
 
@@ -145,6 +157,7 @@ fn host(config: &model::Cluster, endpoint: &Endpoint) -> HostStatus {
     }
     status.priority = endpoint.priority();
     status.health = endpoint.health();
+    (status.success_rate, status.local_origin_success_rate) = endpoint.success_rates();
     status.stats = HostStats {
         cx_active: read(&stats.cx_active),
         cx_connect_fail: read(&stats.cx_connect_fail),

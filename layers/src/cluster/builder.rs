@@ -1,10 +1,11 @@
 //! Putting a cluster together.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::endpoint_set::{Balancers, EndpointSet};
 use super::source::Source;
@@ -12,6 +13,7 @@ use super::{Cluster, ClusterStats, HealthOptions, Inner, Limits, Priority, Resou
 use crate::balance::{LoadBalancer, RoundRobin};
 use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
 use crate::health_check::{Checker, HealthCheck};
+use crate::outlier::{Detector, OutlierDetection};
 use crate::stats::Scope;
 use crate::stream_info::ClusterNames;
 use crate::task::Task;
@@ -31,6 +33,7 @@ pub struct ClusterBuilder {
     high_limits: Limits,
     health: HealthOptions,
     check: Option<HealthCheck>,
+    outlier: Option<OutlierDetection>,
     shards: usize,
 }
 
@@ -48,6 +51,7 @@ impl ClusterBuilder {
             high_limits: Limits::default(),
             health: HealthOptions::default(),
             check: None,
+            outlier: None,
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }
     }
@@ -121,6 +125,12 @@ impl ClusterBuilder {
         self
     }
 
+    /// Leaves out for a while what fails its requests. Default off.
+    pub fn outlier_detection(mut self, settings: OutlierDetection) -> Self {
+        self.outlier = Some(settings);
+        self
+    }
+
     /// Into how many shards connections are split: the number of workers. Default the number of
     /// processors.
     pub fn shards(mut self, shards: usize) -> Self {
@@ -132,8 +142,8 @@ impl ClusterBuilder {
     ///
     /// # Panics
     ///
-    /// If its members come from DNS, or are checked, and this is not called on a tokio runtime,
-    /// where lookups and checks are to run.
+    /// If its members come from DNS or are checked, or outlier detection is on, and this is not
+    /// called on a tokio runtime, where that is to run.
     pub fn build(self) -> Cluster {
         let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
         let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
@@ -143,45 +153,53 @@ impl ClusterBuilder {
         let breakers = scope.child("circuit_breakers");
         let default = Arc::new(Resources::new(&self.limits, &breakers.child("default")));
         let high = Arc::new(Resources::new(&self.high_limits, &breakers.child("high")));
-        let shared = Arc::new(Shared {
-            options: self.options,
-            connector: self.connector,
-            stats: Arc::clone(&stats),
-            // Connections serve both priorities; Envoy's pools are per priority, and so is this
-            // limit. Routes of high priority are rare enough to share the default's.
-            resources: Arc::clone(&default),
-            health: self.health,
-            checked: self.check.is_some(),
-            shards: self.shards,
-        });
         let balancers = Balancers::new(self.balancer);
-        let empty = EndpointSet::new(Vec::new(), &balancers, &shared.health);
-        let cluster = Cluster {
-            inner: Arc::new(Inner {
-                names: ClusterNames { stat: stat_name, raw: self.name },
-                stats,
-                default,
-                high,
-                shared,
-                balancers,
-                endpoints: ArcSwap::from_pointee(empty),
-                updating: std::sync::Mutex::new(()),
-                changes: tokio::sync::watch::Sender::new(()),
-                checker: self.check.map(|check| Checker::new(check, &scope)),
-                used: AtomicBool::new(false),
-                tasks: OnceLock::new(),
-                discovery: OnceLock::new(),
+        let empty = EndpointSet::new(Vec::new(), &balancers, &self.health);
+        let outlier = self.outlier.map(Arc::new);
+        let inner = Arc::new_cyclic(|cluster| Inner {
+            names: ClusterNames { stat: stat_name, raw: self.name },
+            shared: Arc::new(Shared {
+                options: self.options,
+                connector: self.connector,
+                stats: Arc::clone(&stats),
+                // Connections serve both priorities; Envoy's pools are per priority, and so is
+                // this limit. Routes of high priority are rare enough to share the default's.
+                resources: Arc::clone(&default),
+                health: self.health,
+                checked: self.check.is_some(),
+                outlier: outlier.clone(),
+                cluster: Weak::clone(cluster),
+                shards: self.shards,
             }),
-            priority: Priority::Default,
-        };
-        let inner = &cluster.inner;
-        let mut tasks = Vec::new();
-        if inner.checker.is_some() {
-            let changes = inner.changes.subscribe();
-            tasks.push(Task::spawn(Checker::run(Arc::downgrade(inner), changes)));
-        }
-        let _ = inner.tasks.set(tasks);
+            stats,
+            default,
+            high,
+            balancers,
+            endpoints: ArcSwap::from_pointee(empty),
+            updating: Mutex::new(()),
+            changes: watch::Sender::new(()),
+            checker: self.check.map(|check| Checker::new(check, &scope)),
+            detector: outlier.map(|settings| Detector::new(settings, &scope)),
+            used: AtomicBool::new(false),
+            tasks: OnceLock::new(),
+            discovery: OnceLock::new(),
+        });
+        let _ = inner.tasks.set(tasks(&inner));
+        let cluster = Cluster { inner, priority: Priority::Default };
         self.source.start(&cluster, &scope);
         cluster
     }
+}
+
+/// What goes on beside the requests.
+fn tasks(inner: &Arc<Inner>) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    if inner.checker.is_some() {
+        let changes = inner.changes.subscribe();
+        tasks.push(Task::spawn(Checker::run(Arc::downgrade(inner), changes)));
+    }
+    if let Some(settings) = &inner.shared.outlier {
+        tasks.push(Task::spawn(Detector::run(Arc::downgrade(inner), settings.interval)));
+    }
+    tasks
 }

@@ -22,8 +22,10 @@ use crate::endpoint::{
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::headers;
+use crate::outlier::Outcome;
 use crate::route::{is_bodiless, view};
 use crate::stream_info::StreamInfo;
+use crate::timeout;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -77,7 +79,13 @@ impl ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let State::Http1(connection, _) = std::mem::replace(&mut self.state, State::Done) {
+        let state = std::mem::replace(&mut self.state, State::Done);
+        if let State::Http1(_, active) | State::Http2(_, active) = &state
+            && timeout::has_struck()
+        {
+            active.timed_out();
+        }
+        if let State::Http1(connection, _) = state {
             // The client left, or a timeout struck, before the response: its connection is of no
             // more use, and who waits for one may make another.
             connection.close();
@@ -115,6 +123,7 @@ impl Future for ResponseFuture {
                         Ok(Connected::Http2(stream)) => exchange.send_http2(stream),
                         Err(error) => {
                             exchange.cluster.inner.stats.rq_pending_failure_eject.increment(1);
+                            exchange.endpoint.report(Outcome::Broken);
                             State::Draining(Some(connect_error(&error)), 0)
                         }
                     };
@@ -185,7 +194,10 @@ impl Future for ResponseFuture {
                         (Ok(upstream), Some(client)) => {
                             Ok(switch::connected(upstream, active, client))
                         }
-                        (Err(error), _) => Err(connect_error(&error)),
+                        (Err(error), _) => {
+                            exchange.endpoint.report(Outcome::Broken);
+                            Err(connect_error(&error))
+                        }
                         (_, None) => Err(ProxyError::new(ErrorKind::DownstreamClosed)),
                     });
                 }
@@ -341,6 +353,7 @@ impl Exchange {
             return State::Start;
         }
         active.outcome(false);
+        active.broken();
         State::Failed(Some(failed.error))
     }
 }
@@ -409,6 +422,7 @@ fn receive_http1(
     {
         // RFC 9112 section 6.3: the one or the other; both is how responses are smuggled.
         active.outcome(false);
+        active.broken();
         active.cluster().stats().cx_protocol_error.increment(1);
         connection.close();
         return Err(ProxyError::new(ErrorKind::ProtocolError));

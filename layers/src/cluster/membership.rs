@@ -75,8 +75,17 @@ impl MemberSet for Cluster {
 impl Inner {
     /// Makes new pickers, for endpoints whose health has changed.
     pub(crate) fn refresh(&self) {
+        self.review(|_| true);
+    }
+
+    /// Looks at all endpoints while nobody else changes anything. If `review` has changed the
+    /// health of any, new pickers are made.
+    pub(crate) fn review(&self, review: impl FnOnce(&[Arc<Endpoint>]) -> bool) {
         let _one_at_a_time = lock(&self.updating);
         let current = self.endpoints.load_full();
+        if !review(current.all()) {
+            return;
+        }
         let (next, removed): (Vec<_>, Vec<_>) =
             current.all().iter().cloned().partition(|endpoint| !is_overdue(endpoint));
         self.publish(next);
@@ -99,6 +108,9 @@ impl Inner {
         let total = next.len();
         if let Some(checker) = &self.checker {
             checker.count(&next);
+        }
+        if let Some(detector) = &self.detector {
+            detector.count(&next);
         }
         let set = EndpointSet::new(next, &self.balancers, &self.shared.health);
         let (stats, counts) = (&self.stats, set.counts());

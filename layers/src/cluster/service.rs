@@ -10,6 +10,8 @@ use super::{Cluster, ResponseFuture, Tries, UpstreamBody};
 use crate::body::Body;
 use crate::endpoint::{Endpoint, EndpointStats};
 use crate::error::{ErrorKind, ProxyError};
+use crate::outlier::Outcome;
+use crate::route::is_grpc;
 use crate::route::rewrite::{HostName, HostOptions};
 use crate::stream_info::{RequestHead, StreamInfo};
 
@@ -106,6 +108,27 @@ impl Cluster {
 pub(crate) struct ActiveRequest {
     cluster: Cluster,
     endpoint: Arc<Endpoint>,
+    /// A gRPC status in the head of the response counts instead of its own.
+    grpc: bool,
+}
+
+/// The HTTP status that a [gRPC status](https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto)
+/// stands for.
+fn http_status(grpc: &str) -> u16 {
+    match grpc {
+        "0" => 200,
+        "1" => 499,
+        "3" | "9" | "11" => 400,
+        "4" => 504,
+        "5" => 404,
+        "6" | "10" => 409,
+        "7" => 403,
+        "8" => 429,
+        "12" => 501,
+        "14" => 503,
+        "16" => 401,
+        _ => 500,
+    }
 }
 
 impl ActiveRequest {
@@ -127,7 +150,9 @@ impl ActiveRequest {
         inner.stats.rq_active.increment(1.0);
         EndpointStats::raise(&endpoint.stats().rq_total);
         EndpointStats::raise(&endpoint.stats().rq_active);
-        Some(Self { cluster: cluster.clone(), endpoint: Arc::clone(endpoint) })
+        endpoint.report(Outcome::Connected);
+        let grpc = endpoint.monitor().is_some() && is_grpc(request.headers());
+        Some(Self { cluster: cluster.clone(), endpoint: Arc::clone(endpoint), grpc })
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
@@ -141,6 +166,7 @@ impl ActiveRequest {
     /// What the head of a response says of the endpoint.
     pub(super) fn answered(&self, status: StatusCode, headers: &HeaderMap) {
         self.outcome(!status.is_server_error());
+        self.endpoint.report(Outcome::Status(self.code(status, headers)));
         let inner = &self.cluster.inner;
         if let Some(checker) = &inner.checker
             && headers.contains_key(LEAVE_OUT)
@@ -148,6 +174,23 @@ impl ActiveRequest {
         {
             inner.refresh();
         }
+    }
+
+    /// The status of a response, or what the gRPC status in its head stands for.
+    fn code(&self, status: StatusCode, headers: &HeaderMap) -> u16 {
+        let grpc = if self.grpc { headers.get("grpc-status") } else { None };
+        grpc.map_or(status.as_u16(), |status| http_status(status.to_str().unwrap_or_default()))
+    }
+
+    /// The connection broke, or what came on it was no HTTP.
+    pub(super) fn broken(&self) {
+        self.endpoint.report(Outcome::Broken);
+    }
+
+    /// There was no answer when the time was up.
+    pub(super) fn timed_out(&self) {
+        EndpointStats::raise(&self.endpoint.stats().rq_timeout);
+        self.endpoint.report(Outcome::TimedOut);
     }
 
     /// Counts how it went for the endpoint.

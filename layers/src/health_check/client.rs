@@ -59,12 +59,15 @@ enum Send {
 impl HttpClient {
     pub(super) async fn connect(dialer: &Dialer, http2: bool) -> Result<Self, CheckError> {
         let io = TokioIo::new(dialer.dial().await?);
+        let stats = &dialer.endpoint().shared().stats;
         if http2 {
+            stats.http2();
             let mut builder = http2::Builder::new(TokioExecutor::new());
             let (send, connection) = builder.timer(TokioTimer::new()).handshake(io).await?;
             let connection = Task::spawn(async move { drop(connection.await) });
             return Ok(Self { send: Send::Http2(send), _connection: connection });
         }
+        stats.http1();
         let (send, connection) = http1::handshake(io).await?;
         let connection = Task::spawn(async move { drop(connection.await) });
         Ok(Self { send: Send::Http1(send), _connection: connection })

@@ -95,6 +95,12 @@ impl Session {
                 } else if verdict.first {
                     cluster.announce();
                 }
+                if verdict.well
+                    && !self.judge.endpoint.health().contains(HealthFlag::FailedActiveHc)
+                    && let Some(detector) = cluster.detector()
+                {
+                    detector.passed(&cluster, &self.judge.endpoint);
+                }
                 let Verdict { well, short, .. } = verdict;
                 self.judge.check.next(cluster.has_traffic(), well, short)
             };

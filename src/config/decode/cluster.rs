@@ -10,7 +10,7 @@ use crate::config::decode::dns::{self, Resolver};
 use crate::config::decode::listener::buffer_limit;
 use crate::config::decode::route_action::PRIORITIES;
 use crate::config::decode::shared::{HostPort, host_port};
-use crate::config::decode::{health, health_check, tls, upstream_http};
+use crate::config::decode::{health, health_check, outlier, tls, upstream_http};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message, Variants};
 use crate::config::model::{
@@ -95,6 +95,7 @@ pub(super) fn cluster(cx: &Context, node: &Node, resolver: &Resolver) -> Option<
         breakers_high,
         health,
         health_check: health_check::health_check(&m, http.protocol),
+        outlier: outlier::outlier_detection(&m),
         tls,
     };
     m.finish();

@@ -101,6 +101,38 @@ pub(in crate::config) const PAYLOAD: Schema = Schema {
     refused: &["binary"],
 };
 
+pub(in crate::config) const OUTLIER_DETECTION: Schema = Schema {
+    message: "envoy.config.cluster.v3.OutlierDetection",
+    note: "",
+    supported: &[
+        "consecutive_5xx",
+        "interval",
+        "base_ejection_time",
+        "max_ejection_percent",
+        "enforcing_consecutive_5xx",
+        "enforcing_success_rate",
+        "success_rate_minimum_hosts",
+        "success_rate_request_volume",
+        "success_rate_stdev_factor",
+        "consecutive_gateway_failure",
+        "enforcing_consecutive_gateway_failure",
+        "split_external_local_origin_errors",
+        "consecutive_local_origin_failure",
+        "enforcing_consecutive_local_origin_failure",
+        "enforcing_local_origin_success_rate",
+        "failure_percentage_threshold",
+        "enforcing_failure_percentage",
+        "enforcing_failure_percentage_local_origin",
+        "failure_percentage_minimum_hosts",
+        "failure_percentage_request_volume",
+        "max_ejection_time",
+        "max_ejection_time_jitter",
+        "successful_active_health_check_uneject_host",
+        "always_eject_one_host",
+    ],
+    refused: &["detect_degraded_hosts", "monitors"],
+};
+
 pub(super) const ALL: &[&Schema] = &[
     &COMMON_LB,
     &PERCENT,
@@ -110,4 +142,5 @@ pub(super) const ALL: &[&Schema] = &[
     &TCP_HEALTH_CHECK,
     &GRPC_HEALTH_CHECK,
     &PAYLOAD,
+    &OUTLIER_DETECTION,
 ];
