@@ -224,7 +224,7 @@ mod tests {
         assert!(is_failed(&judge(&probe, 204, &[]), false));
         let probe = HttpProbe {
             expected_statuses: vec![200..204, 404..405],
-            retriable_statuses: vec![500..600],
+            retriable_statuses: std::iter::once(500..600).collect(),
             ..probe
         };
         assert!(matches!(judge(&probe, 404, &[]), Finding::Healthy));

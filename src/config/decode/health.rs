@@ -56,7 +56,7 @@ pub(super) fn policy(assignment: &Message<'_>, out: &mut HealthOptions) {
 pub(super) fn checking(endpoint: &Message<'_>) -> Option<Checking> {
     let m = endpoint.message("health_check_config", &ENDPOINT_HEALTH_CHECK)?;
     let port = m.u32_in("port_value", 0..=65535).and_then(|port| u16::try_from(port).ok());
-    let address = ip_port(&m, "address");
+    let address = if m.has("address") { ip_port(&m, "address") } else { None };
     let out = Checking {
         disabled: m.bool("disable_active_health_check"),
         // An address brings its own.
