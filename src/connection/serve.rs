@@ -24,7 +24,7 @@ use super::log::{ConnectionLog, LoggedConnection};
 use super::open::OpenConnection;
 use super::service::PathService;
 use super::timers::{Expired, Timers};
-use crate::config::model::{Codec, HttpConnectionManager};
+use crate::config::model::{Codec, HttpConnectionManager, ServerHeader};
 use crate::listener::FilterChain;
 use crate::shutdown::{Phase, Signal};
 
@@ -237,7 +237,10 @@ pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {
         enable_trailers: config.http1.enable_trailers,
         answer_100_continue: !config.proxy_100_continue,
         underscores: config.underscores,
-        server_header: HeaderValue::from_str(&config.server_name).ok(),
+        server_header: match config.server_header {
+            ServerHeader::PassThrough => None,
+            _ => HeaderValue::from_str(&config.server_name).ok(),
+        },
         detect_http2: config.codec == Codec::Auto,
     }
 }
@@ -278,8 +281,10 @@ fn count_refusal(chain: &FilterChain, open: &OpenConnection, refusal: &http1::Re
         stats.rq_response_before_rq_complete.increment(1);
         stats.rq_rx_reset.increment(1);
     }
-    if kind == http1::RefusalKind::HeaderTimeout {
-        stats.rq_header_timeout.increment(1);
+    match kind {
+        http1::RefusalKind::HeaderTimeout => stats.rq_header_timeout.increment(1),
+        http1::RefusalKind::FragmentInPath => stats.rq_failed_path_normalization.increment(1),
+        _ => {}
     }
     stats.charge(kind.status());
     chain.filters.listener_codes.charge(kind.status());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, Request, Response, Uri, Version, header};
+use http::{HeaderName, Method, Request, Response, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -444,12 +444,15 @@ fn receive_http1(
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
 }
 
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
 /// Whether the upstream closes after this response (RFC 9112 section 9.3).
 fn says_close(response: &Response<Incoming>) -> bool {
-    let says = |token| headers::has_token(response.headers(), &header::CONNECTION, token);
+    let says = |name, token| headers::has_token(response.headers(), name, token);
     match response.version() {
-        Version::HTTP_10 => !says(b"keep-alive".as_slice()),
-        _ => says(b"close".as_slice()),
+        Version::HTTP_10 => !says(&header::CONNECTION, b"keep-alive".as_slice()),
+        // Envoy heeds the header that was never one as well.
+        _ => [&header::CONNECTION, &PROXY_CONNECTION].iter().any(|name| says(name, b"close")),
     }
 }
 

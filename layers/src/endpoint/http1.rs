@@ -279,12 +279,12 @@ impl Http1Connection {
         self.active = false;
         self.idle_since = Instant::now();
         self.waker.idle();
-        if !self.poll_idle() {
+        if self.closing || !self.poll_idle() {
             return false;
         }
         if !self.send.is_ready() {
             // It has begun to read another response, to a request that nobody made.
-            self.refused |= !self.closing;
+            self.refused = true;
             return false;
         }
         true

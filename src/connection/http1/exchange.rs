@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use front_proxy_layers::body::RequestProgress;
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -83,8 +83,9 @@ where
         if leave {
             self.state.set_leaving();
         }
-        let last = leave || self.state.requests() >= self.max_requests || is_alone(&request);
-        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
+        let last = leave || self.state.requests() >= self.max_requests || is_last(&request);
+        let at_once = request.version() != Version::HTTP_10;
+        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last, at_once }
     }
 }
 
@@ -96,6 +97,8 @@ pin_project! {
         inner: F,
         exchange: Option<Exchange>,
         last: bool,
+        // Not polled yet, and it matters.
+        at_once: bool,
     }
 }
 
@@ -108,11 +111,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let at_once = std::mem::take(this.at_once);
         let answer = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
         Poll::Ready(answer.map(|mut answer| {
-            if let Some(exchange) = exchange.as_ref().filter(|_| ends_connection(&answer)) {
-                // The layers above have not read the request to its end.
+            // Where the layers above say `close`, they have not read the request to its end. An
+            // answer that asked nobody else comes, in Envoy, before the end of the request is seen.
+            let early = ends_connection(&answer) || (at_once && *this.last);
+            if let Some(exchange) = exchange.as_ref().filter(|_| early) {
                 exchange.state().set_delay_close();
             }
             if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -143,16 +149,22 @@ pin_project! {
     }
 }
 
-/// Whether a request is the only one of its connection: HTTP/1.0 without `keep-alive`.
-fn is_alone<B>(request: &Request<B>) -> bool {
-    request.version() == Version::HTTP_10
-        && !request.headers().get_all(CONNECTION).iter().any(|value| {
-            value
-                .as_bytes()
-                .split(|byte| *byte == b',')
-                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"keep-alive"))
+/// Whether a request is the last one of its connection by its own word (RFC 9112 section 9.3).
+/// Envoy's codec heeds `proxy-connection`, which was never a standard, as well.
+fn is_last<B>(request: &Request<B>) -> bool {
+    let says = |name, token| {
+        request.headers().get_all(name).iter().any(|value: &HeaderValue| {
+            let mut tokens = value.as_bytes().split(|byte| *byte == b',');
+            tokens.any(|found| found.trim_ascii().eq_ignore_ascii_case(token))
         })
+    };
+    match request.version() {
+        Version::HTTP_10 => !says(CONNECTION, b"keep-alive".as_slice()),
+        _ => says(CONNECTION, b"close") || says(PROXY_CONNECTION, b"close"),
+    }
 }
+
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 fn ends_connection<B>(answer: &Response<B>) -> bool {
     answer.headers().get(CONNECTION).is_some_and(|value| value == "close")

@@ -55,14 +55,15 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
         return refuse(RefusalKind::TooManyHeaders);
     }
     let framing = body.framing().map_err(Refusal::new)?;
-    let request = match RequestLine::parse(request_line) {
+    let request = RequestLine::parse(request_line);
+    let old_version = RequestLine::split(request_line).2 != b"HTTP/1.1";
+    let request = match request {
+        Ok(_) | Err(RefusalKind::FragmentInPath) if old_version && !config.accept_http_10 => {
+            return refuse(RefusalKind::Version);
+        }
         Err(RefusalKind::FragmentInPath) => return Err(fragment(request_line, &fields)),
         other => other.map_err(Refusal::new)?,
     };
-    let old_version = request.version != b"HTTP/1.1";
-    if old_version && !config.accept_http_10 {
-        return refuse(RefusalKind::Version);
-    }
     if old_version && framing == Framing::Chunked {
         return refuse(RefusalKind::BadRequest);
     }
