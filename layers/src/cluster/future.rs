@@ -298,6 +298,7 @@ impl Exchange {
             self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        active.connected();
         if let Some(info) = StreamInfo::of(request.extensions()) {
             info.sent_on(connection.described(), Version::HTTP_11);
         }
@@ -327,6 +328,7 @@ impl Exchange {
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        active.connected();
         if let Some(info) = StreamInfo::of(request.extensions()) {
             info.sent_on(stream.described(), Version::HTTP_2);
         }

@@ -150,7 +150,6 @@ impl ActiveRequest {
         inner.stats.rq_active.increment(1.0);
         EndpointStats::raise(&endpoint.stats().rq_total);
         EndpointStats::raise(&endpoint.stats().rq_active);
-        endpoint.report(Outcome::Connected);
         let grpc = endpoint.monitor().is_some() && is_grpc(request.headers());
         Some(Self { cluster: cluster.clone(), endpoint: Arc::clone(endpoint), grpc })
     }
@@ -161,6 +160,11 @@ impl ActiveRequest {
 
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// There is a connection for it.
+    pub(super) fn connected(&self) {
+        self.endpoint.report(Outcome::Connected);
     }
 
     /// What the head of a response says of the endpoint.

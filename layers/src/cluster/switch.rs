@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
@@ -66,7 +66,8 @@ pub(super) fn connected(
     active: ActiveRequest,
     client: Body,
 ) -> Response<UpstreamBody> {
-    active.outcome(true);
+    active.connected();
+    active.answered(StatusCode::OK, &HeaderMap::new());
     let tunnel = Tunnel::start((io, Bytes::new()), client, connection, active);
     Response::new(UpstreamBody::tunnel(tunnel))
 }

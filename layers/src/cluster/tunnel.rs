@@ -21,7 +21,7 @@ pub(super) struct Tunnel {
     upstream: ReadHalf<UpstreamIo>,
     writer: AbortHandle,
     connection: TunnelConnection,
-    _active: ActiveRequest,
+    active: ActiveRequest,
 }
 
 impl Tunnel {
@@ -33,7 +33,7 @@ impl Tunnel {
     ) -> Self {
         let (upstream, write) = tokio::io::split(io);
         let writer = tokio::spawn(forward(client, write)).abort_handle();
-        Self { first, upstream, writer, connection, _active: active }
+        Self { first, upstream, writer, connection, active }
     }
 
     /// The next piece. The upstream's end is an error: to Envoy's mind it resets the stream.
@@ -47,6 +47,11 @@ impl Tunnel {
             Err(error) => ProxyError::new(ErrorKind::ConnectionTerminated).with_source(error),
         };
         self.connection.closed_by_upstream();
+        if self.connection.is_http1() {
+            // A reset is a failure, also where it is how the other protocol ends: Envoy counts a
+            // WebSocket that its endpoint closes.
+            self.active.broken();
+        }
         Poll::Ready(Err(error))
     }
 }
