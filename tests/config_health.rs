@@ -42,6 +42,7 @@ fn what_health_means_is_read() {
     let c = cluster(
         "common_lb_config: {healthy_panic_threshold: {value: 33.5}, ignore_new_hosts_until_first_hc: true}
 ignore_health_on_host_removal: true
+close_connections_on_host_health_failure: true
 load_assignment:
   cluster_name: c
   policy: {overprovisioning_factor: 100, weighted_priority_health: true}
@@ -63,6 +64,7 @@ load_assignment:
         weighted_priority_health: true,
         ignore_new_until_checked: true,
         ignore_health_on_removal: true,
+        close_connections_on_failure: true,
     };
     assert_eq!(c.health, expected);
     let [first, second] = &c.endpoints[..] else { panic!("{:?}", c.endpoints) };

@@ -31,6 +31,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
 use crate::cluster::{ClusterStats, HealthOptions, Inner, Resources};
@@ -108,7 +110,9 @@ pub struct Endpoint {
     /// It has had its first health check.
     seen: AtomicBool,
     closed: AtomicBool,
-    /// When connections were given up last, in nanoseconds of its life.
+    /// Told when its connections are given up.
+    failure: Arc<Notify>,
+    /// When that was last, in nanoseconds of its life.
     drained: AtomicU64,
     born: Instant,
     /// What outlier detection counts, where it is on.
@@ -170,6 +174,7 @@ impl Endpoint {
             checking: member.checking.clone(),
             seen: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            failure: Arc::default(),
             drained: AtomicU64::new(0),
             born: Instant::now(),
             monitor: shared.outlier.as_ref().map(|settings| Box::new(Monitor::new(settings))),
@@ -271,9 +276,16 @@ impl Endpoint {
         &self.shared
     }
 
+    /// Ready when it fails, where tunnels to it are to end then.
+    pub(crate) fn failure(&self) -> Option<OwnedNotified> {
+        let ends = self.shared.health.close_connections_on_failure;
+        ends.then(|| Arc::clone(&self.failure).notified_owned())
+    }
+
     /// Gives up the connections that there are, as they may be what makes it fail: idle ones now,
     /// others after their request.
     pub(crate) fn drain(&self) {
+        self.failure.notify_waiters();
         let age = u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.drained.store(age.max(1), Ordering::Release);
         for shard in &self.shards {

@@ -27,6 +27,9 @@ pub struct HealthOptions {
     /// `ignore_health_on_host_removal`: endpoints that discovery does not name any more leave at
     /// once, even if health checks find them healthy. Default off.
     pub ignore_health_on_removal: bool,
+    /// `close_connections_on_host_health_failure`: TCP connections of tunnels end when their
+    /// endpoint fails. Those of HTTP end with their request in any case. Default off.
+    pub close_connections_on_failure: bool,
 }
 
 impl Default for HealthOptions {
@@ -37,6 +40,7 @@ impl Default for HealthOptions {
             weighted_priority_health: false,
             ignore_new_until_checked: false,
             ignore_health_on_removal: false,
+            close_connections_on_failure: false,
         }
     }
 }

@@ -12,7 +12,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use super::session::CheckError;
 use crate::cluster::ClusterStats;
 use crate::endpoint::{Endpoint, UpstreamIo};
-use crate::stats::Scope;
 use crate::task::Task;
 
 /// Makes connections to one endpoint.
@@ -24,8 +23,8 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint, stats: Arc::new(ClusterStats::new(&Scope::noop())) }
+    pub(super) fn new(endpoint: Arc<Endpoint>, stats: Arc<ClusterStats>) -> Self {
+        Self { endpoint, stats }
     }
 
     pub(super) fn endpoint(&self) -> &Arc<Endpoint> {

@@ -6,9 +6,10 @@ use std::sync::{Arc, Weak};
 use tokio::sync::watch;
 
 use super::HealthCheck;
+use super::client::Dialer;
 use super::session::Session;
 use super::stats::CheckStats;
-use crate::cluster::Inner;
+use crate::cluster::{ClusterStats, Inner};
 use crate::endpoint::Endpoint;
 use crate::health::HealthFlag;
 use crate::stats::Scope;
@@ -19,12 +20,15 @@ use crate::task::Task;
 pub(crate) struct Checker {
     check: Arc<HealthCheck>,
     stats: CheckStats,
+    /// What the connections of checks count: nobody's traffic.
+    nobody: Arc<ClusterStats>,
 }
 
 impl Checker {
     /// `scope` names the cluster.
     pub(crate) fn new(check: HealthCheck, scope: &Scope) -> Self {
-        Self { check: Arc::new(check), stats: CheckStats::new(scope) }
+        let nobody = Arc::new(ClusterStats::new(&Scope::noop()));
+        Self { check: Arc::new(check), stats: CheckStats::new(scope), nobody }
     }
 
     /// Shows how many of these endpoints pass.
@@ -68,12 +72,10 @@ impl Checker {
                 for endpoint in cluster.all().iter().filter(|endpoint| endpoint.is_checked()) {
                     sessions.entry(Arc::as_ptr(endpoint).addr()).or_insert_with(|| {
                         let endpoint = Arc::clone(endpoint);
-                        let session = Session::new(
-                            &cluster,
-                            Arc::clone(&endpoint),
-                            &checker.check,
-                            &checker.stats,
-                        );
+                        let dialer =
+                            Dialer::new(Arc::clone(&endpoint), Arc::clone(&checker.nobody));
+                        let session =
+                            Session::new(&cluster, dialer, &checker.check, &checker.stats);
                         (endpoint, Task::spawn(session.run()))
                     });
                 }

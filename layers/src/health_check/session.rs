@@ -58,11 +58,10 @@ enum Asking {
 impl Session {
     pub(super) fn new(
         cluster: &Arc<Inner>,
-        endpoint: Arc<Endpoint>,
+        dialer: Dialer,
         check: &Arc<HealthCheck>,
         stats: &CheckStats,
     ) -> Self {
-        let dialer = Dialer::new(Arc::clone(&endpoint));
         let name = cluster.name();
         let asking = match &check.probe {
             Probe::Http(probe) => Asking::Http(HttpSession::new(probe.clone(), &dialer, name)),
@@ -72,7 +71,7 @@ impl Session {
         let judge = Judge {
             check: Arc::clone(check),
             stats: stats.clone(),
-            endpoint,
+            endpoint: Arc::clone(dialer.endpoint()),
             good: 0,
             bad: 0,
             first: true,

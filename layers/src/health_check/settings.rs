@@ -88,9 +88,10 @@ impl HealthCheck {
                 self.unhealthy_edge_interval.or(self.unhealthy_interval).unwrap_or(self.interval)
             }
         };
-        let percent = base.mul_f64(f64::from(self.interval_jitter_percent) / 100.0);
+        let percent = base.saturating_mul(self.interval_jitter_percent) / 100;
+        let jitter = random(percent).saturating_add(random(self.interval_jitter));
         // Never at once, or an endpoint that refuses would keep a core busy.
-        (base + random(percent) + random(self.interval_jitter)).max(Duration::from_millis(1))
+        base.saturating_add(jitter).max(Duration::from_millis(1))
     }
 
     pub(super) fn first(&self) -> Duration {
@@ -99,7 +100,8 @@ impl HealthCheck {
 }
 
 fn random(up_to: Duration) -> Duration {
-    up_to.mul_f64(fastrand::f64())
+    // Rounding must not make it longer than the longest duration.
+    up_to.min(Duration::MAX / 2).mul_f64(fastrand::f64())
 }
 
 impl From<HttpProbe> for Probe {

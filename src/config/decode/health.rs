@@ -22,6 +22,7 @@ pub(super) const STATUSES: &Variants<HealthStatus> = &[
 pub(super) fn options(cluster: &Message<'_>) -> HealthOptions {
     let mut out = HealthOptions {
         ignore_health_on_removal: cluster.bool("ignore_health_on_host_removal"),
+        close_connections_on_failure: cluster.bool("close_connections_on_host_health_failure"),
         ..HealthOptions::default()
     };
     if let Some(m) = cluster.message("common_lb_config", &COMMON_LB) {

@@ -18,6 +18,7 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
         "load_assignment",
         "health_checks",
         "ignore_health_on_host_removal",
+        "close_connections_on_host_health_failure",
         "outlier_detection",
         "max_requests_per_connection",
         "circuit_breakers",
@@ -34,7 +35,6 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
     ],
     refused: &[
         "cleanup_interval",
-        "close_connections_on_host_health_failure",
         "cluster_type",
         "connection_pool_per_downstream_connection",
         "dns_failure_refresh_rate",
