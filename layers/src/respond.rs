@@ -24,12 +24,22 @@ use crate::stream_info::StreamInfo;
 
 /// Turns errors into responses; see the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RespondLayer(());
+pub struct RespondLayer {
+    keep_connection: bool,
+}
 
 impl RespondLayer {
     /// The layer.
     pub const fn new() -> Self {
-        Self(())
+        Self { keep_connection: false }
+    }
+
+    /// Whether an HTTP/1 connection outlives a request that has come whole and is refused for its
+    /// path or for want of a `host` (Envoy's `stream_error_on_invalid_http_message`). Default no.
+    #[must_use]
+    pub const fn keep_connection(mut self, keep: bool) -> Self {
+        self.keep_connection = keep;
+        self
     }
 }
 
@@ -37,7 +47,7 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner }
+        Respond { inner, keep_connection: self.keep_connection }
     }
 }
 
@@ -45,6 +55,7 @@ impl<S> Layer<S> for RespondLayer {
 #[derive(Clone, Copy, Debug)]
 pub struct Respond<S> {
     inner: S,
+    keep_connection: bool,
 }
 
 impl<S, B, R> Service<Request<B>> for Respond<S>
@@ -77,6 +88,7 @@ where
             grpc: is_grpc(request.headers()),
             head: request.method() == Method::HEAD,
             connect: request.method() == Method::CONNECT,
+            keep: self.keep_connection,
         };
         ResponseFuture::new(self.inner.call(request), progress, kind, info)
     }
@@ -89,12 +101,14 @@ struct RequestKind {
     grpc: bool,
     head: bool,
     connect: bool,
+    keep: bool,
 }
 
 impl RequestKind {
     /// Whether an answer to this failure is the connection's last. What follows a CONNECT is no
     /// request, whatever became of it.
     fn ends(self, kind: ErrorKind) -> bool {
-        self.connect || kind.ends_connection()
+        let kept = self.keep && kind == ErrorKind::BadRequest;
+        self.connect || (kind.ends_connection() && !kept)
     }
 }

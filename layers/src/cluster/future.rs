@@ -50,6 +50,8 @@ struct Exchange {
     repeat: Option<Request<Body>>,
     /// What the client sends once protocols are switched, where it asked for that.
     tunnel: Option<Body>,
+    /// What is taken down of the request, however often its head is sent.
+    info: Option<Arc<StreamInfo>>,
 }
 
 enum State {
@@ -67,8 +69,15 @@ enum State {
 
 impl ResponseFuture {
     pub(super) fn new(cluster: Cluster, endpoint: Arc<Endpoint>, request: Request<Body>) -> Self {
-        let exchange =
-            Exchange { cluster, endpoint, request: Some(request), repeat: None, tunnel: None };
+        let info = StreamInfo::of(request.extensions()).map(Arc::clone);
+        let exchange = Exchange {
+            cluster,
+            endpoint,
+            request: Some(request),
+            repeat: None,
+            tunnel: None,
+            info,
+        };
         Self { state: State::Start, exchange: Some(exchange) }
     }
 
@@ -299,7 +308,7 @@ impl Exchange {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
         active.connected();
-        if let Some(info) = StreamInfo::of(request.extensions()) {
+        if let Some(info) = &self.info {
             info.sent_on(connection.described(), Version::HTTP_11);
         }
         if let Some(tunnel) = request.body_mut().take_switch() {
@@ -329,7 +338,7 @@ impl Exchange {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
         active.connected();
-        if let Some(info) = StreamInfo::of(request.extensions()) {
+        if let Some(info) = &self.info {
             info.sent_on(stream.described(), Version::HTTP_2);
         }
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {

@@ -83,7 +83,10 @@ where
         }
         if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
             // What is left of the request, now that it is answered, is in the way of the next one.
-            close |= this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+            // There is no next one to a tunnel, nor to a 101 that nobody asked for.
+            let status = response.status();
+            let last = status != StatusCode::SWITCHING_PROTOCOLS && !progress.is_granted(status);
+            close |= this.kind.http1 && last;
             // Whether it will have been complete when the response ends is for the stats to see.
             response.extensions_mut().insert(progress);
         }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use front_proxy_layers::body::RequestProgress;
+use front_proxy_layers::trailers::TrailerBody;
+use front_proxy_layers::upgrade::is_granted;
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -84,8 +86,10 @@ where
             self.state.set_leaving();
         }
         let last = leave || self.state.requests() >= self.max_requests || is_last(&request);
-        let at_once = request.version() != Version::HTTP_10;
-        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last, at_once }
+        let chunks = request.version() == Version::HTTP_11;
+        let connect = request.method() == Method::CONNECT;
+        let inner = self.inner.call(request);
+        TrackedFuture { inner, exchange: Some(exchange), last, connect, chunks, at_once: true }
     }
 }
 
@@ -97,7 +101,9 @@ pin_project! {
         inner: F,
         exchange: Option<Exchange>,
         last: bool,
-        // Not polled yet, and it matters.
+        connect: bool,
+        chunks: bool,
+        // Not polled yet.
         at_once: bool,
     }
 }
@@ -116,12 +122,16 @@ where
         let exchange = this.exchange.take();
         Poll::Ready(answer.map(|mut answer| {
             // Where the layers above say `close`, they have not read the request to its end. An
-            // answer that asked nobody else comes, in Envoy, before the end of the request is seen.
-            let early = ends_connection(&answer) || (at_once && *this.last);
+            // answer that asked nobody else comes, in Envoy, before the end of the request is seen;
+            // an HTTP/1.0 client is not waited for.
+            let early = ends_connection(&answer) || (at_once && *this.last && *this.chunks);
             if let Some(exchange) = exchange.as_ref().filter(|_| early) {
                 exchange.state().set_delay_close();
             }
-            if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let status = answer.status();
+            let tunnel =
+                status == StatusCode::SWITCHING_PROTOCOLS || is_granted(*this.connect, status);
+            if *this.last && !tunnel {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if let (Some(request), Some(exchange)) =
@@ -133,7 +143,12 @@ where
                 exchange.state().set_delay_close();
             }
             let announced = announced(&answer);
-            answer.map(|inner| ExchangeBody { inner, exchange, announced, failed: None })
+            let (parts, body) = answer.into_parts();
+            let slot = exchange.as_ref().and_then(|exchange| exchange.state().trailers());
+            // An HTTP/1.0 client knows no chunks.
+            let slot = slot.filter(|_| *this.chunks);
+            let inner = TrailerBody::new(body, &parts.headers, slot);
+            Response::from_parts(parts, ExchangeBody { inner, exchange, announced, failed: None })
         }))
     }
 }
@@ -142,7 +157,7 @@ pin_project! {
     /// A body that ends its [`Exchange`] when it is dropped.
     pub struct ExchangeBody<B: Body> {
         #[pin]
-        inner: B,
+        inner: TrailerBody<B>,
         exchange: Option<Exchange>,
         announced: Option<u64>,
         failed: Option<B::Error>,
@@ -182,6 +197,7 @@ fn announced<B>(answer: &Response<B>) -> Option<u64> {
 impl<B: Body> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
+        let inner = TrailerBody::without(inner);
         Self { inner, exchange: Some(exchange), announced: None, failed: None }
     }
 }
