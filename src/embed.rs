@@ -53,14 +53,16 @@ use crate::server::StartError;
 pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedded, StartError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let clusters = ClusterManager::start(&bootstrap.clusters, scope, threads).await?;
-    let kept = Arc::new(Kept { logs: LogFiles::new(scope, FlushOptions::default()), clusters });
+    let logs = LogFiles::new(scope, FlushOptions::default());
+    let watch = crate::tls::watch(clusters.watched(scope), || {});
+    let kept = Arc::new(Kept { logs, clusters, _watch: watch });
     let mut proxies = Vec::with_capacity(bootstrap.listeners.len());
     for config in &bootstrap.listeners {
         let listener_scope = listener::stats_scope(config, config.address, scope);
         let around = Surroundings {
             clusters: &kept.clusters,
             node: &bootstrap.node,
-            logs: &kept.logs,
+            logs: Some(&kept.logs),
             stats: scope,
         };
         let port = config.address.port();
@@ -102,10 +104,12 @@ pub struct EmbeddedProxy {
     _kept: Arc<Kept>,
 }
 
-/// What goes on as long as there is a service: discovery, and the writing of logs.
+/// What goes on as long as there is a service: discovery, the writing of logs, and the renewal of
+/// certificates.
 struct Kept {
     clusters: ClusterManager,
     logs: LogFiles,
+    _watch: crate::tls::Watch,
 }
 
 impl<B> Service<Request<B>> for EmbeddedProxy

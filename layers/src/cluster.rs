@@ -27,6 +27,7 @@ mod builder;
 mod endpoint_set;
 mod future;
 mod membership;
+mod permits;
 mod priorities;
 mod resources;
 mod service;

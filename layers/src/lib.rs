@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+// Says of each item which feature it needs. docs.rs builds with a compiler that can.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod headers;
 mod lock;
+mod sync;
 mod task;
 mod timer;
 mod uri_path;

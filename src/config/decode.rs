@@ -22,6 +22,7 @@ mod route_match;
 mod route_table;
 mod runtime;
 mod shared;
+mod stats;
 mod tls;
 mod upstream_http;
 

@@ -16,7 +16,6 @@ use crate::health_check::{Checker, HealthCheck};
 use crate::outlier::{Detector, OutlierDetection};
 use crate::stats::Scope;
 use crate::stream_info::ClusterNames;
-use crate::task::Task;
 
 /// Builds a [`Cluster`].
 #[derive(Debug)]
@@ -119,13 +118,15 @@ impl ClusterBuilder {
         self
     }
 
-    /// Checks the endpoints; until its first check each counts as failed. Default none.
+    /// Checks the endpoints; until its first check each counts as failed. Checks run on the tokio
+    /// runtime on which the first members become known. Default none.
     pub fn health_check(mut self, check: HealthCheck) -> Self {
         self.check = Some(check);
         self
     }
 
-    /// Leaves out for a while what fails its requests. Default off.
+    /// Leaves out for a while what fails its requests. That runs on the tokio runtime on which the
+    /// first members become known. Default off.
     pub fn outlier_detection(mut self, settings: OutlierDetection) -> Self {
         self.outlier = Some(settings);
         self
@@ -142,8 +143,8 @@ impl ClusterBuilder {
     ///
     /// # Panics
     ///
-    /// If its members come from DNS or are checked, or outlier detection is on, and this is not
-    /// called on a tokio runtime, where that is to run.
+    /// If its members come from DNS, or are known and checked, or known and watched by outlier
+    /// detection, and this is not called on a tokio runtime, where that is to run.
     pub fn build(self) -> Cluster {
         let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
         let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
@@ -184,22 +185,8 @@ impl ClusterBuilder {
             tasks: OnceLock::new(),
             discovery: OnceLock::new(),
         });
-        let _ = inner.tasks.set(tasks(&inner));
         let cluster = Cluster { inner, priority: Priority::Default };
         self.source.start(&cluster, &scope);
         cluster
     }
-}
-
-/// What goes on beside the requests.
-fn tasks(inner: &Arc<Inner>) -> Vec<Task> {
-    let mut tasks = Vec::new();
-    if inner.checker.is_some() {
-        let changes = inner.changes.subscribe();
-        tasks.push(Task::spawn(Checker::run(Arc::downgrade(inner), changes)));
-    }
-    if let Some(settings) = &inner.shared.outlier {
-        tasks.push(Task::spawn(Detector::run(Arc::downgrade(inner), settings.interval)));
-    }
-    tasks
 }

@@ -9,7 +9,10 @@ use super::{Cluster, Inner};
 use crate::discover::{Locality, Member, MemberSet};
 use crate::endpoint::Endpoint;
 use crate::health::HealthFlag;
+use crate::health_check::Checker;
 use crate::lock::lock;
+use crate::outlier::Detector;
+use crate::task::Task;
 
 /// What makes a member the same one as before. All else may change.
 type Identity<'a> = (SocketAddr, &'a str, Option<&'a Locality>);
@@ -68,6 +71,7 @@ impl MemberSet for Cluster {
         if changed {
             inner.stats.membership_change.increment(1);
         }
+        inner.tasks.get_or_init(|| tasks(inner));
         changed
     }
 }
@@ -141,6 +145,20 @@ fn has_failed(endpoint: &Endpoint) -> bool {
     flags.contains(HealthFlag::FailedActiveHc) || flags.contains(HealthFlag::FailedStatus)
 }
 
+/// What goes on beside the requests, begun with the first members: who is only asked whether a
+/// configuration is sound needs no runtime.
+fn tasks(inner: &Arc<Inner>) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    if inner.checker.is_some() {
+        let changes = inner.changes.subscribe();
+        tasks.push(Task::spawn(Checker::run(Arc::downgrade(inner), changes)));
+    }
+    if let Some(settings) = &inner.shared.outlier {
+        tasks.push(Task::spawn(Detector::run(Arc::downgrade(inner), settings.interval)));
+    }
+    tasks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +176,15 @@ mod tests {
         let after = cluster.endpoints();
         assert!(Arc::ptr_eq(&before[1], &after[0]));
         assert!(before[0].is_closed() && !after[0].is_closed());
+    }
+
+    #[test]
+    fn what_goes_on_beside_requests_begins_with_the_first_members() {
+        use crate::health_check::{HealthCheck, TcpProbe};
+        // Without a runtime.
+        let builder = Cluster::builder("c").outlier_detection(Default::default());
+        let cluster = builder.health_check(HealthCheck::new(TcpProbe::default())).build();
+        assert!(cluster.inner.tasks.get().is_none());
     }
 
     #[test]

@@ -8,7 +8,12 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 
 use super::io::UpstreamIo;
+#[cfg(feature = "tls")]
+use super::tls::SharedClientConfig;
 use crate::cluster::ClusterStats;
+use crate::error::BoxError;
+#[cfg(feature = "tls")]
+use crate::stats::SslStats;
 
 /// How connections to the endpoints of a cluster are opened.
 #[derive(Clone, Default)]
@@ -20,7 +25,8 @@ pub struct Connector {
 #[cfg(feature = "tls")]
 #[derive(Clone)]
 struct Tls {
-    connector: tokio_rustls::TlsConnector,
+    config: SharedClientConfig,
+    stats: Option<Arc<SslStats>>,
     server_name: Option<rustls::pki_types::ServerName<'static>>,
 }
 
@@ -33,9 +39,9 @@ pub enum ConnectError {
     /// The TLS handshake failed: the certificate was not trusted, or no common version.
     Tls(io::Error),
     /// The HTTP handshake failed.
-    Http(hyper::Error),
+    Http(BoxError),
     /// The HTTP/2 handshake failed.
-    Http2(h2::Error),
+    Http2(BoxError),
     /// It took longer than the connect timeout.
     Timeout,
 }
@@ -50,10 +56,20 @@ impl Connector {
     /// checked against the endpoint's address.
     #[cfg(feature = "tls")]
     pub fn tls(
-        config: Arc<rustls::ClientConfig>,
+        config: impl Into<SharedClientConfig>,
         server_name: Option<rustls::pki_types::ServerName<'static>>,
     ) -> Self {
-        Self { tls: Some(Tls { connector: config.into(), server_name }) }
+        Self { tls: Some(Tls { config: config.into(), stats: None, server_name }) }
+    }
+
+    /// Counts handshakes. Without TLS there are none.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn ssl_stats(mut self, stats: Arc<SslStats>) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.stats = Some(stats);
+        }
+        self
     }
 
     /// Whether connections are encrypted.
@@ -74,14 +90,32 @@ impl Connector {
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            let name = tls
-                .server_name
-                .clone()
-                .unwrap_or_else(|| rustls::pki_types::ServerName::IpAddress(address.ip().into()));
-            let stream = tls.connector.connect(name, stream).await.map_err(ConnectError::Tls)?;
-            return Ok(UpstreamIo::tls(stream, stats));
+            return Ok(UpstreamIo::tls(tls.handshake(address, stream).await?, stats));
         }
         Ok(UpstreamIo::plain(stream, stats))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    async fn handshake(
+        &self,
+        address: SocketAddr,
+        stream: TcpStream,
+    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ConnectError> {
+        let name = self
+            .server_name
+            .clone()
+            .unwrap_or_else(|| rustls::pki_types::ServerName::IpAddress(address.ip().into()));
+        let connector = tokio_rustls::TlsConnector::from(self.config.current());
+        let result = connector.connect(name, stream).await;
+        if let Some(stats) = &self.stats {
+            match &result {
+                Ok(stream) => stats.handshake(stream.get_ref().1),
+                Err(error) => stats.failed(error),
+            }
+        }
+        result.map_err(ConnectError::Tls)
     }
 }
 
@@ -107,8 +141,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Tcp(e) | Self::Tls(e) => Some(e),
-            Self::Http(e) => Some(e),
-            Self::Http2(e) => Some(e),
+            Self::Http(e) | Self::Http2(e) => Some(&**e),
             Self::Timeout => None,
         }
     }

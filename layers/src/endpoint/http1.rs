@@ -108,7 +108,7 @@ impl Http1Connection {
             // An answer with folded lines or blanks before a colon is refused, as Envoy does.
             .handshake(TokioIo::new(io))
             .await
-            .map_err(ConnectError::Http)?;
+            .map_err(|error| ConnectError::Http(error.into()))?;
         let waker = ConnectionWaker::new(id, watcher);
         let now = Instant::now();
         Ok(Box::new(Self {
@@ -405,7 +405,10 @@ pub(super) fn close_stats(
     }
     stats.cx_active.decrement(1.0);
     stats.cx_length_ms.record(opened.elapsed().as_millis() as f64);
-    stats.rq_per_cx.record(f64::from(requests));
+    // A connection that never came about has no number of requests.
+    if requests > 0 {
+        stats.rq_per_cx.record(f64::from(requests));
+    }
     shared.resources.connections.give();
     EndpointStats::lower(&endpoint.stats().cx_active);
 }

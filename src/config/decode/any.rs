@@ -9,6 +9,10 @@ use crate::config::yaml::{Node, Value};
 
 const EXTENSIONS: &str = "envoy.extensions.";
 
+/// Envoy's types that are used as extensions and live elsewhere.
+const OTHER_TYPES: [&str; 2] =
+    ["envoy.config.metrics.v3.HystrixSink", "envoy.config.metrics.v3.MetricsServiceConfig"];
+
 /// A message of a type that is one of those that its place takes.
 #[derive(Debug)]
 pub(super) struct Any<'a> {
@@ -74,7 +78,8 @@ fn type_url<'a>(cx: &Context, node: &'a Node) -> Option<(&'a str, &'a Span)> {
 
 fn refuse(cx: &Context, span: &Span, name: &str, what: &str, accepted: &[&'static Schema]) {
     let known =
-        name.strip_prefix(EXTENSIONS).is_some_and(|n| KNOWN_TYPES.binary_search(&n).is_ok());
+        name.strip_prefix(EXTENSIONS).is_some_and(|n| KNOWN_TYPES.binary_search(&n).is_ok())
+            || OTHER_TYPES.contains(&name);
     let takes: Vec<_> = accepted.iter().map(|s| s.short_name()).collect();
     let takes = crate::config::message::list(&takes);
     let diagnostic = if known && another_place_takes(name) {
