@@ -46,9 +46,9 @@ pub use state::{
     Unsupported,
 };
 pub use status::{
-    CertificateDetails, CertificateStatus, ClusterStatus, DrainOptions, HealthFlags, HostStats,
-    HostStatus, ListenerStatus, LogLevel, OutlierStatus, PriorityLimits, RuntimeStatus, ServerInfo,
-    SubjectAltName,
+    CertificateDetails, CertificateStatus, ClusterStatus, DrainOptions, HealthFlag, HealthFlags,
+    HostStats, HostStatus, ListenerStatus, LogLevel, OutlierStatus, PriorityLimits, RuntimeStatus,
+    ServerInfo, SubjectAltName,
 };
 
 /// The admin pages as an axum app, to be served or nested.

@@ -50,7 +50,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 pub use first::FirstResolution;
-pub use member::{AddressError, Locality, Member};
+pub use member::{AddressError, Checking, Locality, Member};
 pub use update_stats::UpdateStats;
 
 /// Finds the members of a cluster, and goes on finding them.

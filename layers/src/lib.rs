@@ -9,6 +9,7 @@ pub mod guide;
 mod headers;
 mod lock;
 mod sync;
+mod task;
 mod timer;
 mod uri_path;
 pub mod worker;
@@ -36,6 +37,9 @@ pub mod upstream_timing;
 pub mod cluster;
 pub mod balance;
 pub mod discover;
+pub mod health;
+pub mod health_check;
+pub mod outlier;
 #[cfg(feature = "tls")]
 pub mod tls_names;
 pub mod endpoint;

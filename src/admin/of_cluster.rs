@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use front_proxy_layers::cluster::{Cluster, Priority, Resources};
 use front_proxy_layers::endpoint::Endpoint;
+use front_proxy_layers::outlier::Averages;
 
-use super::{ClusterStatus, ClusterView, HostStats, HostStatus, PriorityLimits};
+use super::{ClusterStatus, ClusterView, HostStats, HostStatus, OutlierStatus, PriorityLimits};
 
 /// An app's own clusters, in this order.
 impl ClusterView for Vec<Cluster> {
@@ -22,8 +23,21 @@ impl From<&Cluster> for ClusterStatus {
             observability_name: cluster.names().stat.to_string(),
             default_priority: cluster.resources(Priority::Default).into(),
             high_priority: cluster.resources(Priority::High).into(),
+            outlier: cluster.outlier_averages().map(OutlierStatus::from),
             hosts: cluster.endpoints().iter().map(|endpoint| (&**endpoint).into()).collect(),
             ..Self::default()
+        }
+    }
+}
+
+impl From<Averages> for OutlierStatus {
+    fn from(averages: Averages) -> Self {
+        Self {
+            success_rate_average: averages.success_rate,
+            success_rate_ejection_threshold: averages.success_rate_threshold,
+            local_origin_success_rate_average: averages.local_origin_success_rate,
+            local_origin_success_rate_ejection_threshold: averages
+                .local_origin_success_rate_threshold,
         }
     }
 }
@@ -53,6 +67,8 @@ impl From<&Endpoint> for HostStatus {
             status.sub_zone = locality.sub_zone.clone();
         }
         status.priority = endpoint.priority();
+        status.health = endpoint.health();
+        (status.success_rate, status.local_origin_success_rate) = endpoint.success_rates();
         let stats = endpoint.stats();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         status.stats = HostStats {

@@ -1,17 +1,21 @@
 //! Putting a cluster together.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
-use super::endpoint_set::EndpointSet;
+use super::endpoint_set::{Balancers, EndpointSet};
 use super::source::Source;
-use super::{Cluster, ClusterStats, Inner, Limits, Priority, Resources};
+use super::{Cluster, ClusterStats, HealthOptions, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
 #[cfg(feature = "tls")]
 use crate::endpoint::Tls;
 use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
+use crate::health_check::{Checker, HealthCheck};
+use crate::outlier::{Detector, OutlierDetection};
 use crate::stats::Scope;
 use crate::stream_info::ClusterNames;
 
@@ -30,6 +34,9 @@ pub struct ClusterBuilder {
     balancer: Box<dyn LoadBalancer>,
     limits: Limits,
     high_limits: Limits,
+    health: HealthOptions,
+    check: Option<HealthCheck>,
+    outlier: Option<OutlierDetection>,
     shards: usize,
 }
 
@@ -47,6 +54,9 @@ impl ClusterBuilder {
             balancer: Box::new(RoundRobin::default()),
             limits: Limits::default(),
             high_limits: Limits::default(),
+            health: HealthOptions::default(),
+            check: None,
+            outlier: None,
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }
     }
@@ -128,6 +138,26 @@ impl ClusterBuilder {
         self
     }
 
+    /// What the health of endpoints means for load balancing.
+    pub fn health(mut self, options: HealthOptions) -> Self {
+        self.health = options;
+        self
+    }
+
+    /// Checks the endpoints; until its first check each counts as failed. Checks run on the tokio
+    /// runtime on which the first members become known. Default none.
+    pub fn health_check(mut self, check: HealthCheck) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// Leaves out for a while what fails its requests. That runs on the tokio runtime on which the
+    /// first members become known. Default off.
+    pub fn outlier_detection(mut self, settings: OutlierDetection) -> Self {
+        self.outlier = Some(settings);
+        self
+    }
+
     /// Into how many shards connections are split: the number of workers. Default the number of
     /// processors.
     pub fn shards(mut self, shards: usize) -> Self {
@@ -139,8 +169,8 @@ impl ClusterBuilder {
     ///
     /// # Panics
     ///
-    /// If its members are discovered and this is not called on a tokio runtime, where looking for them
-    /// is to run.
+    /// If its members are discovered, or are known and checked, or known and watched by outlier
+    /// detection, and this is not called on a tokio runtime, where that is to run.
     pub fn build(self) -> Cluster {
         let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
         let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
@@ -157,30 +187,38 @@ impl ClusterBuilder {
         };
         #[cfg(not(feature = "tls"))]
         let connector = self.connector;
-        let shared = Arc::new(Shared {
-            options: self.options,
-            connector,
-            stats: Arc::clone(&stats),
-            // Connections serve both priorities; Envoy's pools are per priority, and so is this
-            // limit. Routes of high priority are rare enough to share the default's.
-            resources: Arc::clone(&default),
-            shards: self.shards,
-        });
-        let endpoints = ArcSwap::from_pointee(EndpointSet::empty(&*self.balancer));
-        let cluster = Cluster {
-            inner: Arc::new(Inner {
-                names: ClusterNames { stat: stat_name, raw: self.name },
-                stats,
-                default,
-                high,
-                shared,
-                balancer: self.balancer,
-                endpoints,
-                updating: std::sync::Mutex::new(()),
-                discoveries: std::sync::OnceLock::new(),
+        let balancers = Balancers::new(self.balancer);
+        let empty = EndpointSet::new(Vec::new(), &balancers, &self.health);
+        let outlier = self.outlier.map(Arc::new);
+        let inner = Arc::new_cyclic(|cluster| Inner {
+            names: ClusterNames { stat: stat_name, raw: self.name },
+            shared: Arc::new(Shared {
+                options: self.options,
+                connector,
+                stats: Arc::clone(&stats),
+                // Connections serve both priorities; Envoy's pools are per priority, and so is
+                // this limit. Routes of high priority are rare enough to share the default's.
+                resources: Arc::clone(&default),
+                health: self.health,
+                checked: self.check.is_some(),
+                outlier: outlier.clone(),
+                cluster: Weak::clone(cluster),
+                shards: self.shards,
             }),
-            priority: Priority::Default,
-        };
+            stats,
+            default,
+            high,
+            balancers,
+            endpoints: ArcSwap::from_pointee(empty),
+            updating: Mutex::new(()),
+            changes: watch::Sender::new(()),
+            checker: self.check.map(|check| Checker::new(check, &scope)),
+            detector: outlier.map(|settings| Detector::new(settings, &scope)),
+            used: AtomicBool::new(false),
+            tasks: OnceLock::new(),
+            discoveries: OnceLock::new(),
+        });
+        let cluster = Cluster { inner, priority: Priority::Default };
         self.source.start(&cluster, &scope);
         cluster
     }

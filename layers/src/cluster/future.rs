@@ -23,8 +23,10 @@ use crate::endpoint::{
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::headers;
+use crate::outlier::Outcome;
 use crate::route::{is_bodiless, view};
 use crate::stream_info::StreamInfo;
+use crate::timeout;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -90,7 +92,13 @@ impl ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let State::Http1(connection, _) = std::mem::replace(&mut self.state, State::Done) {
+        let state = std::mem::replace(&mut self.state, State::Done);
+        if let State::Http1(_, active) | State::Http2(_, active) = &state
+            && timeout::has_struck()
+        {
+            active.timed_out();
+        }
+        if let State::Http1(connection, _) = state {
             // The client left, or a timeout struck, before the response: its connection is of no
             // more use, and who waits for one may make another.
             connection.close();
@@ -129,6 +137,7 @@ impl Future for ResponseFuture {
                         Ok(Connected::Http2(stream)) => exchange.send_http2(stream),
                         Err(error) => {
                             exchange.cluster.inner.stats.rq_pending_failure_eject.increment(1);
+                            exchange.endpoint.report(Outcome::Broken);
                             State::Draining(Some(connect_error(&error)), 0)
                         }
                     };
@@ -181,7 +190,7 @@ impl Future for ResponseFuture {
                     };
                     match result {
                         Ok(mut response) => {
-                            active.outcome(!response.status().is_server_error());
+                            active.answered(response.status(), response.headers());
                             if let Some(client) = exchange.tunnel.take() {
                                 switch::granted_over_http2(&mut response, &client);
                             }
@@ -202,7 +211,10 @@ impl Future for ResponseFuture {
                         (Ok(upstream), Some(client)) => {
                             Ok(switch::connected(upstream, active, client))
                         }
-                        (Err(error), _) => Err(connect_error(&error)),
+                        (Err(error), _) => {
+                            exchange.endpoint.report(Outcome::Broken);
+                            Err(connect_error(&error))
+                        }
                         (_, None) => Err(ProxyError::new(ErrorKind::DownstreamClosed)),
                     });
                 }
@@ -304,6 +316,7 @@ impl Exchange {
             self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        active.connected();
         if let Some(info) = &self.info {
             info.sent_on(connection.described(), Version::HTTP_11);
         }
@@ -329,6 +342,7 @@ impl Exchange {
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        active.connected();
         if let Some(info) = &self.info {
             info.sent_on(stream.described(), Version::HTTP_2);
         }
@@ -359,6 +373,7 @@ impl Exchange {
             return State::Start;
         }
         active.outcome(false);
+        active.broken();
         State::Failed(Some(failed.error))
     }
 }
@@ -423,11 +438,12 @@ fn receive_http1(
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     if is_misframed(&response) {
         active.outcome(false);
+        active.broken();
         active.cluster().stats().cx_protocol_error.increment(1);
         connection.close();
         return Err(ProxyError::new(ErrorKind::ProtocolError));
     }
-    active.outcome(!response.status().is_server_error());
+    active.answered(response.status(), response.headers());
     if says_close(&response) {
         let headers = response.headers();
         let framed = headers.contains_key(header::CONTENT_LENGTH)

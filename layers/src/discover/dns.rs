@@ -51,7 +51,9 @@ pub use strict::StrictDns;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::discover::Checking;
 use crate::discover::member::{AddressError, Locality, Member, Wanted};
+use crate::health::HealthStatus;
 
 /// How a cluster's names are looked up.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,12 +79,25 @@ pub struct Target {
     pub locality: Option<Arc<Locality>>,
     /// Their priority.
     pub priority: u32,
+    /// What is said of their health.
+    pub status: HealthStatus,
+    /// How they are to be checked, where that is special.
+    pub checking: Option<Arc<Checking>>,
 }
 
 impl Target {
     /// A target of weight 1 and priority 0.
     pub fn new(host: impl Into<Arc<str>>, port: u16) -> Self {
-        Self { host: host.into(), port, hostname: None, weight: 1, locality: None, priority: 0 }
+        Self {
+            host: host.into(),
+            port,
+            hostname: None,
+            weight: 1,
+            locality: None,
+            priority: 0,
+            status: HealthStatus::Unknown,
+            checking: None,
+        }
     }
 
     fn member(&self, ip: IpAddr) -> Member {
@@ -92,6 +107,8 @@ impl Target {
             weight: self.weight,
             locality: self.locality.clone(),
             priority: self.priority,
+            status: self.status,
+            checking: self.checking.clone(),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+use crate::health::HealthStatus;
 
 /// One endpoint of a cluster, as discovery sees it.
 ///
@@ -29,6 +31,23 @@ pub struct Member {
     pub locality: Option<Arc<Locality>>,
     /// Its priority; 0 is used first.
     pub priority: u32,
+    /// What is said of its health.
+    pub status: HealthStatus,
+    /// How it is to be checked, where that is special.
+    pub checking: Option<Arc<Checking>>,
+}
+
+/// What active health checks do differently for one endpoint (`health_check_config`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Checking {
+    /// It is not checked, and counts as one that passes.
+    pub disabled: bool,
+    /// The port that is checked, where it is not the one that serves.
+    pub port: Option<u16>,
+    /// The address that is checked, where it is not the one that serves.
+    pub ip: Option<IpAddr>,
+    /// The host that checks ask for.
+    pub hostname: Option<Arc<str>>,
 }
 
 impl Member {
@@ -40,6 +59,8 @@ impl Member {
             weight: 1,
             locality: None,
             priority: 0,
+            status: HealthStatus::Unknown,
+            checking: None,
         }
     }
 }
