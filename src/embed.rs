@@ -53,6 +53,8 @@ use crate::server::StartError;
 pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedded, StartError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let clusters = ClusterManager::start(&bootstrap.clusters, scope, threads).await?;
+    // Nobody can tell it to fail.
+    let failing = Arc::default();
     let kept = Arc::new(Kept { logs: LogFiles::new(scope, FlushOptions::default()), clusters });
     let mut proxies = Vec::with_capacity(bootstrap.listeners.len());
     for config in &bootstrap.listeners {
@@ -62,6 +64,7 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
             node: &bootstrap.node,
             logs: &kept.logs,
             stats: scope,
+            failing: &failing,
         };
         let port = config.address.port();
         let chains = listener::filter_chains(config, port, around, &listener_scope)?;

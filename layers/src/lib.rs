@@ -3,6 +3,7 @@
 
 mod headers;
 mod lock;
+mod oneshot;
 mod timer;
 mod uri_path;
 pub mod worker;
@@ -19,6 +20,13 @@ pub mod forwarded;
 pub mod request_id;
 pub mod server_header;
 pub mod respond;
+pub mod filters;
+pub mod fault;
+pub mod cors;
+pub mod local_rate_limit;
+pub mod buffer;
+pub mod health_check;
+pub mod local_reply;
 pub mod route;
 pub mod router;
 pub mod timeout;

@@ -17,19 +17,26 @@ use http::{Method, Request, Response, Version};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::body::{Body, ResponseBody};
+use crate::body::{Body, RequestProgress, ResponseBody};
 use crate::error::respond::is_grpc;
 use crate::error::{BoxError, ErrorKind, ProxyError};
 use crate::stream_info::StreamInfo;
 
 /// Turns errors into responses; see the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RespondLayer(());
+pub struct RespondLayer {
+    inside: bool,
+}
 
 impl RespondLayer {
     /// The layer.
     pub const fn new() -> Self {
-        Self(())
+        Self { inside: false }
+    }
+
+    /// Inside another one, which follows the request.
+    pub(crate) const fn inside() -> Self {
+        Self { inside: true }
     }
 }
 
@@ -37,7 +44,7 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner }
+        Respond { inner, inside: self.inside }
     }
 }
 
@@ -45,6 +52,7 @@ impl<S> Layer<S> for RespondLayer {
 #[derive(Clone, Copy, Debug)]
 pub struct Respond<S> {
     inner: S,
+    inside: bool,
 }
 
 impl<S, B, R> Service<Request<B>> for Respond<S>
@@ -64,9 +72,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
-        let progress = request.body_mut().track();
         let info = StreamInfo::of(request.extensions()).map(Arc::clone);
-        if let Some(progress) = &progress {
+        let progress = if self.inside {
+            request.extensions().get::<Arc<RequestProgress>>().map(Arc::clone)
+        } else {
+            request.body_mut().track()
+        };
+        if let Some(progress) = progress.as_ref().filter(|_| !self.inside) {
             if let Some(info) = &info {
                 info.set_request_body(progress);
             }

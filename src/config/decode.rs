@@ -8,6 +8,8 @@ mod any;
 mod bootstrap;
 mod cluster;
 mod dns;
+mod filters;
+mod fraction;
 mod headers;
 mod http_connection_manager;
 mod http_options;

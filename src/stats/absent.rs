@@ -18,6 +18,17 @@ pub(crate) fn connection_manager(scope: &Scope) {
     register(scope, PASSTHROUGH_REDIRECTS, &[]);
 }
 
+/// Registers those of a fault filter; `scope` is `http.<prefix>`. Response rates are not limited.
+pub(crate) fn fault(scope: &Scope) {
+    register(&scope.child("fault"), &["response_rl_injected"], &[]);
+}
+
+/// Registers those of a local rate limit; `scope` is its prefix. It has no descriptors, so none
+/// whose limit is only tried.
+pub(crate) fn local_rate_limit(scope: &Scope) {
+    register(&scope.child("http_local_rate_limit"), &["shadow_mode"], &[]);
+}
+
 /// Registers those of a listener; `scope` is `listener.<address>`.
 pub(crate) fn listener(scope: &Scope, tls: bool) {
     register(scope, LISTENER_COUNTERS, &[]);

@@ -35,16 +35,16 @@ pub fn local_reply<B>(status: StatusCode, body: Bytes) -> Response<ResponseBody<
 }
 
 /// The same on top of headers that are there already: another type than plain text stays.
-pub fn local_reply_with<B>(
+pub fn local_reply_with<B: From<Bytes>>(
     mut headers: HeaderMap,
     status: StatusCode,
     body: Bytes,
-) -> Response<ResponseBody<B>> {
+) -> Response<B> {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     if !body.is_empty() {
         headers.entry(header::CONTENT_TYPE).or_insert(PLAIN);
     }
-    let mut response = Response::new(ResponseBody::local(body));
+    let mut response = Response::new(B::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -65,23 +65,29 @@ pub(crate) fn grpc_status(http: u16) -> u16 {
 /// The answer to a failed gRPC request: a trailers-only response whose status is mapped from the
 /// HTTP one as gRPC's `http-grpc-status-mapping` says, with the body as `grpc-message`.
 pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
-    let kind = error.kind();
-    let status = grpc_status(kind.status().as_u16());
-    let mut response = Response::new(ResponseBody::local(Bytes::new()));
-    let headers = response.headers_mut();
-    if let Some(edited) = error.headers() {
-        headers.clone_from(edited);
-    }
+    let status = grpc_status(error.kind().status().as_u16());
+    let headers = error.headers().cloned().unwrap_or_default();
+    let mut response = grpc_reply_with(headers, status.into(), body(error));
+    add_headers(error, response.headers_mut());
+    response
+}
+
+/// A trailers-only gRPC response with this status, on top of headers that are there already.
+pub(crate) fn grpc_reply_with<B: From<Bytes>>(
+    mut headers: HeaderMap,
+    status: u32,
+    message: Bytes,
+) -> Response<B> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from(status));
-    let message = body(error);
     if !message.is_empty() {
         // The texts are ASCII without `%`: grpc-message's percent-encoding leaves them as they are.
         if let Ok(value) = HeaderValue::from_maybe_shared(message) {
             headers.insert("grpc-message", value);
         }
     }
-    add_headers(error, headers);
+    let mut response = Response::new(B::from(Bytes::new()));
+    *response.headers_mut() = headers;
     response
 }
 

@@ -81,7 +81,10 @@ where
                 headers.remove(header::CONTENT_LENGTH);
             }
         }
-        if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
+        let unread = this.progress.take().filter(|progress| progress.completed_at().is_none());
+        // A layer that answers may not have looked for the end of the request.
+        let unread = unread.or_else(|| unread_by_layer(&response));
+        if let Some(progress) = unread {
             // What is left of the request, now that it is answered, is in the way of the next one.
             close |= this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
             // Whether it will have been complete when the response ends is for the stats to see.
@@ -93,6 +96,13 @@ where
         }
         Poll::Ready(Ok(response))
     }
+}
+
+fn unread_by_layer<R>(response: &Response<ResponseBody<R>>) -> Option<Arc<RequestProgress>> {
+    if !response.body().is_local() {
+        return None;
+    }
+    response.extensions().get::<Arc<RequestProgress>>().map(Arc::clone)
 }
 
 /// Takes down where a response comes from.

@@ -6,14 +6,15 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use tower_service::Service;
 
-use super::edits::Edits;
-use super::entry::Action;
+use super::edits::{Edits, RouteEdits};
+use super::entry::{Action, Destination};
 use super::{ResponseFuture, RouteEntry, RouterStats};
 use crate::body::{Body, ResponseBody};
 use crate::cluster::{AutoHost, ConnectTcp};
 use crate::error::respond::local_reply_with;
 use crate::error::{ErrorKind, ProxyError};
-use crate::route::{Found, HostOutcome, RequestView, RouteTable, redirect};
+use crate::filters::ChainId;
+use crate::route::{Found, HostOutcome, Place, RequestView, RouteTable, redirect};
 use crate::stats::Scope;
 use crate::stream_info::{Observer, RequestHead, StreamInfo};
 use crate::upgrade::{ActiveUpgrade, Asked};
@@ -84,27 +85,91 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        match self.select(&parts) {
+            Ok(selected) => self.route(selected, parts, body),
+            Err(error) => ResponseFuture::failed(error),
+        }
+    }
+}
+
+/// What was found for a request. It stays so, whatever filters make of the request afterwards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selected {
+    place: Option<Place>,
+    random: u64,
+    connect_tcp: bool,
+}
+
+impl<S> Router<S> {
+    /// Finds the route of a request.
+    #[inline]
+    pub(crate) fn select(&self, parts: &Parts) -> Result<Selected, ProxyError> {
         let random = fastrand::u64(..);
-        let view = RequestView::of(&parts, random);
-        let found = self.table.find(&view);
+        let view = RequestView::of(parts, random);
+        let place = self.table.place(&view);
         let mut connect_tcp = false;
         if let Some(asked) = parts.extensions.get::<Asked>() {
-            match self.allows(asked, found.as_ref()) {
+            match self.allows(asked, place.and_then(|place| self.table.get(place)).as_ref()) {
                 Some(allowed) => connect_tcp = allowed.connect_tcp,
                 // Not counted as a request of the router: Envoy refuses before it gets there.
                 None => {
-                    note_answered(&parts);
-                    return ResponseFuture::failed(ProxyError::new(ErrorKind::UpgradeRefused));
+                    note_answered(parts);
+                    return Err(ProxyError::new(ErrorKind::UpgradeRefused));
                 }
             }
         }
+        Ok(Selected { place, random, connect_tcp })
+    }
+
+    /// The filters that a request passes first; takes down what they may be asked about it.
+    pub(crate) fn enter_filters(
+        &self,
+        selected: Selected,
+        parts: &mut Parts,
+        observed: bool,
+    ) -> ChainId {
+        if observed && StreamInfo::of(&parts.extensions).is_none() {
+            let info = Observer::begin(self.observer.as_deref(), parts);
+            parts.extensions.insert(Arc::new(info));
+        }
+        let found = selected.place.and_then(|place| self.table.get(place));
+        let Some(Found::Route { action: entry, .. }) = found else {
+            return ChainId::default();
+        };
+        let Action::Forward { target, .. } = &entry.action else {
+            return entry.chain(None);
+        };
+        let destination = target.pick(selected.random).ok();
+        if let Some(editor) = entry.editor(destination) {
+            let edits = Edits::begin(editor, parts, self.observer.as_deref());
+            parts.extensions.insert(RouteEdits(edits));
+        }
+        note_route(parts, entry, destination);
+        entry.chain(destination)
+    }
+}
+
+impl<S, R> Router<S>
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = ProxyError> + Clone,
+{
+    /// Does what the route of a request says.
+    #[inline]
+    pub(crate) fn route(
+        &self,
+        selected: Selected,
+        mut parts: Parts,
+        body: Body,
+    ) -> ResponseFuture<S> {
+        let Selected { place, random, connect_tcp } = selected;
         self.stats.rq_total.increment(1);
-        let (matching, entry) = match found {
+        let (matching, entry) = match place.and_then(|place| self.table.get(place)) {
             Some(Found::Route { matching, action, .. }) => (matching, action),
             Some(Found::RequireTls { .. }) => {
                 self.stats.rq_direct_response.increment(1);
                 note_answered(&parts);
+                let view = RequestView::of(&parts, random);
                 return ResponseFuture::reply(bodiless(redirect::tls_reply(&view)));
             }
             None => {
@@ -119,14 +184,7 @@ where
                 let edits = entry
                     .editor(destination.ok())
                     .map(|editor| Edits::begin(editor, &mut parts, self.observer.as_deref()));
-                if let Some(info) = StreamInfo::of(&parts.extensions) {
-                    if let Some(name) = &entry.name {
-                        info.set_route(Arc::clone(name));
-                    }
-                    if let Some(names) = destination.ok().and_then(|to| to.names.as_ref()) {
-                        info.set_cluster(names);
-                    }
-                }
+                note_route(&parts, entry, destination.ok());
                 let destination = match destination {
                     Ok(destination) => destination,
                     Err(status) => {
@@ -163,6 +221,7 @@ where
                 return ResponseFuture::forward(service, request, edits, self.envoy_headers);
             }
             Action::Redirect(redirector) => {
+                let view = RequestView::of(&parts, random);
                 let (head, ()) = redirector.reply(&matching.path, &view).into_parts();
                 (head.headers, head.status, Bytes::new())
             }
@@ -226,6 +285,19 @@ impl<S> Router<S> {
         stats.downstream_cx_upgrades_total.increment(1);
         asked.keep(ActiveUpgrade::new(stats.downstream_cx_upgrades_active.clone()));
         Some(Allowed { connect_tcp: rule.is_some_and(|rule| rule.connect_tcp) })
+    }
+}
+
+/// Takes down where a request goes.
+#[inline]
+fn note_route<S>(parts: &Parts, entry: &RouteEntry<S>, destination: Option<&Destination<S>>) {
+    if let Some(info) = StreamInfo::of(&parts.extensions) {
+        if let Some(name) = &entry.name {
+            info.set_route(Arc::clone(name));
+        }
+        if let Some(names) = destination.and_then(|to| to.names.as_ref()) {
+            info.set_cluster(names);
+        }
     }
 }
 

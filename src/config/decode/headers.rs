@@ -31,7 +31,8 @@ pub(super) fn header_edits(m: &Message<'_>) -> HeaderEdits {
     }
 }
 
-fn added(m: &Message<'_>, field: &str) -> Vec<HeaderAdd> {
+/// Headers to add, in one field.
+pub(super) fn added(m: &Message<'_>, field: &str) -> Vec<HeaderAdd> {
     let options = m.messages(field, &HEADER_VALUE_OPTION);
     if options.len() > MAX_EDITS {
         m.error(format!("`{field}` must not have more than {MAX_EDITS} entries"));
