@@ -221,20 +221,15 @@ impl ErrorKind {
         matches!(self, Self::BadRequest | Self::UpgradeRefused)
     }
 
-    /// Whether it is the router that fails, on the route's behalf. What the connection manager
-    /// fails of its own accord has nothing to do with the route.
+    /// Whether the route of the request was known when it failed: then its answer gets what the
+    /// route adds to responses.
     pub fn is_of_route(self) -> bool {
         !matches!(
             self,
             Self::BadRequest
                 | Self::DownstreamClosed
-                | Self::IdleTimeout
-                | Self::MaxDuration
                 | Self::NonRelativePath
                 | Self::PathNotNormal
-                | Self::RequestIdleTimeout
-                | Self::RequestTimeout
-                | Self::RequestTooLarge
                 | Self::UpgradeRefused
         )
     }

@@ -34,14 +34,17 @@ pub fn local_reply<B>(status: StatusCode, body: Bytes) -> Response<ResponseBody<
     local_reply_with(HeaderMap::with_capacity(8), status, body)
 }
 
-/// The same on top of headers that are there already: another type than plain text stays.
+/// The same on top of headers that are there already: another type than plain text stays, if there
+/// is a body.
 pub fn local_reply_with<B: From<Bytes>>(
     mut headers: HeaderMap,
     status: StatusCode,
     body: Bytes,
 ) -> Response<B> {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    if !body.is_empty() {
+    if body.is_empty() {
+        headers.remove(header::CONTENT_TYPE);
+    } else {
         headers.entry(header::CONTENT_TYPE).or_insert(PLAIN);
     }
     let mut response = Response::new(B::from(body));

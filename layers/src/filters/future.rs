@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::NextFuture;
 use crate::body::{Body, ResponseBody};
 use crate::error::ProxyError;
-use crate::router;
+use crate::router::{self, RouteEdits};
 
 pin_project! {
     /// The future of [`Filtered`](super::Filtered).
@@ -30,7 +30,7 @@ pin_project! {
     {
         /// There is nothing before the router.
         Routed { #[pin] future: router::ResponseFuture<S> },
-        Filtered { future: NextFuture<R> },
+        Filtered { future: NextFuture<R>, edits: Option<RouteEdits> },
     }
 }
 
@@ -42,8 +42,8 @@ where
         Self { kind: Kind::Routed { future } }
     }
 
-    pub(super) fn filtered(future: NextFuture<R>) -> Self {
-        Self { kind: Kind::Filtered { future } }
+    pub(super) fn filtered(future: NextFuture<R>, edits: Option<RouteEdits>) -> Self {
+        Self { kind: Kind::Filtered { future, edits } }
     }
 }
 
@@ -56,7 +56,14 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
             KindProj::Routed { future } => future.poll(cx),
-            KindProj::Filtered { future } => future.as_mut().poll(cx),
+            KindProj::Filtered { future, edits } => {
+                // What the router fails is a response by now: it is time that ran out.
+                let result = ready!(future.as_mut().poll(cx));
+                Poll::Ready(result.map_err(|error| match edits {
+                    Some(edits) => edits.failure(error),
+                    None => error,
+                }))
+            }
         }
     }
 }

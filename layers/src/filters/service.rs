@@ -9,7 +9,7 @@ use super::next::{End, Next};
 use super::{Filters, ResponseFuture};
 use crate::body::{Body, ResponseBody};
 use crate::error::ProxyError;
-use crate::router::Router;
+use crate::router::{RouteEdits, Router};
 use crate::stream_info::Observer;
 
 /// A [`Router`] with filters before it; see the [module](super).
@@ -100,6 +100,7 @@ where
             return ResponseFuture::routed(self.router.route(selected, parts, body));
         };
         let mut next = Next::new(Arc::clone(chain), selected, Arc::clone(&behind.end));
-        ResponseFuture::filtered(next.call(Request::from_parts(parts, body)))
+        let edits = parts.extensions.get::<RouteEdits>().cloned();
+        ResponseFuture::filtered(next.call(Request::from_parts(parts, body)), edits)
     }
 }

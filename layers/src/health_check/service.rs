@@ -23,7 +23,8 @@ impl<S> HealthCheck<S> {
     }
 }
 
-/// In a response's extensions: it answers a health check, which is not to be counted as a request.
+/// In the extensions of a request and of its response: it is a health check, which is not to be
+/// counted as a request.
 #[derive(Clone, Copy, Debug)]
 pub struct HealthChecked;
 
@@ -41,7 +42,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let view = RequestView::new(request.method(), request.uri(), request.headers(), 0);
         let is_check = self.rules.headers.iter().all(|header| header.matches(&view));
         let rules = Arc::clone(&self.rules);
@@ -50,6 +51,7 @@ where
             if let Some(verdict) = rules.verdict() {
                 return ResponseFuture::answer(request, verdict, rules);
             }
+            request.extensions_mut().insert(HealthChecked);
         }
         ResponseFuture::call(self.inner.call(request), is_check, rules)
     }

@@ -21,6 +21,11 @@ impl RouteEdits {
     pub(crate) fn local_reply(&self, headers: &mut HeaderMap) {
         self.0.edit_response(headers);
     }
+
+    /// The same for a failure.
+    pub(crate) fn failure(&self, error: ProxyError) -> ProxyError {
+        self.0.failure(error)
+    }
 }
 
 /// What a response gets besides what its maker put in: the edits of its route.

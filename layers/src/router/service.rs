@@ -133,6 +133,9 @@ impl<S> Router<S> {
             let info = Observer::begin(self.observer.as_deref(), parts);
             parts.extensions.insert(Arc::new(info));
         }
+        if let Some(info) = StreamInfo::of(&parts.extensions) {
+            info.set_entered(RequestHead::of_parts(parts));
+        }
         let found = selected.place.and_then(|place| self.table.get(place));
         let Some(Found::Route { action: entry, .. }) = found else {
             return ChainId::default();
