@@ -49,10 +49,18 @@ impl Proxy {
     /// Starts one. `manager` are fields of the connection manager, `routes` the body of its
     /// `route_config`, both in YAML's flow style; `CLUSTER` is the upstream's.
     pub(crate) async fn start(manager: &str, routes: &str) -> Self {
+        Self::with_filters("", manager, routes).await
+    }
+
+    /// The same with filters before the router, each with a comma after it. In `@type`s `EXT/` stands
+    /// for `type.googleapis.com/envoy.extensions.filters.http.`.
+    pub(crate) async fn with_filters(filters: &str, manager: &str, routes: &str) -> Self {
         let upstream = upstream().await;
         let manager = if manager.is_empty() { String::new() } else { format!("{manager},") };
         let text = format!(
-            "static_resources:
+            "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+node: {{cluster: node-cluster}}
+static_resources:
   listeners:
   - address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
     filter_chains:
@@ -62,13 +70,14 @@ impl Proxy {
           '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
           stat_prefix: test, {manager}
           route_config: {{validate_clusters: false, {routes}}},
-          http_filters: [{{name: router, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}]}}
+          http_filters: [{filters} {{name: router, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}]}}
   clusters:
   - {{name: CLUSTER, type: STRICT_DNS, load_assignment: {{cluster_name: CLUSTER, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}}}
   - {{name: empty, load_assignment: {{cluster_name: empty}}}}
 ",
             port = upstream.port()
         );
+        let text = text.replace("EXT/", "type.googleapis.com/envoy.extensions.filters.http.");
         let bootstrap = load_str("test", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
         let server = Server::start(bootstrap, ServerOptions::default()).await.expect("started");
         let address = server.listeners().next().expect("a listener").1;
@@ -93,6 +102,19 @@ impl Proxy {
         stream.write_all(request.as_bytes()).await.expect("written");
         let head = request.starts_with("HEAD ");
         read_answer(&mut BufReader::new(stream), head).await
+    }
+
+    /// `POST`s to the admin port.
+    pub(crate) async fn admin(&self, path: &str) {
+        let address = self.server.admin_address().expect("an admin port");
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 
     pub(crate) fn port(&self) -> u16 {

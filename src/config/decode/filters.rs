@@ -27,6 +27,8 @@ const FILTERS: &[&Schema] = &[&BUFFER, &CORS, &FAULT, &HEALTH_CHECK, &LOCAL_RATE
 pub(super) struct HttpFilters {
     /// Those before the router, in order.
     pub(super) filters: Vec<HttpFilter>,
+    /// Some could not be read: what is said about them is no further mistake.
+    incomplete: bool,
     pub(super) has_router: bool,
     /// What the router says of Envoy's headers.
     pub(super) suppress_envoy_headers: bool,
@@ -42,7 +44,11 @@ pub(super) fn http_filters(m: &Message<'_>) -> HttpFilters {
         let may_be_left_out = optional && filter.get("typed_config").is_some_and(is_unread_type);
         if may_be_left_out {
             filter.required_string("name");
+            // Nor is what is said about one that is left out.
+            out.incomplete = true;
         } else if let Some(found) = typed_config(&filter, "an HTTP filter", FILTERS) {
+            let name = filter.string("name").unwrap_or_default();
+            out.incomplete |= name.is_empty();
             if found.schema.message == ROUTER.message {
                 if i + 1 < count {
                     filter
@@ -55,9 +61,12 @@ pub(super) fn http_filters(m: &Message<'_>) -> HttpFilters {
                 out.suppress_envoy_headers = found.message.bool("suppress_envoy_headers");
                 found.message.finish();
             } else if let Some(config) = filter_config(found) {
-                let name = filter.string("name").unwrap_or_default();
                 out.filters.push(HttpFilter { name, disabled, config });
+            } else {
+                out.incomplete = true;
             }
+        } else {
+            out.incomplete = true;
         }
         filter.finish();
     }
@@ -91,7 +100,7 @@ fn buffer(m: Message<'_>) -> Option<u32> {
 }
 
 /// `typed_per_filter_config`: what is said here about the filters of the connection manager.
-pub(super) fn overrides(m: &Message<'_>, filters: &[HttpFilter]) -> Vec<FilterOverride> {
+pub(super) fn overrides(m: &Message<'_>, filters: &HttpFilters) -> Vec<FilterOverride> {
     let Some(node) = m.get("typed_per_filter_config") else { return Vec::new() };
     let Value::Map(entries) = &node.value else {
         let message =
@@ -102,10 +111,14 @@ pub(super) fn overrides(m: &Message<'_>, filters: &[HttpFilter]) -> Vec<FilterOv
     entries.iter().filter_map(|entry| filter_override(m.cx, entry, filters)).collect()
 }
 
-fn filter_override(cx: &Context, entry: &Entry, filters: &[HttpFilter]) -> Option<FilterOverride> {
-    let Some(filter) = filters.iter().find(|filter| filter.name == entry.key) else {
+fn filter_override(cx: &Context, entry: &Entry, filters: &HttpFilters) -> Option<FilterOverride> {
+    let Some(filter) = filters.filters.iter().find(|filter| filter.name == entry.key) else {
+        if filters.incomplete {
+            return None;
+        }
         let message = format!("no HTTP filter before the router is called `{}`", entry.key);
-        let near = nearest(&entry.key, filters.iter().map(|filter| filter.name.as_str()));
+        let names = filters.filters.iter().map(|filter| filter.name.as_str());
+        let near = nearest(&entry.key, names);
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "it would have no effect: remove it, or add the filter".to_owned(),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::config::decode::access_log::access_logs;
-use crate::config::decode::filters::{HttpFilters, http_filters};
+use crate::config::decode::filters::http_filters;
 use crate::config::decode::http_options::{DownstreamCommon, downstream_common, http1, http2};
 use crate::config::decode::route_table::route_table;
 use crate::config::diagnostic::Diagnostic;
@@ -49,7 +49,7 @@ const ESCAPED_SLASHES: &Variants<EscapedSlashes> = &[
 
 pub(super) fn http_connection_manager(m: Message<'_>) -> HttpConnectionManager {
     let stat_prefix = m.required_string("stat_prefix");
-    let HttpFilters { filters, has_router, suppress_envoy_headers } = http_filters(&m);
+    let filters = http_filters(&m);
     let routes = m.one_of(&["route_config"], true);
     let routes = routes.and_then(|(_, node)| route_table(m.cx, node, &filters));
     let common = m
@@ -65,9 +65,9 @@ pub(super) fn http_connection_manager(m: Message<'_>) -> HttpConnectionManager {
         stat_prefix,
         codec: m.enumeration("codec_type", CODECS).unwrap_or_default(),
         routes: routes.unwrap_or_default(),
-        http_filters: filters,
-        has_router,
-        suppress_envoy_headers,
+        has_router: filters.has_router,
+        suppress_envoy_headers: filters.suppress_envoy_headers,
+        http_filters: filters.filters,
         server_name: m.header_text("server_name").unwrap_or_else(|| "envoy".to_owned()),
         server_header: m
             .enumeration("server_header_transformation", SERVER_HEADERS)

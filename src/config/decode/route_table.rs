@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::decode::filters::{overrides, route_cors_policy};
+use crate::config::decode::filters::{HttpFilters, overrides, route_cors_policy};
 use crate::config::decode::headers::header_edits;
 use crate::config::decode::replies;
 use crate::config::decode::retry::{self, Retry};
@@ -10,7 +10,7 @@ use crate::config::decode::route_action;
 use crate::config::decode::route_match::route_match;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message, Variants};
-use crate::config::model::{HttpFilter, RequireTls, Route, RouteAction, RouteTable, VirtualHost};
+use crate::config::model::{RequireTls, Route, RouteAction, RouteTable, VirtualHost};
 use crate::config::schema::route::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use crate::config::source::Span;
 use crate::config::yaml::Node;
@@ -32,10 +32,10 @@ pub(super) struct TableRules<'a> {
     /// `retry_policy` of the virtual host.
     pub(super) retry: Option<&'a Retry>,
     /// The filters that it may say something about.
-    pub(super) filters: &'a [HttpFilter],
+    pub(super) filters: &'a HttpFilters,
 }
 
-pub(super) fn route_table(cx: &Context, node: &Node, filters: &[HttpFilter]) -> Option<RouteTable> {
+pub(super) fn route_table(cx: &Context, node: &Node, filters: &HttpFilters) -> Option<RouteTable> {
     let m = Message::open(cx, node, &ROUTE_CONFIGURATION)?;
     let rules = TableRules {
         validate_clusters: m.optional_bool("validate_clusters").unwrap_or(true),
