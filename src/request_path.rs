@@ -101,6 +101,7 @@ pub(crate) struct HttpFilters {
     /// `http2.*`, which all listeners share.
     pub(crate) http2: Http2Stats,
     pub(crate) server_header: ServerHeaderLayer,
+    pub(crate) respond: RespondLayer,
     pub(crate) sanitize: SanitizeLayer,
     pub(crate) forwarded: Arc<ForwardedPolicy>,
     /// Some route asks whose a request is.
@@ -133,7 +134,7 @@ impl HttpFilters {
             // On every answer, also those that the proxy makes itself.
             .layer(self.server_header.clone())
             // Errors end here: further out there are only responses.
-            .layer(RespondLayer::new())
+            .layer(self.respond)
             // Before anything looks at a header that must not be believed or passed on.
             .layer(self.sanitize.clone())
             // Decides what of the client's word counts; takes an untrusted request id away.

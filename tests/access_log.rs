@@ -74,6 +74,12 @@ static_resources:
               routes:
               - match: {{prefix: /direct}}
                 direct_response: {{status: 200, body: {{inline_string: d}}}}
+              - match: {{prefix: /edited}}
+                response_headers_to_add: [{{header: {{key: x-a, value: b}}}}]
+                direct_response: {{status: 200}}
+              - match: {{prefix: /moved}}
+                response_headers_to_add: [{{header: {{key: x-a, value: b}}}}]
+                redirect: {{path_redirect: /new}}
               - match: {{prefix: /empty}}
                 route: {{cluster: empty}}
               - match: {{prefix: /app}}
@@ -216,6 +222,110 @@ async fn every_ending_is_logged_as_envoy_words_it() {
         format!("GET /app/hang 504 UT response_timeout 0 24 app {host} app 1"),
     ];
     assert_eq!(lines(&path), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_made_here_is_logged_with_the_request_as_the_router_saw_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.log");
+    let format = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %REQ(X-FORWARDED-PROTO)%";
+    let (server, address) = start(&bootstrap(backend(), &file(&path, &text(format))), NEVER).await;
+    for path in ["/direct", "/edited", "/moved"] {
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"), SOON).await;
+    }
+    server.shutdown().await;
+    // What a layer before the router has added.
+    let expected = [
+        "/direct 200 direct_response http",
+        "/edited 200 direct_response http",
+        "/moved 301 direct_response http",
+    ];
+    assert_eq!(lines(&path), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.log");
+    let format = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%";
+    let (server, address) = start(&bootstrap(backend(), &file(&path, &text(format))), NEVER).await;
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let len = u8::try_from(payload.len()).expect("short");
+        [&[0, 0, len, kind, flags, 0, 0, 0, stream][..], payload].concat()
+    };
+    for (path, then) in [
+        ("/hang/cut", vec![]),
+        ("/hang/reset", frame(3, 0, 1, &[0, 0, 0, 8])),
+        // A PING of three bytes.
+        ("/hang/broken", frame(6, 0, 0, b"abc")),
+    ] {
+        let len = u8::try_from(path.len()).expect("short");
+        // GET, http, the path, and the authority h.
+        let head = [b"\x82\x86\x04", &[len][..], path.as_bytes(), b"\x41\x01h"].concat();
+        let begin = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            frame(4, 0, 0, &[]),
+            frame(1, 5, 1, &head),
+        ];
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+        stream.write_all(&begin.concat()).await.expect("sent");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        stream.write_all(&then).await.expect("sent");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    server.shutdown().await;
+    let expected = [
+        "/hang/cut 0 DC downstream_remote_disconnect",
+        "/hang/reset 0 DR http2.remote_reset",
+        "/hang/broken 0 DPE codec_error",
+    ];
+    assert_eq!(lines(&path), expected);
+}
+
+/// Answers the first request of its first connection, and closes at the second as if it had been
+/// closing already. Tells where its connections come from.
+fn forgetful() -> (SocketAddr, std::sync::mpsc::Receiver<SocketAddr>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for (stream, requests) in listener.incoming().flatten().zip([1, 9]) {
+            let _ = tell.send(stream.peer_addr().expect("connected"));
+            let mut reader = std::io::BufReader::new(stream);
+            for nth in 0.. {
+                let mut line = String::new();
+                while line != "\r\n" {
+                    line.clear();
+                    match std::io::BufRead::read_line(&mut reader, &mut line) {
+                        Ok(1..) => {}
+                        _ => break,
+                    }
+                }
+                if nth == requests {
+                    break;
+                }
+                let _ = reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            }
+        }
+    });
+    (address, told)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_repeated_on_a_fresh_connection_is_logged_with_that_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.log");
+    let format = "%REQ(:PATH)% %RESPONSE_CODE% %UPSTREAM_LOCAL_ADDRESS%";
+    let (backend, connections) = forgetful();
+    let (server, address) = start(&bootstrap(backend, &file(&path, &text(format))), NEVER).await;
+    for path in ["/app/1", "/app/2"] {
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"), SOON).await;
+    }
+    server.shutdown().await;
+    let of = |what: &str| connections.recv_timeout(Duration::from_secs(5)).expect(what);
+    let (first, second) = (of("a connection"), of("a fresh one"));
+    assert_eq!(lines(&path), [format!("/app/1 200 {first}"), format!("/app/2 200 {second}")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,5 +49,5 @@ pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::AccessLogLayer;
 pub use logger::{AccessLogger, Comparison, LogSink, StatusFilter, log_all};
-pub use record::{ClientFault, Fault};
+pub use record::{ClientFault, ConnectionEnd, Fault};
 pub use service::AccessLog;

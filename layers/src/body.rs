@@ -79,10 +79,8 @@ impl Body {
 
     /// What a client sends once protocols are switched.
     pub(crate) fn switch(source: Arc<Source>, asked: Asked) -> Self {
-        Self {
-            kind: Kind::Switch(source, asked),
-            progress: Some(Arc::new(RequestProgress::new(true))),
-        }
+        let progress = Some(Arc::new(RequestProgress::new(Some(asked.clone()))));
+        Self { kind: Kind::Switch(source, asked), progress }
     }
 
     /// Whether it comes in over HTTP/2 from `h2` itself.

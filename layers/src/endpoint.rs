@@ -51,6 +51,8 @@ pub struct ConnectionOptions {
     pub title_case_headers: bool,
     /// The whole URL in the request line on HTTP/1. Default off.
     pub absolute_form: bool,
+    /// Trailers on HTTP/1, both ways; without it they are dropped. Default off.
+    pub http1_trailers: bool,
     /// HTTP/2: streams on one connection. Default 1024, less where the upstream says so.
     pub http2_max_streams: u32,
     /// HTTP/2: window of a stream in bytes. Default 16 MiB.
@@ -71,6 +73,7 @@ impl Default for ConnectionOptions {
             max_duration: None,
             title_case_headers: false,
             absolute_form: false,
+            http1_trailers: false,
             http2_max_streams: 1024,
             http2_stream_window: 16 << 20,
             http2_connection_window: 24 << 20,

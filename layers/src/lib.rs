@@ -42,5 +42,6 @@ pub mod tls_names;
 pub mod endpoint;
 pub mod http2;
 pub mod body;
+pub mod trailers;
 pub mod error;
 pub mod gather;

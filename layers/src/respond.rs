@@ -26,17 +26,26 @@ use crate::stream_info::StreamInfo;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RespondLayer {
     inside: bool,
+    keep_connection: bool,
 }
 
 impl RespondLayer {
     /// The layer.
     pub const fn new() -> Self {
-        Self { inside: false }
+        Self { inside: false, keep_connection: false }
     }
 
     /// Inside another one, which follows the request.
     pub(crate) const fn inside() -> Self {
-        Self { inside: true }
+        Self { inside: true, ..Self::new() }
+    }
+
+    /// Whether an HTTP/1 connection outlives a request that has come whole and is refused for its
+    /// path or for want of a `host` (Envoy's `stream_error_on_invalid_http_message`). Default no.
+    #[must_use]
+    pub const fn keep_connection(mut self, keep: bool) -> Self {
+        self.keep_connection = keep;
+        self
     }
 }
 
@@ -44,7 +53,7 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner, inside: self.inside }
+        Respond { inner, inside: self.inside, keep_connection: self.keep_connection }
     }
 }
 
@@ -53,6 +62,7 @@ impl<S> Layer<S> for RespondLayer {
 pub struct Respond<S> {
     inner: S,
     inside: bool,
+    keep_connection: bool,
 }
 
 impl<S, B, R> Service<Request<B>> for Respond<S>
@@ -89,6 +99,8 @@ where
             grpc: is_grpc(request.headers()),
             head: request.method() == Method::HEAD,
             connect: request.method() == Method::CONNECT,
+            keep: self.keep_connection,
+            inside: self.inside,
         };
         ResponseFuture::new(self.inner.call(request), progress, kind, info)
     }
@@ -101,12 +113,17 @@ struct RequestKind {
     grpc: bool,
     head: bool,
     connect: bool,
+    keep: bool,
+    /// Somebody further out decides about the connection.
+    inside: bool,
 }
 
 impl RequestKind {
     /// Whether an answer to this failure is the connection's last. What follows a CONNECT is no
     /// request, whatever became of it.
     fn ends(self, kind: ErrorKind) -> bool {
-        self.connect || kind.ends_connection()
+        let kept = self.keep && kind == ErrorKind::BadRequest;
+        let ends = self.connect || (kind.ends_connection() && !kept);
+        self.http1 && !self.inside && ends
     }
 }

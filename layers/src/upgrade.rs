@@ -54,7 +54,7 @@ mod layer;
 mod pump;
 mod source;
 
-pub use asked::{ActiveUpgrade, Asked};
+pub use asked::{ActiveUpgrade, Asked, is_granted};
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::{Upgrade, UpgradeLayer};

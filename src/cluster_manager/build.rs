@@ -103,6 +103,7 @@ fn connections(config: &model::Cluster) -> ConnectionOptions {
         max_duration: config.max_connection_duration,
         title_case_headers: config.http1.proper_case_words,
         absolute_form: config.http1.send_fully_qualified_url,
+        http1_trailers: config.http1.enable_trailers,
         http2_max_streams: config.http2.max_concurrent_streams,
         http2_stream_window: config.http2.initial_stream_window_size,
         http2_connection_window: config.http2.initial_connection_window_size,

@@ -237,7 +237,8 @@ pub struct HttpConnectionManager {
     /// `common_http_protocol_options.headers_with_underscores_action`. Default ALLOW.
     pub underscores: UnderscoresAction,
     /// `http_protocol_options.override_stream_error_on_invalid_http_message`, else
-    /// `stream_error_on_invalid_http_message`: an HTTP/1 connection outlives a bad message.
+    /// `stream_error_on_invalid_http_message`: an HTTP/1 connection outlives a request that is
+    /// refused for its path or for want of a host. What the codec refuses ends it in any case.
     pub keep_connection_on_bad_message: bool,
     /// `http_protocol_options`
     pub http1: Http1Options,

@@ -106,6 +106,9 @@ pub struct GateConfig {
     pub max_head_bytes: usize,
     /// `common_http_protocol_options.max_headers_count`
     pub max_headers: usize,
+    /// `http_protocol_options.allow_absolute_url`: without it a whole URL in the request line is
+    /// passed on whatever its scheme, for a layer above to answer.
+    pub allow_absolute_url: bool,
     /// `http_protocol_options.accept_http_10`
     pub accept_http_10: bool,
     /// `http_protocol_options.allow_chunked_length`
@@ -128,6 +131,7 @@ impl Default for GateConfig {
         Self {
             max_head_bytes: 60 * 1024,
             max_headers: 100,
+            allow_absolute_url: true,
             accept_http_10: false,
             allow_chunked_length: false,
             enable_trailers: false,

@@ -34,6 +34,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use front_proxy_layers::access_log::ConnectionEnd;
 use front_proxy_layers::http2::{Http2Body, Keepalive};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
@@ -49,6 +50,7 @@ use self::request::{Verdict, check};
 use self::state::{Ending, GateState};
 use self::stream::{Outcome, RequestKind, Stream};
 use super::http1::{Protocol, delayed_close};
+use super::log::Http2End;
 use super::open::OpenConnection;
 use super::timers::{Activity, Expired, Timers};
 use crate::listener::FilterChain;
@@ -59,7 +61,7 @@ use crate::shutdown::{Phase, Signal};
 pub(super) async fn serve<IO>(
     chain: &Arc<FilterChain>,
     io: IO,
-    service: ConnectionService,
+    (service, log): (ConnectionService, Arc<Http2End>),
     open: &mut OpenConnection,
     signal: Signal,
 ) where
@@ -75,7 +77,7 @@ pub(super) async fn serve<IO>(
     let end = match builder(chain).handshake(&mut gate).await {
         Ok(connection) => {
             is_http2 = true;
-            Serving::new(chain, connection, service, &state, open, signal).run().await
+            Serving::new(chain, connection, (service, log), &state, open, signal).run().await
         }
         Err(error) if error.is_io() && state.ending().is_none() => End::ByClient,
         Err(_) => End::Codec,
@@ -158,6 +160,13 @@ fn longest_head(chain: &FilterChain) -> u32 {
     bytes.saturating_add(fields).min(16 << 20)
 }
 
+/// Dropped with requests under way, where its owner gives it up.
+impl<IO> Drop for Serving<'_, IO> {
+    fn drop(&mut self) {
+        self.log.set(ConnectionEnd::ByProxy("downstream_local_disconnect"));
+    }
+}
+
 /// A connection whose preface has been read.
 // Private anyway; rustdoc 1.95 fails on the auto traits of its bounds (an internal error) without this.
 #[doc(hidden)]
@@ -166,6 +175,7 @@ struct Serving<'a, IO> {
     connection: Connection<&'a mut Http2Gate<IO>, Bytes>,
     keepalive: Option<Keepalive>,
     service: ConnectionService,
+    log: Arc<Http2End>,
     streams: FuturesUnordered<Stream<ConnectionFuture, ConnectionBody>>,
     resets: PrematureResets,
     requests: u64,
@@ -216,7 +226,7 @@ where
     fn new(
         chain: &'a FilterChain,
         mut connection: Connection<&'a mut Http2Gate<IO>, Bytes>,
-        service: ConnectionService,
+        (service, log): (ConnectionService, Arc<Http2End>),
         state: &'a GateState,
         open: &'a mut OpenConnection,
         signal: Signal,
@@ -226,12 +236,13 @@ where
             .http2
             .keepalive
             .and_then(|times| Some(Keepalive::new(connection.ping_pong()?, times)));
-        let timers = Timers::new(chain, open.began());
+        let timers = Timers::new(chain.timeouts(), chain.stall_timeout, open.began());
         Self {
             chain,
             connection,
             keepalive,
             service,
+            log,
             streams: FuturesUnordered::new(),
             resets: PrematureResets::default(),
             requests: 0,
@@ -256,6 +267,11 @@ where
             self.poll(cx)
         })
         .await;
+        self.log.set(match end {
+            End::ByClient | End::Drained => ConnectionEnd::ByClient,
+            End::Codec => ConnectionEnd::Protocol,
+            End::Abort => ConnectionEnd::ByProxy("downstream_local_disconnect"),
+        });
         self.open.requests_active(!self.streams.is_empty());
         self.state.codec.streams_active.decrement(self.streams.len() as f64);
         end
@@ -265,6 +281,7 @@ where
         loop {
             // First: what they have to send goes out with this turn of the connection.
             if self.poll_streams(cx) {
+                self.log.set(ConnectionEnd::ByProxy("downstream_local_disconnect"));
                 self.state.codec.streams_active.decrement(self.streams.len() as f64);
                 self.streams.clear();
                 return Poll::Ready(End::Abort);
@@ -280,6 +297,8 @@ where
                 && keepalive.poll_dead(cx).is_ready()
             {
                 self.state.codec.keepalive_timeout.increment(1);
+                let details = "downstream_local_disconnect(http2_ping_timeout)";
+                self.log.set(ConnectionEnd::ByProxy(details));
                 return Poll::Ready(End::Abort);
             }
             let activity = Streams { active: self.streams.len(), requests: self.requests };

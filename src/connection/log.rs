@@ -1,10 +1,12 @@
 //! What a connection adds to the access logs of its requests.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use front_proxy_layers::access_log::{AccessLogLayer, AccessLogger, ClientFault, Fault, log_all};
+use front_proxy_layers::access_log::{
+    AccessLogLayer, AccessLogger, ClientFault, ConnectionEnd, Fault, log_all,
+};
 use front_proxy_layers::forwarded::Peer;
 use front_proxy_layers::stream_info::{DownstreamConnection, Observer, RequestHead, StreamInfo};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
@@ -68,14 +70,14 @@ impl ConnectionLog {
         Some((&self.loggers, connection))
     }
 
-    /// The layer for the connection's requests. `gate` says what the client did wrong.
-    pub(super) fn layer(&self, gate: Option<&Arc<GateState>>) -> AccessLogLayer {
+    /// The layer for the connection's requests. `fault` says what the client did wrong.
+    pub(super) fn layer(&self, fault: Arc<dyn ClientFault>) -> AccessLogLayer {
         match self.logged() {
             None => AccessLogLayer::off(),
             Some((loggers, connection)) => AccessLogLayer::for_connection(
                 Arc::clone(loggers),
                 Arc::clone(connection),
-                gate.map(|gate| Arc::clone(gate) as _),
+                Some(fault),
             ),
         }
     }
@@ -114,6 +116,27 @@ fn fault(kind: RefusalKind) -> Fault {
         body: kind.body(),
         details: kind.details(),
         protocol_error: kind.is_protocol_error(),
+    }
+}
+
+/// Tells the logs of an HTTP/2 connection's requests how it ended.
+#[derive(Debug, Default)]
+pub(super) struct Http2End(OnceLock<ConnectionEnd>);
+
+impl Http2End {
+    /// Said once, before what ended with the connection is dropped.
+    pub(super) fn set(&self, end: ConnectionEnd) {
+        let _ = self.0.set(end);
+    }
+}
+
+impl ClientFault for Http2End {
+    fn fault(&self) -> Option<Fault> {
+        None
+    }
+
+    fn connection_end(&self) -> Option<ConnectionEnd> {
+        self.0.get().copied()
     }
 }
 

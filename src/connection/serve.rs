@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use front_proxy_layers::access_log::ClientFault;
 use front_proxy_layers::forwarded::Peer;
 use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
@@ -20,11 +21,11 @@ use super::http1::{
     delayed_close,
 };
 use super::io::Counted;
-use super::log::{ConnectionLog, LoggedConnection};
+use super::log::{ConnectionLog, Http2End, LoggedConnection};
 use super::open::OpenConnection;
 use super::service::PathService;
 use super::timers::{Expired, Timers};
-use crate::config::model::{Codec, HttpConnectionManager};
+use crate::config::model::{Codec, HttpConnectionManager, ServerHeader};
 use crate::listener::FilterChain;
 use crate::shutdown::{Phase, Signal};
 
@@ -53,12 +54,16 @@ pub(crate) async fn serve<IO>(
 {
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
     let access_log = ConnectionLog::new(chain, &downstream, peer);
-    let path = |gate: Option<&Arc<GateState>>| {
-        let (log, observer) = (access_log.layer(gate), access_log.observer());
+    let path = |fault: Arc<dyn ClientFault>| {
+        let (log, observer) = (access_log.layer(fault), access_log.observer());
         let certificate = downstream.certificate.clone();
         chain.filters.for_connection(peer, certificate, log, observer)
     };
-    let service = |gate: &Arc<GateState>| PathService::new(path(Some(gate)));
+    let service = |gate: &Arc<GateState>| PathService::new(path(Arc::clone(gate) as _));
+    let http2_path = || {
+        let end = Arc::new(Http2End::default());
+        (path(Arc::clone(&end) as _), end)
+    };
     let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
@@ -66,13 +71,13 @@ pub(crate) async fn serve<IO>(
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, path(None), &mut open, signal).await;
+        super::http2::serve(chain, io, http2_path(), &mut open, signal).await;
         return;
     }
     let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), path(None), &mut open, signal).await;
+        super::http2::serve(chain, Replay::new(io, read), http2_path(), &mut open, signal).await;
     }
 }
 
@@ -165,7 +170,7 @@ async fn drive<C>(
     C: GracefulConnection,
 {
     let mut connection = std::pin::pin!(connection);
-    let mut timers = Timers::new(chain, open.began());
+    let mut timers = Timers::new(chain.timeouts(), chain.stall_timeout, open.began());
     let mut drain = std::pin::pin!(signal.reached(Phase::Draining));
     let mut draining = false;
     poll_fn(|cx| {
@@ -198,7 +203,8 @@ async fn drive<C>(
                     state.set_delay_close();
                     connection.as_mut().graceful_shutdown();
                 }
-                Poll::Ready(Expired::Connection) => return Poll::Pending,
+                // It was told already, by the process that ends.
+                Poll::Ready(Expired::Connection) => {}
             }
         }
     })
@@ -232,12 +238,16 @@ pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {
             .unwrap_or(usize::MAX)
             .saturating_mul(1024),
         max_headers: usize::try_from(config.max_headers_count).unwrap_or(usize::MAX),
+        allow_absolute_url: config.http1.allow_absolute_url,
         accept_http_10: config.http1.accept_http_10,
         allow_chunked_length: config.http1.allow_chunked_length,
         enable_trailers: config.http1.enable_trailers,
         answer_100_continue: !config.proxy_100_continue,
         underscores: config.underscores,
-        server_header: HeaderValue::from_str(&config.server_name).ok(),
+        server_header: match config.server_header {
+            ServerHeader::PassThrough => None,
+            _ => HeaderValue::from_str(&config.server_name).ok(),
+        },
         detect_http2: config.codec == Codec::Auto,
     }
 }
@@ -278,8 +288,10 @@ fn count_refusal(chain: &FilterChain, open: &OpenConnection, refusal: &http1::Re
         stats.rq_response_before_rq_complete.increment(1);
         stats.rq_rx_reset.increment(1);
     }
-    if kind == http1::RefusalKind::HeaderTimeout {
-        stats.rq_header_timeout.increment(1);
+    match kind {
+        http1::RefusalKind::HeaderTimeout => stats.rq_header_timeout.increment(1),
+        http1::RefusalKind::FragmentInPath => stats.rq_failed_path_normalization.increment(1),
+        _ => {}
     }
     stats.charge(kind.status());
     chain.filters.listener_codes.charge(kind.status());

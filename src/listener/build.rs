@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use front_proxy_layers::filters::Filtered;
 use front_proxy_layers::forwarded::ForwardedPolicy;
 use front_proxy_layers::request_id::RequestIdLayer;
+use front_proxy_layers::respond::RespondLayer;
 use front_proxy_layers::router::{Router, RouterStats};
 use front_proxy_layers::sanitize::{HostRules, PathNormalizer, SanitizeLayer};
 use front_proxy_layers::server_header::ServerHeaderLayer;
@@ -104,6 +105,7 @@ fn filters(
         access_logs: access_logs(&config.access_logs, around.logs)?,
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
         server_header: server_header(config)?,
+        respond: RespondLayer::new().keep_connection(config.keep_connection_on_bad_message),
         sanitize: sanitize(config, port)?.stats(Arc::clone(&stats)),
         forwarded: Arc::new(forwarded(config, around.node)?),
         share_client: routes::ask_for_client(config),
@@ -143,7 +145,8 @@ fn sanitize(config: &model::HttpConnectionManager, port: u16) -> Result<Sanitize
         merge_slashes: config.merge_slashes,
         escaped_slashes: config.escaped_slashes,
     };
-    Ok(SanitizeLayer::new().host(host).path(path).local_port(Some(port)))
+    let layer = SanitizeLayer::new().host(host).path(path);
+    Ok(layer.absolute_form(config.http1.allow_absolute_url).local_port(Some(port)))
 }
 
 fn forwarded(

@@ -2,5 +2,7 @@
 //! against a proxy on loopback sockets, byte by byte.
 
 mod front;
+mod targets;
 mod timeouts;
+mod trailers;
 mod upgrades;

@@ -145,15 +145,23 @@ async fn a_client_that_does_not_read_is_cut_off() {
         while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
     })
     .await;
-    let manager = "          stream_idle_timeout: 0.3s\n          delayed_close_timeout: 0.1s";
-    let front =
-        Front::start(app, Parts { manager, route: "timeout: 0s,", ..Parts::default() }).await;
-    let mut client = front.connect().await;
-    client.send(GET).await;
-    front.expect("http.t.downstream_rq_idle_timeout", 1).await;
-    front.expect("http.t.downstream_cx_active", 0).await;
-    front.expect("cluster.app.upstream_rq_active", 0).await;
-    let mut taken = Vec::new();
-    let _ = client.0.read_to_end(&mut taken).await;
-    assert!(taken.len() < 999_999_999);
+    // Also one whose connection has been told to end, and has had its time for that.
+    let drained = "          common_http_protocol_options: {max_connection_duration: 0.05s}\n\
+        \x20         drain_timeout: 0.05s";
+    for (more, ended) in [("", 0), (drained, 1)] {
+        let manager = format!(
+            "          stream_idle_timeout: 0.3s\n          delayed_close_timeout: 0.1s\n{more}"
+        );
+        let parts = Parts { manager: &manager, route: "timeout: 0s,", ..Parts::default() };
+        let front = Front::start(app, parts).await;
+        let mut client = front.connect().await;
+        client.send(GET).await;
+        front.expect("http.t.downstream_rq_idle_timeout", 1).await;
+        front.expect("http.t.downstream_cx_max_duration_reached", ended).await;
+        front.expect("http.t.downstream_cx_active", 0).await;
+        front.expect("cluster.app.upstream_rq_active", 0).await;
+        let mut taken = Vec::new();
+        let _ = client.0.read_to_end(&mut taken).await;
+        assert!(taken.len() < 999_999_999);
+    }
 }

@@ -240,6 +240,53 @@ async fn shutdown_leaves_a_tunnel_until_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_connect_tunnel_outlives_the_route_timeout() {
+    // One that the upstream grants, and one that ends here.
+    let granting = app(|mut stream, head| async move {
+        if head.starts_with("CONNECT ") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        }
+        let mut buf = [0; 64];
+        while let Ok(count @ 1..) = stream.read(&mut buf).await {
+            let _ = stream.write_all(&buf[..count]).await;
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tcp = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.into_split();
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+            });
+        }
+    });
+    for (app, config) in [(granting.await, ""), (tcp, ", connect_config: {}")] {
+        let route = format!("timeout: 0.2s, upgrade_configs: [{{upgrade_type: CONNECT{config}}}],");
+        let matching = "{connect_matcher: {}}";
+        // The last request of its connection, which an answer would say.
+        let manager = "          common_http_protocol_options: {max_requests_per_connection: 1}";
+        let parts = Parts { matching, route: &route, manager, ..Parts::default() };
+        let front = Front::start(app, parts).await;
+        let mut client = front.connect().await;
+        client.send("CONNECT a.example:25 HTTP/1.1\r\nHost: a.example:25\r\n\r\n").await;
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(!answer.contains("connection: close"), "{answer}");
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            client.send("x").await;
+            assert_eq!(client.bytes(1).await, "x");
+        }
+        front.expect("http.t.downstream_cx_upgrades_active", 1).await;
+        front.expect("cluster.app.upstream_rq_timeout", 0).await;
+        drop(client);
+        front.expect("http.t.downstream_cx_upgrades_active", 0).await;
+        front.expect("cluster.app.upstream_rq_active", 0).await;
+    }
+}
+
+#[tokio::test]
 async fn connect_becomes_a_tcp_tunnel() {
     // Speaks first, and no HTTP.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

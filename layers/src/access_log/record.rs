@@ -26,6 +26,24 @@ pub(super) struct Connection {
 pub trait ClientFault: Debug + Send + Sync {
     /// What was wrong, once something was.
     fn fault(&self) -> Option<Fault>;
+
+    /// How the connection ended, once it has. Requests that are dropped before were reset by the
+    /// client, each on its own, where the protocol knows that.
+    fn connection_end(&self) -> Option<ConnectionEnd> {
+        None
+    }
+}
+
+/// How a connection ended whose requests ended with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionEnd {
+    /// The client closed it, or it was cut.
+    ByClient,
+    /// The proxy closed it, and this is what `%RESPONSE_CODE_DETAILS%` says.
+    ByProxy(&'static str),
+    /// The client broke the protocol.
+    Protocol,
 }
 
 /// How a request was refused by the codec.
@@ -154,14 +172,21 @@ impl Record {
             fault.note(&self.info);
             return;
         }
-        if self.info.protocol() == Some(Version::HTTP_2) {
-            // A stream is reset on its own more often than its connection is closed.
-            self.info.flag(ResponseFlag::DownstreamRemoteReset);
-            self.info.set_late_details("http2.remote_reset");
-        } else {
-            self.info.flag(ResponseFlag::DownstreamConnectionTermination);
-            self.info.set_late_details("downstream_remote_disconnect");
-        }
+        let end = self.connection.fault.as_ref().and_then(|fault| fault.connection_end());
+        let (flag, details) = match end {
+            Some(ConnectionEnd::Protocol) => (ResponseFlag::DownstreamProtocolError, "codec_error"),
+            Some(ConnectionEnd::ByProxy(details)) => {
+                (ResponseFlag::DownstreamConnectionTermination, details)
+            }
+            None if self.info.protocol() == Some(Version::HTTP_2) => {
+                (ResponseFlag::DownstreamRemoteReset, "http2.remote_reset")
+            }
+            Some(ConnectionEnd::ByClient) | None => {
+                (ResponseFlag::DownstreamConnectionTermination, "downstream_remote_disconnect")
+            }
+        };
+        self.info.flag(flag);
+        self.info.set_late_details(details);
     }
 }
 

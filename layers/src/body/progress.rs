@@ -4,8 +4,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::upgrade::Asked;
 
 /// How far a request body has come.
 ///
@@ -17,7 +20,7 @@ pub struct RequestProgress {
     began: Instant,
     /// Nanoseconds from `began` to the last frame.
     active: AtomicU64,
-    switch: bool,
+    asked: Option<Asked>,
     bytes: AtomicU64,
     failed: AtomicBool,
     completed: OnceLock<Instant>,
@@ -26,16 +29,16 @@ pub struct RequestProgress {
 
 impl Default for RequestProgress {
     fn default() -> Self {
-        Self::new(false)
+        Self::new(None)
     }
 }
 
 impl RequestProgress {
-    pub(super) fn new(switch: bool) -> Self {
+    pub(super) fn new(asked: Option<Asked>) -> Self {
         Self {
             began: Instant::now(),
             active: AtomicU64::new(0),
-            switch,
+            asked,
             bytes: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             completed: OnceLock::new(),
@@ -51,7 +54,12 @@ impl RequestProgress {
     /// Whether the request asks for another protocol: then what follows its head is no body, and
     /// the request is never complete.
     pub fn is_switch(&self) -> bool {
-        self.switch
+        self.asked.is_some()
+    }
+
+    /// Whether a response of this status turns the connection into a tunnel.
+    pub fn is_granted(&self, status: StatusCode) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.is_granted(status))
     }
 
     /// When the last frame was read, once it was.

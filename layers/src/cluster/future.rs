@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, Request, Response, Uri, Version, header};
+use http::{HeaderName, Method, Request, Response, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -48,6 +48,8 @@ struct Exchange {
     repeat: Option<Request<Body>>,
     /// What the client sends once protocols are switched, where it asked for that.
     tunnel: Option<Body>,
+    /// What is taken down of the request, however often its head is sent.
+    info: Option<Arc<StreamInfo>>,
 }
 
 enum State {
@@ -65,8 +67,15 @@ enum State {
 
 impl ResponseFuture {
     pub(super) fn new(cluster: Cluster, endpoint: Arc<Endpoint>, request: Request<Body>) -> Self {
-        let exchange =
-            Exchange { cluster, endpoint, request: Some(request), repeat: None, tunnel: None };
+        let info = StreamInfo::of(request.extensions()).map(Arc::clone);
+        let exchange = Exchange {
+            cluster,
+            endpoint,
+            request: Some(request),
+            repeat: None,
+            tunnel: None,
+            info,
+        };
         Self { state: State::Start, exchange: Some(exchange) }
     }
 
@@ -286,7 +295,7 @@ impl Exchange {
             self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
-        if let Some(info) = StreamInfo::of(request.extensions()) {
+        if let Some(info) = &self.info {
             info.sent_on(connection.described(), Version::HTTP_11);
         }
         if let Some(tunnel) = request.body_mut().take_switch() {
@@ -315,7 +324,7 @@ impl Exchange {
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
-        if let Some(info) = StreamInfo::of(request.extensions()) {
+        if let Some(info) = &self.info {
             info.sent_on(stream.described(), Version::HTTP_2);
         }
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
@@ -430,12 +439,15 @@ fn receive_http1(
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
 }
 
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
 /// Whether the upstream closes after this response (RFC 9112 section 9.3).
 fn says_close(response: &Response<Incoming>) -> bool {
-    let says = |token| headers::has_token(response.headers(), &header::CONNECTION, token);
+    let says = |name, token| headers::has_token(response.headers(), name, token);
     match response.version() {
-        Version::HTTP_10 => !says(b"keep-alive".as_slice()),
-        _ => says(b"close".as_slice()),
+        Version::HTTP_10 => !says(&header::CONNECTION, b"keep-alive".as_slice()),
+        // Envoy heeds the header that was never one as well.
+        _ => [&header::CONNECTION, &PROXY_CONNECTION].iter().any(|name| says(name, b"close")),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{Response, header};
 use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
@@ -28,13 +28,8 @@ pub(super) fn receive(
     client: Body,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let asked = client.asked();
-    let connect = asked.is_some_and(|asked| asked.is("CONNECT"));
     let status = response.status();
-    let granted = match connect {
-        true => status.is_success(),
-        false => status == StatusCode::SWITCHING_PROTOCOLS,
-    };
-    if granted {
+    if asked.is_some_and(|asked| asked.is_granted(status)) {
         let (mut parts, _) = response.into_parts();
         // Their type and length are those of a body that does not come.
         parts.headers.remove(header::CONTENT_TYPE);

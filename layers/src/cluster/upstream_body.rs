@@ -106,10 +106,11 @@ impl Body for UpstreamBody {
                 let ended = body.is_end_stream();
                 Poll::Ready(match polled {
                     Some(Some(Ok(frame))) => {
+                        let dropped = frame.is_trailers() && !connection.passes_trailers();
                         if frame.is_trailers() || ended {
                             this.finish();
                         }
-                        Some(Ok(frame))
+                        (!dropped).then_some(Ok(frame))
                     }
                     Some(Some(Err(error))) => {
                         let kind = if error.is_parse() {

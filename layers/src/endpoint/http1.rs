@@ -21,8 +21,15 @@ use super::{ConnectError, Endpoint, EndpointStats};
 use crate::body::{Body, RequestProgress};
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::route::view;
+use crate::trailers::{TrailerBody, TrailerSlot};
 
-type SendResult = Result<Response<Incoming>, TrySendError<Request<Body>>>;
+/// What hyper sends: trailers go around it.
+type Outgoing = TrailerBody<Body>;
+
+type SendResult = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+
+/// What hyper buffers by default.
+const MAX_HEAD: usize = 8 * 1024 + 100 * 4 * 1024;
 
 /// How often a connection is polled in one turn of its task before others get theirs.
 const ROUNDS: usize = 4;
@@ -40,9 +47,9 @@ pub(super) fn next_id() -> u64 {
 /// task of its own and talks to requests over channels, which costs several task switches a
 /// request. Here the one request that has the connection polls it in its own task.
 pub(crate) struct Http1Connection {
-    send: SendRequest<Body>,
+    send: SendRequest<Outgoing>,
     /// Gone once the stream has become a tunnel's.
-    connection: Option<Connection<TokioIo<UpstreamIo>, Body>>,
+    connection: Option<Connection<TokioIo<UpstreamIo>, Outgoing>>,
     response: ReusableBoxFuture<'static, SendResult>,
     waker: Arc<ConnectionWaker>,
     /// `waker` in the form in which hyper wants it; made once.
@@ -62,6 +69,8 @@ pub(crate) struct Http1Connection {
     /// The upstream sent what is no response to anything.
     refused: bool,
     expects: Arc<ExpectsHead>,
+    /// Where trailers of requests go; none where they are dropped, both ways.
+    trailers: Option<Arc<TrailerSlot>>,
     closed_by: ClosedBy,
     owner: Arc<Endpoint>,
     /// The shard it lives in, whichever thread uses it.
@@ -82,16 +91,20 @@ pub(crate) struct SendError {
 
 impl Http1Connection {
     pub(super) async fn handshake(
-        io: UpstreamIo,
+        mut io: UpstreamIo,
         owner: Arc<Endpoint>,
         home: usize,
         watcher: Arc<WatcherQueue>,
     ) -> Result<Box<Self>, ConnectError> {
         let expects = Arc::clone(io.expects());
+        let options = &owner.shared().options;
+        let trailers = options.http1_trailers.then(|| io.enable_trailers());
         let id = next_id();
         let described = Arc::new(io.describe(id));
         let (send, connection) = http1::Builder::new()
-            .title_case_headers(owner.shared().options.title_case_headers)
+            .title_case_headers(options.title_case_headers)
+            // What its buffer has room for, which is the limit of a head; else trailers get 16 KiB.
+            .max_header_size(MAX_HEAD)
             // An answer with folded lines or blanks before a colon is refused, as Envoy does.
             .handshake(TokioIo::new(io))
             .await
@@ -115,6 +128,7 @@ impl Http1Connection {
             closing: false,
             refused: false,
             expects,
+            trailers,
             closed_by: ClosedBy::Us,
             owner,
             home,
@@ -159,7 +173,9 @@ impl Http1Connection {
         self.expects.begin(view::is_internal(request.headers()));
         self.progress = request.body().progress().map(Arc::clone);
         self.waker.in_use();
-        let response = self.send.try_send_request(request);
+        let (parts, body) = request.into_parts();
+        let body = TrailerBody::new(body, &parts.headers, self.trailers.as_ref());
+        let response = self.send.try_send_request(Request::from_parts(parts, body));
         self.response.set(response);
     }
 
@@ -183,7 +199,7 @@ impl Http1Connection {
             }
         };
         Poll::Ready(result.map_err(|mut error| {
-            let unsent = error.take_message();
+            let unsent = error.take_message().map(|request| request.map(TrailerBody::into_inner));
             let error = error.into_error();
             let kind = classify(&error);
             self.closed_by = match kind {
@@ -199,6 +215,11 @@ impl Http1Connection {
             };
             SendError { error: ProxyError::new(kind).with_source(error).with_retry(retry), unsent }
         }))
+    }
+
+    /// Whether trailers of responses are passed on.
+    pub(crate) fn passes_trailers(&self) -> bool {
+        self.trailers.is_some()
     }
 
     /// Drives the connection until the next frame of the response body is there.
@@ -279,12 +300,12 @@ impl Http1Connection {
         self.active = false;
         self.idle_since = Instant::now();
         self.waker.idle();
-        if !self.poll_idle() {
+        if self.closing || !self.poll_idle() {
             return false;
         }
         if !self.send.is_ready() {
             // It has begun to read another response, to a request that nobody made.
-            self.refused |= !self.closing;
+            self.refused = true;
             return false;
         }
         true

@@ -15,6 +15,7 @@ use crate::cluster::ClusterStats;
 use crate::gather::poll_write_gathered;
 #[cfg(feature = "tls")]
 use crate::tls_names;
+use crate::trailers::{TrailerSlot, TrailerWriter};
 
 /// A connection to an upstream, as far as logs can tell of it.
 #[derive(Debug, Default)]
@@ -34,6 +35,7 @@ pub(crate) struct UpstreamIo {
     stream: Stream,
     stats: Arc<ClusterStats>,
     expects: Arc<ExpectsHead>,
+    trailers: Option<TrailerWriter>,
 }
 
 /// Whether the head of a response is due on an HTTP/1 connection, and to whom.
@@ -94,7 +96,7 @@ enum Stream {
 
 impl UpstreamIo {
     pub(crate) fn plain(stream: TcpStream, stats: Arc<ClusterStats>) -> Self {
-        Self { stream: Stream::Plain(stream), stats, expects: Arc::default() }
+        Self::new(Stream::Plain(stream), stats)
     }
 
     #[cfg(feature = "tls")]
@@ -102,7 +104,18 @@ impl UpstreamIo {
         stream: tokio_rustls::client::TlsStream<TcpStream>,
         stats: Arc<ClusterStats>,
     ) -> Self {
-        Self { stream: Stream::Tls(Box::new(stream)), stats, expects: Arc::default() }
+        Self::new(Stream::Tls(Box::new(stream)), stats)
+    }
+
+    fn new(stream: Stream, stats: Arc<ClusterStats>) -> Self {
+        Self { stream, stats, expects: Arc::default(), trailers: None }
+    }
+
+    /// Writes trailers of requests from now on: those that are left here.
+    pub(super) fn enable_trailers(&mut self) -> Arc<TrailerSlot> {
+        let slot = Arc::new(TrailerSlot::default());
+        self.trailers = Some(TrailerWriter::new(Arc::clone(&slot)));
+        slot
     }
 
     /// Says when a response head is due.
@@ -170,12 +183,15 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.trailers.is_some() {
+            return self.poll_write_vectored(cx, &[io::IoSlice::new(buf)]);
+        }
         let polled = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         };
-        self.count_written(polled)
+        count_written(&self.stats, polled)
     }
 
     fn poll_write_vectored(
@@ -183,12 +199,19 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = match &mut self.stream {
-            Stream::Plain(stream) => poll_write_gathered(Pin::new(stream), cx, bufs),
-            #[cfg(feature = "tls")]
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        let Self { stream, stats, trailers, .. } = &mut *self;
+        let mut write = |cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]| {
+            let polled = match stream {
+                Stream::Plain(stream) => poll_write_gathered(Pin::new(stream), cx, bufs),
+                #[cfg(feature = "tls")]
+                Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            };
+            count_written(stats, polled)
         };
-        self.count_written(polled)
+        match trailers {
+            Some(trailers) => trailers.poll_write(cx, bufs, write),
+            None => write(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -216,11 +239,9 @@ impl AsyncWrite for UpstreamIo {
     }
 }
 
-impl UpstreamIo {
-    fn count_written(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(written)) = &polled {
-            self.stats.cx_tx_bytes_total.increment(*written as u64);
-        }
-        polled
+fn count_written(stats: &ClusterStats, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    if let Poll::Ready(Ok(written)) = &polled {
+        stats.cx_tx_bytes_total.increment(*written as u64);
     }
+    polled
 }

@@ -8,6 +8,8 @@ use h2::{Reason, SendStream};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
+use crate::trailers;
+
 pin_project! {
     /// Sends a body. Ready when its end has been handed over.
     ///
@@ -70,13 +72,16 @@ impl<B: Body<Data = Bytes>> SendBody<B> {
                             }
                         }
                         Err(frame) => {
-                            let Ok(trailers) = frame.into_trailers() else {
+                            let Ok(mut trailers) = frame.into_trailers() else {
                                 continue;
                             };
+                            trailers::strip(&mut trailers);
                             stream.reserve_capacity(0);
-                            return Poll::Ready(
-                                stream.send_trailers(trailers).map_err(SendError::Connection),
-                            );
+                            let sent = match trailers.is_empty() {
+                                true => stream.send_data(Bytes::new(), true),
+                                false => stream.send_trailers(trailers),
+                            };
+                            return Poll::Ready(sent.map_err(SendError::Connection));
                         }
                     }
                 }

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::RequestKind;
 use crate::body::{RequestProgress, ResponseBody};
-use crate::error::ProxyError;
+use crate::error::{ErrorKind, ProxyError};
 use crate::error::respond::{grpc_response, response};
 use crate::format::TimePoint;
 use crate::stream_info::StreamInfo;
@@ -52,6 +52,9 @@ where
                 if let Some(info) = this.info {
                     note(info, &response);
                 }
+                // A failure that was answered further in.
+                let failed = response.extensions().get::<ErrorKind>();
+                close = failed.is_some_and(|kind| this.kind.ends(*kind));
                 response
             }
             Err(error) => {
@@ -61,7 +64,7 @@ where
                 tracing::debug!(error = &error as &dyn std::error::Error, "request failed");
                 let mut reply =
                     if this.kind.grpc { grpc_response(&error) } else { response(&error) };
-                close = this.kind.http1 && this.kind.ends(error.kind());
+                close = this.kind.ends(error.kind());
                 // What the log and the counters make of it.
                 reply.extensions_mut().insert(error.kind());
                 if !error.flags().is_empty() {
@@ -86,7 +89,10 @@ where
         let unread = unread.or_else(|| unread_by_layer(&response));
         if let Some(progress) = unread {
             // What is left of the request, now that it is answered, is in the way of the next one.
-            close |= this.kind.http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+            // There is no next one to a tunnel, nor to a 101 that nobody asked for.
+            let status = response.status();
+            let last = status != StatusCode::SWITCHING_PROTOCOLS && !progress.is_granted(status);
+            close |= this.kind.http1 && last;
             // Whether it will have been complete when the response ends is for the stats to see.
             response.extensions_mut().insert(progress);
         }

@@ -10,7 +10,7 @@ use crate::body::ResponseBody;
 use crate::error::ProxyError;
 use crate::error::respond::local_reply_with;
 use crate::header_edit::HeaderEditor;
-use crate::stream_info::{Observer, RequestHead, StreamInfo};
+use crate::stream_info::{Observer, StreamInfo};
 
 /// In a request's extensions: how answers that filters give in place of its route begin.
 #[derive(Clone, Debug)]
@@ -85,13 +85,11 @@ impl Edits {
     /// Envoy.
     pub(super) fn reply(
         &self,
-        parts: &Parts,
         mut headers: HeaderMap,
         status: StatusCode,
         body: Bytes,
     ) -> Response<ResponseBody<()>> {
         if let Some(info) = &self.info {
-            info.set_request(RequestHead::of_parts(parts));
             info.set_details("direct_response");
         }
         self.edit_response(&mut headers);

@@ -254,12 +254,11 @@ impl<S> Router<S> {
         {
             info.set_route(Arc::clone(name));
         }
+        // First: the edits may be made of it.
+        note_answered(&parts);
         match edits {
-            Some(edits) => edits.reply(&parts, headers, status, body),
-            None => {
-                note_answered(&parts);
-                local_reply_with(headers, status, body)
-            }
+            Some(edits) => edits.reply(headers, status, body),
+            None => local_reply_with(headers, status, body),
         }
     }
 }

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -27,6 +27,8 @@ struct Rules {
     host: Option<HostRules>,
     path: Option<PathNormalizer>,
     stats: Option<Arc<DownstreamStats>>,
+    /// Over HTTP/1 a whole URL is no path, and its authority none.
+    refuse_absolute_form: bool,
 }
 
 impl SanitizeLayer {
@@ -55,6 +57,14 @@ impl SanitizeLayer {
     #[must_use]
     pub fn stats(mut self, stats: Arc<DownstreamStats>) -> Self {
         Arc::make_mut(&mut self.rules).stats = Some(stats);
+        self
+    }
+
+    /// Whether a request line of HTTP/1 may hold a whole URL, as to a forward proxy (Envoy's
+    /// `allow_absolute_url`). Default yes; else such a request is answered with 404.
+    #[must_use]
+    pub fn absolute_form(mut self, allowed: bool) -> Self {
+        Arc::make_mut(&mut self.rules).refuse_absolute_form = !allowed;
         self
     }
 
@@ -120,7 +130,9 @@ impl Rules {
         if request.method() == Method::CONNECT {
             return Ok(());
         }
-        absolute_form(request)?;
+        if !self.refuses_form(request) {
+            absolute_form(request)?;
+        }
         if let Some(host) = &self.host {
             let version = request.version();
             host.apply(request.headers_mut(), version, local_port);
@@ -131,13 +143,20 @@ impl Rules {
         Err(ProxyError::new(ErrorKind::BadRequest).with_details("missing_host_header"))
     }
 
+    fn refuses_form<B>(&self, request: &Request<B>) -> bool {
+        self.refuse_absolute_form
+            && request.version() < Version::HTTP_2
+            && request.method() != Method::CONNECT
+            && request.uri().authority().is_some()
+    }
+
     /// Refuses what is no path, and gives a path the spelling that the rules ask for.
     #[inline]
     fn path<B>(&self, request: &mut Request<B>) -> Result<(), ProxyError> {
         let Some(path) = request.uri().path_and_query() else {
             return Ok(());
         };
-        if !path.as_str().starts_with('/') {
+        if !path.as_str().starts_with('/') || self.refuses_form(request) {
             // `OPTIONS *` asks about the server, which is not ours to answer for.
             return Err(self.count(ErrorKind::NonRelativePath));
         }

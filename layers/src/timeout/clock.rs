@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::layer::Options;
@@ -55,9 +56,12 @@ impl Clock {
         }
     }
 
-    /// The upstream has switched protocols: there is no response to wait for any more.
-    pub(super) fn switched(&mut self) {
-        self.route = None;
+    /// The head of the response is there. Where it switches protocols, there is no response to wait
+    /// for any more.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        if self.request.as_ref().is_some_and(|request| request.is_granted(status)) {
+            self.route = None;
+        }
     }
 
     /// Ready with the timeout that struck, which is counted.

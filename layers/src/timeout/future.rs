@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{Response, StatusCode};
+use http::Response;
 use pin_project_lite::pin_project;
 
 use super::ResponseBody;
@@ -38,10 +38,8 @@ where
         if let Poll::Ready(result) = this.inner.poll(cx) {
             let mut clock = this.clock.take();
             return Poll::Ready(result.map(|response| {
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS
-                    && let Some(clock) = &mut clock
-                {
-                    clock.switched();
+                if let Some(clock) = &mut clock {
+                    clock.answered(response.status());
                 }
                 response.map(|body| ResponseBody::new(body, clock))
             }));

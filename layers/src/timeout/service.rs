@@ -13,6 +13,7 @@ use crate::error::ProxyError;
 
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const ASKED: HeaderName = HeaderName::from_static("x-envoy-upstream-rq-timeout-ms");
+const STREAM_DURATION: HeaderName = HeaderName::from_static("x-envoy-upstream-stream-duration-ms");
 
 /// Bounds the time of requests and responses; see the [module](super).
 #[derive(Clone, Debug)]
@@ -45,6 +46,9 @@ where
         let mut announced = self.options.announced.clone();
         // Only trusted clients still have this header here.
         let asked = request.headers_mut().remove(ASKED);
+        // Envoy's router takes this one from everybody. It would override the route's own
+        // `max_stream_duration`, which is refused here.
+        request.headers_mut().remove(STREAM_DURATION);
         if let Some(ms) = asked.and_then(|ms| ms.to_str().ok()?.parse::<u64>().ok()) {
             route = (ms > 0).then(|| Duration::from_millis(ms));
             announced = route.filter(|_| !self.options.silent).map(|_| HeaderValue::from(ms));

@@ -12,6 +12,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::TimeoutLayer;
 use crate::body::{Body, RequestProgress};
 use crate::error::{ErrorKind, ProxyError};
+use crate::upgrade::Asked;
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -89,6 +90,32 @@ async fn the_earliest_of_several_strikes() {
         .max_stream_duration(Some(secs(7)))
         .max_upstream_stream_duration(Some(secs(8)));
     assert_eq!(upload(layer, 2, secs(60)).await, (Some(ErrorKind::MaxDuration), 7));
+}
+
+/// What becomes of a response of this status to a request that asks for this protocol, where the
+/// route timeout is three seconds and the response goes on for nine.
+async fn switch(protocol: &'static str, status: u16) -> Option<ErrorKind> {
+    let app = service_fn(move |_: Request<Body>| async move {
+        let body = frames(9, secs(1)).map_err(|_| ProxyError::new(ErrorKind::BadRequest));
+        Ok::<_, ProxyError>(Response::builder().status(status).body(body).expect("a response"))
+    });
+    let asked = Asked::for_tests(protocol);
+    let mut body = Body::switch(Arc::default(), asked);
+    let progress = body.track().expect("a switch");
+    let mut request = Request::new(body);
+    request.extensions_mut().insert::<Arc<RequestProgress>>(progress);
+    let response = TimeoutLayer::new(secs(3)).layer(app).oneshot(request).await;
+    let body = response.expect("a head").into_body();
+    body.collect().await.err().map(|error| error.kind())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_has_no_route_timeout_once_it_is_granted() {
+    assert_eq!(switch("websocket", 101).await, None);
+    assert_eq!(switch("CONNECT", 200).await, None);
+    let late = Some(ErrorKind::UpstreamTimeout);
+    assert_eq!(switch("websocket", 200).await, late);
+    assert_eq!(switch("CONNECT", 403).await, late);
 }
 
 #[tokio::test(start_paused = true)]

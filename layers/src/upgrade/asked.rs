@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
-use http::{HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use hyper::ext::Protocol;
 use metrics::Gauge;
 
@@ -24,6 +24,11 @@ impl Asked {
         Self(Arc::new(Inner { protocol, allowed, active: OnceLock::new() }))
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_tests(protocol: &'static str) -> Self {
+        Self::new(HeaderValue::from_static(protocol), true)
+    }
+
     /// The protocol; `CONNECT` for a tunnel by that method. Compare it without case.
     pub fn protocol(&self) -> &HeaderValue {
         &self.0.protocol
@@ -39,11 +44,23 @@ impl Asked {
         self.0.allowed
     }
 
+    /// Whether a response of this status grants it.
+    pub fn is_granted(&self, status: StatusCode) -> bool {
+        is_granted(self.is("CONNECT"), status)
+    }
+
     /// Keeps this until the request's response, or the tunnel, has ended.
     pub fn keep(&self, active: ActiveUpgrade) {
         // Kept once: whoever allowed it first has counted it.
         let _ = self.0.active.set(active);
     }
+}
+
+/// Whether a response of this status turns the connection of a request that asks for another
+/// protocol into a tunnel: `connect` says whether it asks by the method `CONNECT` (RFC 9110 section
+/// 9.3.6) or by an `upgrade` header (section 7.8).
+pub fn is_granted(connect: bool, status: StatusCode) -> bool {
+    if connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS }
 }
 
 /// A switch that is counted as active until this is dropped.
@@ -137,6 +154,18 @@ mod tests {
         let mut old = request(&whole);
         *old.version_mut() = Version::HTTP_10;
         assert!(protocol(&mut old).is_none());
+    }
+
+    #[test]
+    fn what_grants_a_switch_depends_on_how_it_was_asked_for() {
+        let (connect, websocket) = (Asked::for_tests("CONNECT"), Asked::for_tests("websocket"));
+        for (status, by_connect, by_upgrade) in
+            [(101, false, true), (200, true, false), (204, true, false), (403, false, false)]
+        {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(connect.is_granted(status), by_connect, "{status}");
+            assert_eq!(websocket.is_granted(status), by_upgrade, "{status}");
+        }
     }
 
     #[test]

@@ -41,13 +41,7 @@ where
         let Some(switch) = this.switch.take() else {
             return Poll::Ready(Ok(response.map(ResponseBody::new)));
         };
-        let status = response.status();
-        let granted = if switch.asked.is("CONNECT") {
-            status.is_success()
-        } else {
-            status == StatusCode::SWITCHING_PROTOCOLS
-        };
-        if !granted {
+        if !switch.asked.is_granted(response.status()) {
             return Poll::Ready(Ok(response.map(|body| ResponseBody::refused(body, switch.asked))));
         }
         let (mut parts, body) = response.into_parts();

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use front_proxy_layers::body::RequestProgress;
+use front_proxy_layers::trailers::TrailerBody;
+use front_proxy_layers::upgrade::is_granted;
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -83,8 +85,11 @@ where
         if leave {
             self.state.set_leaving();
         }
-        let last = leave || self.state.requests() >= self.max_requests || is_alone(&request);
-        TrackedFuture { inner: self.inner.call(request), exchange: Some(exchange), last }
+        let last = leave || self.state.requests() >= self.max_requests || is_last(&request);
+        let chunks = request.version() == Version::HTTP_11;
+        let connect = request.method() == Method::CONNECT;
+        let inner = self.inner.call(request);
+        TrackedFuture { inner, exchange: Some(exchange), last, connect, chunks, at_once: true }
     }
 }
 
@@ -96,6 +101,10 @@ pin_project! {
         inner: F,
         exchange: Option<Exchange>,
         last: bool,
+        connect: bool,
+        chunks: bool,
+        // Not polled yet.
+        at_once: bool,
     }
 }
 
@@ -108,14 +117,21 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let at_once = std::mem::take(this.at_once);
         let answer = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
         Poll::Ready(answer.map(|mut answer| {
-            if let Some(exchange) = exchange.as_ref().filter(|_| ends_connection(&answer)) {
-                // The layers above have not read the request to its end.
+            // Where the layers above say `close`, they have not read the request to its end. An
+            // answer that asked nobody else comes, in Envoy, before the end of the request is seen;
+            // an HTTP/1.0 client is not waited for.
+            let early = ends_connection(&answer) || (at_once && *this.last && *this.chunks);
+            if let Some(exchange) = exchange.as_ref().filter(|_| early) {
                 exchange.state().set_delay_close();
             }
-            if *this.last && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let status = answer.status();
+            let tunnel =
+                status == StatusCode::SWITCHING_PROTOCOLS || is_granted(*this.connect, status);
+            if *this.last && !tunnel {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if let (Some(request), Some(exchange)) =
@@ -127,7 +143,12 @@ where
                 exchange.state().set_delay_close();
             }
             let announced = announced(&answer);
-            answer.map(|inner| ExchangeBody { inner, exchange, announced, failed: None })
+            let (parts, body) = answer.into_parts();
+            let slot = exchange.as_ref().and_then(|exchange| exchange.state().trailers());
+            // An HTTP/1.0 client knows no chunks.
+            let slot = slot.filter(|_| *this.chunks);
+            let inner = TrailerBody::new(body, &parts.headers, slot);
+            Response::from_parts(parts, ExchangeBody { inner, exchange, announced, failed: None })
         }))
     }
 }
@@ -136,23 +157,29 @@ pin_project! {
     /// A body that ends its [`Exchange`] when it is dropped.
     pub struct ExchangeBody<B: Body> {
         #[pin]
-        inner: B,
+        inner: TrailerBody<B>,
         exchange: Option<Exchange>,
         announced: Option<u64>,
         failed: Option<B::Error>,
     }
 }
 
-/// Whether a request is the only one of its connection: HTTP/1.0 without `keep-alive`.
-fn is_alone<B>(request: &Request<B>) -> bool {
-    request.version() == Version::HTTP_10
-        && !request.headers().get_all(CONNECTION).iter().any(|value| {
-            value
-                .as_bytes()
-                .split(|byte| *byte == b',')
-                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"keep-alive"))
+/// Whether a request is the last one of its connection by its own word (RFC 9112 section 9.3).
+/// Envoy's codec heeds `proxy-connection`, which was never a standard, as well.
+fn is_last<B>(request: &Request<B>) -> bool {
+    let says = |name, token| {
+        request.headers().get_all(name).iter().any(|value: &HeaderValue| {
+            let mut tokens = value.as_bytes().split(|byte| *byte == b',');
+            tokens.any(|found| found.trim_ascii().eq_ignore_ascii_case(token))
         })
+    };
+    match request.version() {
+        Version::HTTP_10 => !says(CONNECTION, b"keep-alive".as_slice()),
+        _ => says(CONNECTION, b"close") || says(PROXY_CONNECTION, b"close"),
+    }
 }
+
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 fn ends_connection<B>(answer: &Response<B>) -> bool {
     answer.headers().get(CONNECTION).is_some_and(|value| value == "close")
@@ -170,6 +197,7 @@ fn announced<B>(answer: &Response<B>) -> Option<u64> {
 impl<B: Body> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
+        let inner = TrailerBody::without(inner);
         Self { inner, exchange: Some(exchange), announced: None, failed: None }
     }
 }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use front_proxy_layers::trailers::{TrailerSlot, TrailerWriter};
+use front_proxy_layers::upgrade::is_granted;
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -48,6 +51,8 @@ pub struct Http1Gate<IO> {
     /// Whether hyper has written part of the answer to the last request.
     answering: bool,
     tunnel: Tunnel,
+    /// Puts trailers into answers, where they are enabled.
+    trailers: Option<TrailerWriter>,
     /// The head that was let pass last is still here: hyper has not seen it.
     refusable: bool,
     /// Whether a byte of the connection has been seen.
@@ -73,12 +78,12 @@ enum At {
     End,
 }
 
-/// Which answer to the last request opens a tunnel.
+/// How the last request asked for a tunnel, if it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tunnel {
     Never,
-    On101,
-    On2xx,
+    ByUpgrade,
+    ByConnect,
 }
 
 impl<IO> Http1Gate<IO> {
@@ -89,7 +94,10 @@ impl<IO> Http1Gate<IO> {
 
     /// A gate before a connection from which `read` was already read.
     pub fn resume(io: IO, read: BytesMut, config: Arc<GateConfig>) -> (Self, GateHandle<IO>) {
-        let state = Arc::new(GateState::new());
+        let trailers =
+            config.enable_trailers.then(|| TrailerWriter::new(Arc::new(TrailerSlot::default())));
+        let slot = trailers.as_ref().map(|writer| Arc::clone(writer.slot()));
+        let state = Arc::new(GateState::new(slot));
         let (returned, back) = oneshot::channel();
         let handle = GateHandle { state: Arc::clone(&state), returned: back };
         state.read(read.len());
@@ -109,6 +117,7 @@ impl<IO> Http1Gate<IO> {
             quiet: true,
             answering: false,
             tunnel: Tunnel::Never,
+            trailers,
             refusable: false,
             began: false,
             http2: false,
@@ -129,13 +138,10 @@ impl<IO> Http1Gate<IO> {
             return;
         }
         self.answering = true;
-        let status = bytes.get(9..12).unwrap_or_default();
-        let opens = match self.tunnel {
-            Tunnel::Never => false,
-            Tunnel::On101 => status == b"101",
-            Tunnel::On2xx => status.starts_with(b"2"),
-        };
-        if status == b"101" && !opens {
+        let status = StatusCode::from_bytes(bytes.get(9..12).unwrap_or_default()).ok();
+        let opens = self.tunnel != Tunnel::Never
+            && status.is_some_and(|status| is_granted(self.tunnel == Tunnel::ByConnect, status));
+        if status == Some(StatusCode::SWITCHING_PROTOCOLS) && !opens {
             self.state.set_unasked_switch();
         }
         if opens {
@@ -313,6 +319,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
+        if self.trailers.is_some() {
+            return self.poll_write_vectored(cx, &[io::IoSlice::new(buf)]);
+        }
         let polled = Pin::new(io(&mut self.io)?).poll_write(cx, buf);
         self.state.set_stalled(polled.is_pending());
         let count = ready!(polled)?;
@@ -328,7 +337,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
-        let polled = Pin::new(io(&mut self.io)?).poll_write_vectored(cx, bufs);
+        let Self { io: transport, trailers, .. } = &mut *self;
+        let transport = io(transport)?;
+        let polled = match trailers {
+            Some(trailers) => trailers.poll_write(cx, bufs, |cx, bufs| {
+                Pin::new(&mut *transport).poll_write_vectored(cx, bufs)
+            }),
+            None => Pin::new(transport).poll_write_vectored(cx, bufs),
+        };
         self.state.set_stalled(polled.is_pending());
         let count = ready!(polled)?;
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);

@@ -55,14 +55,15 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
         return refuse(RefusalKind::TooManyHeaders);
     }
     let framing = body.framing().map_err(Refusal::new)?;
-    let request = match RequestLine::parse(request_line) {
+    let request = RequestLine::parse(request_line, config.allow_absolute_url);
+    let old_version = RequestLine::split(request_line).2 != b"HTTP/1.1";
+    let request = match request {
+        Ok(_) | Err(RefusalKind::FragmentInPath) if old_version && !config.accept_http_10 => {
+            return refuse(RefusalKind::Version);
+        }
         Err(RefusalKind::FragmentInPath) => return Err(fragment(request_line, &fields)),
         other => other.map_err(Refusal::new)?,
     };
-    let old_version = request.version != b"HTTP/1.1";
-    if old_version && !config.accept_http_10 {
-        return refuse(RefusalKind::Version);
-    }
     if old_version && framing == Framing::Chunked {
         return refuse(RefusalKind::BadRequest);
     }
@@ -81,7 +82,7 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let origin_form = request.target.first() == Some(&b'/') || *request.target == *b"*";
     let invalid = |field: &&mut Field<'_>| !field.value.iter().all(|&byte| is(byte, HOST));
     if let Some(host) = fields.iter_mut().find(|field| field.is(b"host")).filter(invalid) {
-        if origin_form || connect {
+        if origin_form || connect || !config.allow_absolute_url {
             return refuse(RefusalKind::InvalidAuthority);
         }
         host.value = Cow::Borrowed(b"");
@@ -109,12 +110,12 @@ struct RequestLine<'a> {
 }
 
 impl<'a> RequestLine<'a> {
-    fn parse(line: &'a [u8]) -> Result<Self, RefusalKind> {
+    fn parse(line: &'a [u8], absolute_form: bool) -> Result<Self, RefusalKind> {
         let (method, target, version) = Self::split(line);
         if !is_known_method(method) {
             return Err(RefusalKind::BadRequest);
         }
-        let target = normalize(method, target);
+        let target = normalize(method, target, absolute_form);
         match version {
             [] | [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {}
             _ => return Err(RefusalKind::BadRequest),

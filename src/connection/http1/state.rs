@@ -1,9 +1,11 @@
 //! What a connection's gate shows to its owner and to the layers above.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
+
+use front_proxy_layers::trailers::TrailerSlot;
 
 use super::refusal::Refusal;
 
@@ -55,10 +57,11 @@ pub struct GateState {
     waiting: AtomicBool,
     waker: Mutex<Option<Waker>>,
     refusal: Mutex<Option<Refusal>>,
+    trailers: Option<Arc<TrailerSlot>>,
 }
 
 impl GateState {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(trailers: Option<Arc<TrailerSlot>>) -> Self {
         Self {
             created: Instant::now(),
             bytes_in: AtomicU64::new(0),
@@ -78,6 +81,7 @@ impl GateState {
             waiting: AtomicBool::new(false),
             waker: Mutex::new(None),
             refusal: Mutex::new(None),
+            trailers,
         }
     }
 
@@ -266,6 +270,11 @@ impl GateState {
     pub(super) fn all_answered(&self) -> bool {
         // Pairs with `finish`: whoever reads the count sees what was done before.
         self.finished.load(Ordering::SeqCst) >= self.released.load(Ordering::Relaxed)
+    }
+
+    /// Where trailers of answers go, if they go anywhere.
+    pub(super) fn trailers(&self) -> Option<&Arc<TrailerSlot>> {
+        self.trailers.as_ref()
     }
 
     /// One answer has ended.

@@ -47,7 +47,14 @@ pub(super) fn is_known_method(method: &[u8]) -> bool {
 }
 
 /// The target in a form that hyper can carry, or why it is refused.
-pub(super) fn normalize<'a>(method: &[u8], target: &'a [u8]) -> Result<Cow<'a, [u8]>, RefusalKind> {
+///
+/// Without `absolute_form` Envoy takes a URL, or `*`, for a path like any other, which is then found
+/// not to be one: it is passed on for that, with any scheme and without its fragment.
+pub(super) fn normalize<'a>(
+    method: &[u8],
+    target: &'a [u8],
+    absolute_form: bool,
+) -> Result<Cow<'a, [u8]>, RefusalKind> {
     if method == b"CONNECT" {
         return match authority(target) {
             Some(Authority { host: true, port: true }) => Ok(Cow::Borrowed(target)),
@@ -57,11 +64,14 @@ pub(super) fn normalize<'a>(method: &[u8], target: &'a [u8]) -> Result<Cow<'a, [
     match target {
         [b'/', ..] => path(target),
         // Envoy lets `OPTIONS *x` through to a 404 as it does `OPTIONS *`.
-        [b'*', rest @ ..] if method == b"OPTIONS" && rest.iter().all(|&b| is_path_byte(b)) => {
+        [b'*', rest @ ..]
+            if (method == b"OPTIONS" || !absolute_form)
+                && rest.iter().all(|&b| is_path_byte(b)) =>
+        {
             Ok(Cow::Borrowed(b"*"))
         }
         [b'*', ..] => Err(RefusalKind::InvalidUrl),
-        _ => absolute(target),
+        _ => absolute(target, absolute_form),
     }
 }
 
@@ -98,11 +108,16 @@ fn path(target: &[u8]) -> Result<Cow<'_, [u8]>, RefusalKind> {
 }
 
 /// `http://[userinfo@]host[:port][/path]`, without the user info, which Envoy drops.
-fn absolute(target: &[u8]) -> Result<Cow<'_, [u8]>, RefusalKind> {
+fn absolute(target: &[u8], allowed: bool) -> Result<Cow<'_, [u8]>, RefusalKind> {
+    let fragment = target.iter().position(|&b| b == b'#').filter(|_| !allowed);
+    let target = target.get(..fragment.unwrap_or(target.len())).unwrap_or_default();
     let colon = target.iter().position(|&b| b == b':').ok_or(RefusalKind::BadRequest)?;
     let (scheme, rest) = target.split_at_checked(colon).ok_or(RefusalKind::BadRequest)?;
     let rest = rest.strip_prefix(b"://").ok_or(RefusalKind::BadRequest)?;
-    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+    let known = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
+    let word = scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.iter().all(u8::is_ascii_alphanumeric);
+    if !known && (allowed || !word) {
         return Err(RefusalKind::InvalidUrl);
     }
     let end = rest.iter().position(|&b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
@@ -171,7 +186,7 @@ mod tests {
     use super::*;
 
     fn get(target: &str) -> Result<String, RefusalKind> {
-        normalize(b"GET", target.as_bytes()).map(|t| String::from_utf8_lossy(&t).into_owned())
+        normalize(b"GET", target.as_bytes(), true).map(|t| String::from_utf8_lossy(&t).into_owned())
     }
 
     #[test]
@@ -218,7 +233,7 @@ mod tests {
 
     #[test]
     fn connect_and_options() {
-        let connect = |target: &str| normalize(b"CONNECT", target.as_bytes()).is_ok();
+        let connect = |target: &str| normalize(b"CONNECT", target.as_bytes(), true).is_ok();
         for good in ["h:80", "h:0", "h:080", "h:65535", "[::1]:80"] {
             assert!(connect(good), "{good}");
         }
@@ -227,19 +242,35 @@ mod tests {
         {
             assert!(!connect(bad), "{bad}");
         }
-        assert_eq!(normalize(b"OPTIONS", b"*").as_deref(), Ok(&b"*"[..]));
-        assert_eq!(normalize(b"OPTIONS", b"*x").as_deref(), Ok(&b"*"[..]));
-        assert!(normalize(b"OPTIONS", b"*\x01").is_err());
+        assert_eq!(normalize(b"OPTIONS", b"*", true).as_deref(), Ok(&b"*"[..]));
+        assert_eq!(normalize(b"OPTIONS", b"*x", true).as_deref(), Ok(&b"*"[..]));
+        assert!(normalize(b"OPTIONS", b"*\x01", true).is_err());
+    }
+
+    #[test]
+    fn what_is_no_path_passes_where_a_url_is_not_allowed() {
+        let get = |target: &str| {
+            normalize(b"GET", target.as_bytes(), false)
+                .map(|target| String::from_utf8_lossy(&target).into_owned())
+        };
+        assert_eq!(get("ftp://h/x").as_deref(), Ok("ftp://h/x"));
+        assert_eq!(get("http://h/a#b").as_deref(), Ok("http://h/a"));
+        assert_eq!(get("*").as_deref(), Ok("*"));
+        assert_eq!(get("/a#b"), Err(RefusalKind::FragmentInPath));
+        for bad in ["x", "h:80", "://h/"] {
+            assert!(get(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
     fn what_passes_is_what_an_uri_carries() {
         for byte in 0..=255u8 {
-            for place in ["/a?b", "/ab?", "http://h/a?b", "http://h/ab?"] {
+            let places = ["/a?b", "/ab?", "http://h/a?b", "http://h/ab?"];
+            for (place, allowed) in places.into_iter().flat_map(|p| [(p, true), (p, false)]) {
                 let mut target = place.as_bytes().to_vec();
                 let at = if place.ends_with('?') { target.len() - 2 } else { target.len() };
                 target.insert(at, byte);
-                if let Ok(normal) = normalize(b"GET", &target) {
+                if let Ok(normal) = normalize(b"GET", &target, allowed) {
                     let uri = http::Uri::try_from(&*normal).expect("an URI");
                     let path = normal.strip_prefix(b"http://h").unwrap_or(&normal);
                     assert_eq!(uri.path_and_query().unwrap().as_str().as_bytes(), path);

@@ -28,7 +28,7 @@ impl<IO> Http1Gate<IO> {
                     let Some(head) = scan(rest, &self.config) else {
                         break;
                     };
-                    let upgrade = if head.upgrade { Tunnel::On101 } else { Tunnel::Never };
+                    let upgrade = if head.upgrade { Tunnel::ByUpgrade } else { Tunnel::Never };
                     self.release(head.framing, upgrade);
                     (head.len, true)
                 }
@@ -139,7 +139,7 @@ impl<IO> Http1Gate<IO> {
                 let head = self.held.get(..len).unwrap_or_default();
                 if let Some(plain) = scan(head, &self.config) {
                     self.ready.extend_from_slice(head);
-                    let tunnel = if plain.upgrade { Tunnel::On101 } else { Tunnel::Never };
+                    let tunnel = if plain.upgrade { Tunnel::ByUpgrade } else { Tunnel::Never };
                     self.release(plain.framing, tunnel);
                 } else {
                     match read(head, &self.config) {
@@ -167,8 +167,8 @@ impl<IO> Http1Gate<IO> {
     pub(super) fn hand_over(&mut self, head: &Head) {
         self.ready.extend_from_slice(&head.bytes);
         let tunnel = match (head.connect, head.upgrade) {
-            (true, _) => Tunnel::On2xx,
-            (false, true) => Tunnel::On101,
+            (true, _) => Tunnel::ByConnect,
+            (false, true) => Tunnel::ByUpgrade,
             (false, false) => Tunnel::Never,
         };
         self.release(head.framing, tunnel);

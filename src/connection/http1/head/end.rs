@@ -41,7 +41,8 @@ impl EndFinder {
             self.line = self.seen;
             if !self.judged {
                 self.judged = true;
-                match RequestLine::parse(line) {
+                // Whether a URL will do is for later.
+                match RequestLine::parse(line, true) {
                     Err(RefusalKind::BadRequest) => {
                         return Found::Refused(RefusalKind::BadRequest);
                     }

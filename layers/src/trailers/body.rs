@@ -1,0 +1,87 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::header::{CONTENT_LENGTH, HeaderMap};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::TrailerSlot;
+
+pin_project! {
+    /// A body for hyper's HTTP/1, which gets its data only; its trailers are left in a
+    /// [`TrailerSlot`], or dropped where there is none.
+    #[derive(Debug)]
+    pub struct TrailerBody<B> {
+        #[pin]
+        inner: B,
+        slot: Option<Arc<TrailerSlot>>,
+    }
+}
+
+impl<B: Body> TrailerBody<B> {
+    /// The body of a message with these headers. Trailers need chunks: where the length is known
+    /// they are dropped, with or without a slot.
+    pub fn new(inner: B, headers: &HeaderMap, slot: Option<&Arc<TrailerSlot>>) -> Self {
+        let chunked =
+            |_: &&Arc<TrailerSlot>| !headers.contains_key(CONTENT_LENGTH) && is_open(&inner);
+        let slot = slot.filter(chunked).map(Arc::clone);
+        Self { inner, slot }
+    }
+
+    /// A body whose trailers are dropped.
+    pub fn without(inner: B) -> Self {
+        Self { inner, slot: None }
+    }
+
+    /// The body inside.
+    pub fn into_inner(self) -> B {
+        self.inner
+    }
+}
+
+impl<B> TrailerBody<B> {
+    /// The body inside.
+    pub fn inner(&self) -> &B {
+        &self.inner
+    }
+}
+
+/// Whether hyper writes it in chunks if the headers do not say otherwise.
+fn is_open<B: Body>(body: &B) -> bool {
+    !body.is_end_stream() && body.size_hint().exact().is_none()
+}
+
+impl<B: Body> Body for TrailerBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let frame = match ready!(this.inner.poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            other => return Poll::Ready(other),
+        };
+        match frame.into_trailers() {
+            Err(data) => Poll::Ready(Some(Ok(data))),
+            // The last frame: hyper writes the last chunk when it gets none.
+            Ok(trailers) => {
+                if let Some(slot) = this.slot {
+                    slot.leave(trailers);
+                }
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
