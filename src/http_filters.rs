@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use front_proxy_layers::cors::CorsPolicy;
-use front_proxy_layers::filters::{ChainId, Filter, Filters};
+use front_proxy_layers::filters::{Chain, ChainId, Filter, Filters};
 use front_proxy_layers::stats::{DownstreamStats, Scope};
 
 use crate::cluster_manager::ClusterManager;
@@ -85,8 +85,7 @@ impl<'a> ChainBuilder<'a> {
             return Ok(ChainId::default());
         }
         let layers = self.layers(route)?;
-        let chain =
-            layers.into_iter().fold(self.filters.chain(), |chain, layer| chain.shared(layer));
+        let chain = layers.into_iter().fold(self.filters.chain(), Chain::shared);
         Ok(self.filters.add(chain))
     }
 
@@ -95,8 +94,7 @@ impl<'a> ChainBuilder<'a> {
         let idle_timeout = self.config.timeouts.stream_idle;
         // A table has no say in what matches none of its routes.
         let layers = self.layers(&ChainFor { idle_timeout, ..ChainFor::default() })?;
-        let chain =
-            layers.into_iter().fold(self.filters.chain(), |chain, layer| chain.shared(layer));
+        let chain = layers.into_iter().fold(self.filters.chain(), Chain::shared);
         self.filters.set_default(chain);
         Ok(self.filters)
     }

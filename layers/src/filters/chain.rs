@@ -55,6 +55,9 @@ impl<R> fmt::Debug for Chain<R> {
     }
 }
 
+/// A finished chain, which requests hold on to.
+pub(super) type SharedChain<R> = Arc<[Arc<dyn Filter<R>>]>;
+
 /// A chain of [`Filters`]. The default one is that of requests without a route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChainId(usize);
@@ -62,7 +65,7 @@ pub struct ChainId(usize);
 /// The chains of a route table.
 pub struct Filters<R> {
     /// The first one is the default.
-    chains: Vec<Arc<[Arc<dyn Filter<R>>]>>,
+    chains: Vec<SharedChain<R>>,
     pub(super) observed: bool,
 }
 
@@ -105,7 +108,7 @@ impl<R> Filters<R> {
     }
 
     /// A chain; one of other filters than these is empty.
-    pub(super) fn get(&self, id: ChainId) -> Option<&Arc<[Arc<dyn Filter<R>>]>> {
+    pub(super) fn get(&self, id: ChainId) -> Option<&SharedChain<R>> {
         self.chains.get(id.0).filter(|chain| !chain.is_empty())
     }
 }

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::Filter;
+use super::chain::SharedChain;
 use crate::body::{Body, ResponseBody};
 use crate::error::ProxyError;
 use crate::respond::RespondLayer;
@@ -19,7 +19,7 @@ pub type NextFuture<R> =
 
 /// What a filter is put around: the filters after it, and the router. For one request.
 pub struct Next<R> {
-    chain: Arc<[Arc<dyn Filter<R>>]>,
+    chain: SharedChain<R>,
     /// The filter that is next.
     at: usize,
     selected: Selected,
@@ -27,11 +27,7 @@ pub struct Next<R> {
 }
 
 impl<R> Next<R> {
-    pub(super) fn new(
-        chain: Arc<[Arc<dyn Filter<R>>]>,
-        selected: Selected,
-        end: Arc<dyn End<R>>,
-    ) -> Self {
+    pub(super) fn new(chain: SharedChain<R>, selected: Selected, end: Arc<dyn End<R>>) -> Self {
         Self { chain, at: 0, selected, end }
     }
 }

@@ -120,14 +120,13 @@ async fn without_a_time_the_app_is_always_asked() {
 async fn enough_of_each_cluster_has_to_be_healthy() {
     let empty = Cluster::builder("empty").build();
     let full = Cluster::builder("full").endpoints(["127.0.0.1:1"]).expect("an address").build();
-    let cases: [(&[(Option<&Cluster>, f64)], u16); 5] = [
-        (&[(Some(&full), 100.0)], 200),
+    for (clusters, wanted) in [
+        (&[(Some(&full), 100.0)][..], 200),
         (&[(Some(&empty), 0.0)], 200),
         (&[(Some(&empty), 1.0)], 503),
         (&[(None, 0.0)], 503),
         (&[(Some(&full), 100.0), (Some(&empty), 1.0)], 503),
-    ];
-    for (clusters, wanted) in cases {
+    ] {
         let layer = clusters
             .iter()
             .fold(layer(), |layer, (cluster, percent)| layer.cluster(cluster.cloned(), *percent));

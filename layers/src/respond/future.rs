@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 
 use super::RequestKind;
 use crate::body::{RequestProgress, ResponseBody};
-use crate::error::{ErrorKind, ProxyError};
 use crate::error::respond::{grpc_response, response};
+use crate::error::{ErrorKind, ProxyError};
 use crate::format::TimePoint;
 use crate::stream_info::StreamInfo;
 
@@ -46,7 +46,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut close = false;
+        let mut close;
         let mut response = match ready!(this.inner.poll(cx)) {
             Ok(response) => {
                 if let Some(info) = this.info {

@@ -72,10 +72,10 @@ fn delay(m: &Message<'_>, keys: &Keys) -> Option<Option<Delay>> {
             let of_runtime = runtime_u64(m.cx, &keys.delay_duration).map(Duration::from_millis);
             DelayFor::Fixed(of_runtime.unwrap_or(fixed))
         }),
-        Some(_) => {
-            m.message("header_delay", &HEADER_DELAY).map(Message::finish);
-            Some(DelayFor::Header)
-        }
+        Some(_) => m.message("header_delay", &HEADER_DELAY).map(|nothing| {
+            nothing.finish();
+            DelayFor::Header
+        }),
         None => None,
     };
     let percentage = of_runtime(m.cx, &keys.delay_percent, percentage);
@@ -98,10 +98,10 @@ fn abort(m: &Message<'_>, keys: &Keys) -> Option<Option<Abort>> {
             let of_runtime = of_runtime.and_then(|number| u32::try_from(number).ok());
             AbortWith::GrpcStatus(of_runtime.unwrap_or(number))
         }),
-        Some(_) => {
-            m.message("header_abort", &HEADER_ABORT).map(Message::finish);
-            Some(AbortWith::Header)
-        }
+        Some(_) => m.message("header_abort", &HEADER_ABORT).map(|nothing| {
+            nothing.finish();
+            AbortWith::Header
+        }),
         None => None,
     };
     let percentage = of_runtime(m.cx, &keys.abort_percent, percentage);
