@@ -201,7 +201,6 @@ impl ErrorKind {
             Self::NoRoute => ResponseFlag::NoRouteFound,
             Self::ClusterNotFound(_) => ResponseFlag::NoClusterFound,
             Self::IdleTimeout | Self::RequestIdleTimeout => ResponseFlag::StreamIdleTimeout,
-            Self::MaxDuration => ResponseFlag::DurationTimeout,
             Self::MaxUpstreamDuration => ResponseFlag::UpstreamMaxStreamDurationReached,
             Self::RemoteReset | Self::RefusedStream => ResponseFlag::UpstreamRemoteReset,
             Self::DownstreamClosed => ResponseFlag::DownstreamConnectionTermination,
@@ -211,6 +210,7 @@ impl ErrorKind {
             | Self::RequestTimeout
             | Self::RequestTooLarge
             | Self::HandshakeFailed(_)
+            | Self::MaxDuration
             | Self::UpgradeRefused => return None,
         })
     }
@@ -226,11 +226,7 @@ impl ErrorKind {
     pub fn is_of_route(self) -> bool {
         !matches!(
             self,
-            Self::BadRequest
-                | Self::DownstreamClosed
-                | Self::NonRelativePath
-                | Self::PathNotNormal
-                | Self::UpgradeRefused
+            Self::BadRequest | Self::DownstreamClosed | Self::NonRelativePath | Self::PathNotNormal
         )
     }
 

@@ -171,7 +171,7 @@ async fn read_answer(stream: &mut BufReader<TcpStream>, head: bool) -> Answer {
 }
 
 /// Answers each request with its head as body, and with the headers that `x-respond` asks for:
-/// `name=value;name=value`.
+/// `name=value;name=value`. One with `x-hang` is never answered.
 async fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let address = listener.local_addr().expect("an address");
@@ -185,6 +185,9 @@ async fn upstream() -> SocketAddr {
                         if stream.read_line(&mut head).await.unwrap_or(0) == 0 {
                             return;
                         }
+                    }
+                    if head.contains("x-hang: ") {
+                        std::future::pending::<()>().await;
                     }
                     let asked = head.lines().find_map(|line| line.strip_prefix("x-respond: "));
                     let extra: String = asked

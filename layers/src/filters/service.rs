@@ -89,7 +89,7 @@ where
             return ResponseFuture::routed(self.router.call(request));
         };
         let (mut parts, body) = request.into_parts();
-        let selected = match self.router.select(&parts) {
+        let selected = match self.router.select(&mut parts) {
             Ok(selected) => selected,
             Err(error) => {
                 return ResponseFuture::routed(crate::router::ResponseFuture::failed(error));

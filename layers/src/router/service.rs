@@ -85,8 +85,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        match self.select(&parts) {
+        let (mut parts, body) = request.into_parts();
+        match self.select(&mut parts) {
             Ok(selected) => self.route(selected, parts, body),
             Err(error) => ResponseFuture::failed(error),
         }
@@ -104,7 +104,7 @@ pub(crate) struct Selected {
 impl<S> Router<S> {
     /// Finds the route of a request.
     #[inline]
-    pub(crate) fn select(&self, parts: &Parts) -> Result<Selected, ProxyError> {
+    pub(crate) fn select(&self, parts: &mut Parts) -> Result<Selected, ProxyError> {
         let random = fastrand::u64(..);
         let view = RequestView::of(parts, random);
         let place = self.table.place(&view);
@@ -113,13 +113,43 @@ impl<S> Router<S> {
             match self.allows(asked, place.and_then(|place| self.table.get(place)).as_ref()) {
                 Some(allowed) => connect_tcp = allowed.connect_tcp,
                 // Not counted as a request of the router: Envoy refuses before it gets there.
-                None => {
-                    note_answered(parts);
-                    return Err(ProxyError::new(ErrorKind::UpgradeRefused));
-                }
+                None => return Err(self.refuse_upgrade(place, random, parts)),
             }
         }
         Ok(Selected { place, random, connect_tcp })
+    }
+
+    #[cold]
+    fn refuse_upgrade(&self, place: Option<Place>, random: u64, parts: &mut Parts) -> ProxyError {
+        let (edits, _) = self.edits(place, random, parts);
+        note_answered(parts);
+        let error = ProxyError::new(ErrorKind::UpgradeRefused);
+        match edits {
+            Some(edits) => edits.failure(error),
+            None => error,
+        }
+    }
+
+    /// The edits of a route that forwards, if it was one, and its filters.
+    fn edits(
+        &self,
+        place: Option<Place>,
+        random: u64,
+        parts: &mut Parts,
+    ) -> (Option<Edits>, ChainId) {
+        let found = place.and_then(|place| self.table.get(place));
+        let Some(Found::Route { action: entry, .. }) = found else {
+            return (None, ChainId::default());
+        };
+        let Action::Forward { target, .. } = &entry.action else {
+            return (None, entry.chain(None));
+        };
+        let destination = target.pick(random).ok();
+        let edits = entry
+            .editor(destination)
+            .map(|editor| Edits::begin(editor, parts, self.observer.as_deref()));
+        note_route(parts, entry, destination);
+        (edits, entry.chain(destination))
     }
 
     /// The filters that a request passes first; takes down what they may be asked about it.
@@ -136,20 +166,11 @@ impl<S> Router<S> {
         if let Some(info) = StreamInfo::of(&parts.extensions) {
             info.set_entered(RequestHead::of_parts(parts));
         }
-        let found = selected.place.and_then(|place| self.table.get(place));
-        let Some(Found::Route { action: entry, .. }) = found else {
-            return ChainId::default();
-        };
-        let Action::Forward { target, .. } = &entry.action else {
-            return entry.chain(None);
-        };
-        let destination = target.pick(selected.random).ok();
-        if let Some(editor) = entry.editor(destination) {
-            let edits = Edits::begin(editor, parts, self.observer.as_deref());
+        let (edits, chain) = self.edits(selected.place, selected.random, parts);
+        if let Some(edits) = edits {
             parts.extensions.insert(RouteEdits(edits));
         }
-        note_route(parts, entry, destination);
-        entry.chain(destination)
+        chain
     }
 }
 
