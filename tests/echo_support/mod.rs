@@ -57,9 +57,10 @@ impl Proxy {
     pub(crate) async fn with_filters(filters: &str, manager: &str, routes: &str) -> Self {
         let upstream = upstream().await;
         let manager = if manager.is_empty() { String::new() } else { format!("{manager},") };
+        let node = if filters.is_empty() { "" } else { "node: {cluster: node-cluster}" };
         let text = format!(
             "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
-node: {{cluster: node-cluster}}
+{node}
 static_resources:
   listeners:
   - address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
