@@ -40,7 +40,6 @@ pub mod version;
 use axum::Router;
 
 pub use serve::{AdminHandle, serve};
-pub use server_info::default_command_line_options;
 pub use state::{
     AdminState, ClusterView, ConfigView, Control, ListenerView, ServerView, UnknownLogger,
     Unsupported,
@@ -60,5 +59,22 @@ pub use status::{
 /// point their own name at this address (DNS rebinding). Programs that send no `Origin`, as curl
 /// and scrapers do, are not concerned.
 pub fn router(state: AdminState) -> Router {
-    commands::router(state)
+    router_with(state, |_| true)
+}
+
+/// The same with a choice of pages: those of whose path (`/stats`, `/healthcheck/fail`) `wanted` says
+/// so. The others are not there, in `/help` neither.
+///
+/// ```
+/// use front_proxy::admin::{AdminState, router_with};
+/// use front_proxy::stats::Registry;
+///
+/// // What a scraper and a load balancer need, and nothing that changes anything.
+/// let state = AdminState::new(Registry::new(1));
+/// let pages = router_with(state, |path| matches!(path, "/stats/prometheus" | "/ready"));
+/// let app: axum::Router = axum::Router::new().nest("/proxy", pages);
+/// # let _ = app;
+/// ```
+pub fn router_with(state: AdminState, wanted: impl Fn(&str) -> bool) -> Router {
+    commands::router(state, wanted)
 }

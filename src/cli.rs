@@ -140,10 +140,14 @@ pub fn load(options: &Options) -> Result<Bootstrap, Diagnostics> {
     Ok(bootstrap)
 }
 
-/// Loads the configuration, starts logging, and serves.
+/// Loads the configuration and builds what would serve it.
 fn validate(options: &Options) -> ExitCode {
     match load(options) {
-        Ok(_) => {
+        Ok(bootstrap) => {
+            if let Err(error) = crate::server::check(&bootstrap) {
+                complain(&format!("error: {error} '{}'", options.config_path));
+                return ExitCode::FAILURE;
+            }
             let text = format!("configuration '{}' OK\n", options.config_path);
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS

@@ -1,7 +1,7 @@
 //! The clusters of a configuration: built, and kept up to date by discovery.
 
 mod build;
-mod resolver;
+mod counted_lookups;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,15 +12,23 @@ use front_proxy_layers::stats::Scope;
 use tokio::task::JoinHandle;
 
 use crate::config::model;
+use crate::tls::{Upstream, Watched};
 
 pub use build::BuildError;
 
 /// All clusters, by name.
 #[derive(Debug)]
 pub struct ClusterManager {
-    clusters: Vec<(Arc<model::Cluster>, Cluster)>,
+    clusters: Vec<Entry>,
     by_name: HashMap<String, usize>,
     discoveries: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    config: Arc<model::Cluster>,
+    cluster: Cluster,
+    tls: Option<Arc<Upstream>>,
 }
 
 impl ClusterManager {
@@ -31,19 +39,33 @@ impl ClusterManager {
         scope: &Scope,
         workers: usize,
     ) -> Result<Self, BuildError> {
+        let mut manager = Self::build(configs, scope, workers)?;
+        let mut first = Vec::new();
+        for Entry { config, cluster, .. } in &manager.clusters {
+            let (task, resolved) = build::discover(config, cluster, scope);
+            manager.discoveries.extend(task);
+            first.extend(resolved);
+        }
+        for resolved in first {
+            FirstResolution::wait(resolved).await;
+        }
+        Ok(manager)
+    }
+
+    /// Builds the clusters, without any members yet.
+    pub(crate) fn build(
+        configs: &[model::Cluster],
+        scope: &Scope,
+        workers: usize,
+    ) -> Result<Self, BuildError> {
         let stats = scope.child("cluster_manager");
         let mut clusters = Vec::with_capacity(configs.len());
         let mut by_name = HashMap::with_capacity(configs.len());
-        let mut discoveries = Vec::new();
-        let mut first = Vec::new();
         for config in configs {
-            let cluster = build::cluster(config, scope, workers)?;
-            let (task, resolved) = build::discover(config, &cluster, scope);
-            discoveries.extend(task);
-            first.extend(resolved);
+            let (cluster, tls) = build::cluster(config, scope, workers)?;
             stats.counter("cluster_added").increment(1);
             by_name.insert(config.name.clone(), clusters.len());
-            clusters.push((Arc::new(config.clone()), cluster));
+            clusters.push(Entry { config: Arc::new(config.clone()), cluster, tls });
         }
         stats.gauge("active_clusters").set(clusters.len() as f64);
         stats.gauge("warming_clusters").set(0.0);
@@ -56,27 +78,34 @@ impl ClusterManager {
         for name in ["cluster_modified", "cluster_removed", "cluster_updated"] {
             drop(stats.counter(name));
         }
-        let manager = Self { clusters, by_name, discoveries };
-        for resolved in first {
-            FirstResolution::wait(resolved).await;
-        }
-        Ok(manager)
+        Ok(Self { clusters, by_name, discoveries: Vec::new() })
     }
 
     /// The cluster of this name.
     pub fn get(&self, name: &str) -> Option<&Cluster> {
-        self.by_name.get(name).and_then(|index| self.clusters.get(*index)).map(|(_, c)| c)
+        self.with_config(name).map(|(_, cluster)| cluster)
     }
 
     /// The same with its configuration.
     pub(crate) fn with_config(&self, name: &str) -> Option<(&Arc<model::Cluster>, &Cluster)> {
-        let (config, cluster) = self.clusters.get(*self.by_name.get(name)?)?;
+        let Entry { config, cluster, .. } = self.clusters.get(*self.by_name.get(name)?)?;
         Some((config, cluster))
     }
 
     /// All clusters with their configuration, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<model::Cluster>, &Cluster)> {
-        self.clusters.iter().map(|(config, cluster)| (config, cluster))
+        self.clusters.iter().map(|entry| (&entry.config, &entry.cluster))
+    }
+
+    /// The TLS contexts, in the order of the file.
+    pub(crate) fn tls(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.clusters.iter().filter_map(|entry| entry.tls.as_ref())
+    }
+
+    /// What looks after the files of the TLS contexts. `scope` is the root of all stats.
+    pub(crate) fn watched(&self, scope: &Scope) -> Vec<Watched> {
+        let watched = |entry: &Entry| build::watched(&entry.config, entry.tls.as_ref()?, scope);
+        self.clusters.iter().filter_map(watched).collect()
     }
 }
 

@@ -18,7 +18,7 @@
 
 mod decode;
 mod diagnostic;
-mod format;
+pub(crate) mod files;
 mod merge;
 mod message;
 pub mod model;

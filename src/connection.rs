@@ -11,6 +11,7 @@ mod service;
 mod timers;
 
 pub(crate) use codec_stats::Http1Stats;
+pub(crate) use io::Counted;
 pub(crate) use log::LoggedConnection;
 pub(crate) use open::OpenConnection;
 pub(crate) use serve::{Downstream, gate_config, serve};

@@ -55,14 +55,16 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
     let clusters = ClusterManager::start(&bootstrap.clusters, scope, threads).await?;
     // Nobody can tell it to fail.
     let failing = Arc::default();
-    let kept = Arc::new(Kept { logs: LogFiles::new(scope, FlushOptions::default()), clusters });
+    let logs = LogFiles::new(scope, FlushOptions::default());
+    let watch = crate::tls::watch(clusters.watched(scope), || {});
+    let kept = Arc::new(Kept { logs, clusters, _watch: watch });
     let mut proxies = Vec::with_capacity(bootstrap.listeners.len());
     for config in &bootstrap.listeners {
         let listener_scope = listener::stats_scope(config, config.address, scope);
         let around = Surroundings {
             clusters: &kept.clusters,
             node: &bootstrap.node,
-            logs: &kept.logs,
+            logs: Some(&kept.logs),
             stats: scope,
             failing: &failing,
         };
@@ -105,10 +107,12 @@ pub struct EmbeddedProxy {
     _kept: Arc<Kept>,
 }
 
-/// What goes on as long as there is a service: discovery, and the writing of logs.
+/// What goes on as long as there is a service: discovery, the writing of logs, and the renewal of
+/// certificates.
 struct Kept {
     clusters: ClusterManager,
     logs: LogFiles,
+    _watch: crate::tls::Watch,
 }
 
 impl<B> Service<Request<B>> for EmbeddedProxy

@@ -8,7 +8,8 @@
 //! - [`sandbox::Sandbox`] runs the front proxy example, for tests that want real neighbours.
 //!
 //! What happens to a request is not in this crate but in [`front_proxy_layers`], whose `proxy::Proxy`
-//! needs no bootstrap. Modules are listed in the order in which a request meets them.
+//! needs no bootstrap. Modules are listed so: what reads the configuration, what a request meets,
+//! what runs it, what shows it, the sandbox.
 //!
 //! ```no_run
 //! use front_proxy::server::{Server, ServerOptions};
@@ -27,13 +28,13 @@
 pub mod cli;
 pub mod config;
 mod listener;
+mod tls;
 pub mod connection;
 mod request_path;
 pub mod access_log;
 mod routes;
 mod http_filters;
 pub mod cluster_manager;
-mod tls;
 pub mod server;
 pub mod embed;
 mod workers;

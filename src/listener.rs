@@ -7,7 +7,7 @@ mod client_certificate;
 mod stats;
 
 pub(crate) use accept::accept;
-pub(crate) use bind::{BindError, bind};
+pub(crate) use bind::{BindError, Sharing, bind};
 pub(crate) use build::{Surroundings, filter_chains, stats_scope};
 pub(crate) use stats::ListenerStats;
 
@@ -16,11 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio_rustls::TlsAcceptor;
-
 use crate::config::model::{ConnectionTimeouts, HttpConnectionManager};
 use crate::connection::http1::GateConfig;
 use crate::request_path::HttpFilters;
+use crate::tls::Downstream;
 
 /// A listener as its workers see it.
 #[derive(Debug)]
@@ -36,10 +35,10 @@ pub(crate) struct Listener {
 
 /// What serves a connection.
 pub(crate) struct FilterChain {
+    /// `None` where it was given none.
+    pub(crate) name: Option<Arc<str>>,
     pub(crate) server_names: Vec<String>,
-    pub(crate) tls: Option<TlsAcceptor>,
-    /// The URIs in our certificate.
-    pub(crate) uri_names: Vec<String>,
+    pub(crate) tls: Option<Arc<Downstream>>,
     pub(crate) http: Arc<HttpConnectionManager>,
     pub(crate) filters: HttpFilters,
     /// The limits of HTTP/1, as its gate wants them.

@@ -1,4 +1,7 @@
-//! The path of a request through the layers: the one place where they are put together.
+//! The path of a request through the layers: the one place where the program puts them together.
+//!
+//! For those who start from the layers, `layers/src/proxy/path.rs` does the same in small, without
+//! access logs and the server header. A layer that is added here may belong there too.
 
 use std::sync::{Arc, OnceLock};
 

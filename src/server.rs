@@ -6,10 +6,10 @@ mod views;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use front_proxy_layers::stats::Scope;
 use serde_json::{Map, Value};
@@ -18,13 +18,15 @@ use tokio::sync::mpsc;
 use crate::access_log::{FlushOptions, LogFiles};
 use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
-use crate::config::model::{self, Bootstrap};
-use crate::listener::{self, BindError, Listener, ListenerStats, Surroundings};
+use crate::config::model::{self, Bootstrap, StatsFlush};
+use crate::listener::{self, BindError, Listener, ListenerStats, Sharing, Surroundings};
 use crate::shutdown::{Phase, Shutdown};
 use crate::stats::server::{ServerState, ServerStats};
-use crate::stats::{Registry, absent};
+use crate::stats::{Registry, StatsdSink, absent};
+use crate::tls;
 use crate::workers::{self, Sockets};
 
+use certificates::Certificates;
 use control::ServerControl;
 use views::{ConfigSource, ServerStatus};
 
@@ -33,7 +35,9 @@ use views::{ConfigSource, ServerStatus};
 pub struct ServerOptions {
     /// `--concurrency`: workers.
     pub concurrency: usize,
-    /// How long connections may take to finish when the process ends.
+    /// How long requests under way may take when the process ends.
+    pub shutdown_time: Duration,
+    /// How long `POST /drain_listeners?graceful` lets connections come in.
     pub drain_time: Duration,
     /// When access logs are written out.
     pub log_flush: FlushOptions,
@@ -60,6 +64,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             concurrency: 1,
+            shutdown_time: DEFAULT_SHUTDOWN_TIME,
             drain_time: DEFAULT_DRAIN_TIME,
             log_flush: FlushOptions::default(),
             command_line: Map::new(),
@@ -68,8 +73,12 @@ impl Default for ServerOptions {
     }
 }
 
-/// Long enough for requests under way, short enough for the patience of process managers.
-pub const DEFAULT_DRAIN_TIME: Duration = Duration::from_secs(20);
+/// Longer than any request takes by default (a route's timeout is 15 s), shorter than Kubernetes
+/// waits by default before it kills (30 s).
+pub const DEFAULT_SHUTDOWN_TIME: Duration = Duration::from_secs(20);
+
+/// Envoy's `--drain-time-s`.
+pub const DEFAULT_DRAIN_TIME: Duration = Duration::from_secs(600);
 
 /// A running proxy.
 ///
@@ -83,12 +92,26 @@ pub struct Server {
     admin: Option<(SocketAddr, AdminHandle)>,
     status: Arc<ServerStatus>,
     commands: mpsc::UnboundedReceiver<Command>,
-    drain_time: Duration,
+    shutdown_time: Duration,
     registry: Registry,
     /// Closed when everything else is: the end of a connection may log its last request.
-    log_files: LogFiles,
+    log_files: Arc<LogFiles>,
     _clusters: Arc<ClusterManager>,
-    _flush: AbortOnDrop,
+    _flush: Option<AbortOnDrop>,
+    _watch: tls::Watch,
+}
+
+/// Opens the log files of a [`Server`] anew, as long as it has any.
+#[derive(Clone, Debug)]
+pub struct LogReopener(Weak<LogFiles>);
+
+impl LogReopener {
+    /// They have been moved away.
+    pub fn reopen(&self) {
+        if let Some(files) = self.0.upgrade() {
+            files.reopen();
+        }
+    }
 }
 
 /// What the admin app asks of the process.
@@ -135,49 +158,73 @@ impl Server {
     ///
     /// A port is taken, or something of the configuration can't be used on this machine.
     pub async fn start(bootstrap: Bootstrap, options: ServerOptions) -> Result<Self, StartError> {
+        let began = Instant::now();
         let workers = options.concurrency.max(1);
-        let registry = Registry::new(workers);
+        let registry = Registry::with_rules(workers, bootstrap.stats.clone());
+        for sink in &bootstrap.stats_sinks {
+            registry.add_sink(StatsdSink::new(sink.clone())?);
+        }
         let scope = registry.scope();
-        let flush = tokio::spawn(crate::stats::flush_every(registry.clone(), FLUSH_INTERVAL));
         let shutdown = Arc::new(Shutdown::new());
         let status = Arc::new(ServerStatus::new(&bootstrap.node, &options));
         let (commands, received) = mpsc::unbounded_channel();
 
         // The admin port first: whoever waits for the listeners can see there what they wait for.
         let admin_socket = match &bootstrap.admin {
-            Some(admin) => listener::bind("admin", admin.address, 1, None)?.pop(),
+            Some(admin) => {
+                listener::bind("admin", admin.address, 1, Sharing::OneSocket, None)?.pop()
+            }
             None => None,
         };
         let clusters = ClusterManager::start(&bootstrap.clusters, &scope, workers).await?;
         let clusters = Arc::new(clusters);
         runtime_stats(&bootstrap, &scope);
-        absent::process(&scope);
-        let log_files = LogFiles::new(&scope, options.log_flush);
+        let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
+        absent::process(&scope, concurrency);
+        let unknown = scope.child("server").counter("static_unknown_fields");
+        unknown.increment(bootstrap.unknown_fields);
+        let log_files = Arc::new(LogFiles::new(&scope, options.log_flush));
         let (listeners, sockets) =
             open_listeners(&bootstrap, &clusters, &log_files, &scope, workers, status.failing())?;
         status.listen(&listeners);
+        let scopes = bootstrap.listeners.iter().zip(&listeners).map(|(config, listener)| {
+            (Arc::clone(listener), listener::stats_scope(config, listener.address, &scope))
+        });
+        let certificates = Certificates::new(scopes.collect(), Arc::clone(&clusters));
+        let renewed = Arc::clone(&certificates);
+        let watch = tls::watch(certificates.watched(&scope), move || renewed.refresh());
+        let server_stats = ServerStats::new(&scope, concurrency, admin::version::number());
+        let handles = sockets
+            .into_iter()
+            .enumerate()
+            .map(|(index, sockets)| workers::start(index, sockets, shutdown.signal()))
+            .collect::<Result<Vec<_>, _>>()?;
+        status.set(ServerState::Live);
+        server_stats.initialized(began.elapsed());
+        let control = ServerControl::new(
+            Arc::clone(&shutdown),
+            Arc::clone(&status),
+            commands,
+            options.log.clone(),
+            options.drain_time,
+        );
+        let state = AdminState::new(registry.clone())
+            .server(Arc::clone(&status) as _, server_stats)
+            .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
+            .listeners(Arc::new(views::Listeners(listeners.clone())))
+            .config(Arc::new(ConfigSource::new(&bootstrap, certificates, SystemTime::now())))
+            .control(Arc::new(control))
+            .flush_on_request(bootstrap.stats_flush == StatsFlush::OnAdmin);
+        let flush = match bootstrap.stats_flush {
+            StatsFlush::Every(interval) => {
+                Some(AbortOnDrop(tokio::spawn(state.clone().flush_every(interval))))
+            }
+            StatsFlush::OnAdmin => None,
+        };
         let admin = match admin_socket {
             None => None,
             Some(socket) => {
                 let address = socket.local_addr()?;
-                let control = ServerControl::new(
-                    Arc::clone(&shutdown),
-                    Arc::clone(&status),
-                    commands,
-                    options.log.clone(),
-                    options.drain_time,
-                );
-                let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
-                let version = admin::version::number();
-                let state = AdminState::new(registry.clone())
-                    .server(
-                        Arc::clone(&status) as _,
-                        ServerStats::new(&scope, concurrency, version),
-                    )
-                    .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
-                    .listeners(Arc::new(views::Listeners(listeners.clone())))
-                    .config(Arc::new(ConfigSource::new(&bootstrap, SystemTime::now())))
-                    .control(Arc::new(control));
                 let handle = AdminHandle::new();
                 let (router, handle_of) = (admin::router(state), handle.clone());
                 let scope = scope.clone();
@@ -190,12 +237,6 @@ impl Server {
                 Some((address, handle))
             }
         };
-        status.set(ServerState::Live);
-        let handles = sockets
-            .into_iter()
-            .enumerate()
-            .map(|(index, sockets)| workers::start(index, sockets, shutdown.signal()))
-            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             shutdown,
             workers: handles,
@@ -203,11 +244,12 @@ impl Server {
             admin,
             status,
             commands: received,
-            drain_time: options.drain_time,
+            shutdown_time: options.shutdown_time,
             registry,
             log_files,
             _clusters: clusters,
-            _flush: AbortOnDrop(flush),
+            _flush: flush,
+            _watch: watch,
         })
     }
 
@@ -239,36 +281,70 @@ impl Server {
         self.log_files.reopen();
     }
 
-    /// Ends gracefully: closes the listeners, lets requests under way finish, and cuts what is
-    /// left when the drain time is over.
+    /// What opens log files anew, also while the server ends.
+    pub fn log_reopener(&self) -> LogReopener {
+        LogReopener(Arc::downgrade(&self.log_files))
+    }
+
+    /// Ends gracefully: closes the listeners and idle connections, lets requests under way finish,
+    /// and cuts what is left after [`ServerOptions::shutdown_time`].
     pub async fn shutdown(self) {
+        self.shutdown_or_cut(std::future::pending()).await;
+    }
+
+    /// The same, but what is left is cut as soon as `cut` is done. What is cut is logged, too.
+    pub async fn shutdown_or_cut(self, cut: impl Future<Output = ()>) {
         self.status.set(ServerState::Draining);
         self.shutdown.advance(Phase::Draining);
-        let shutdown = Arc::clone(&self.shutdown);
-        let drain_time = self.drain_time;
-        let deadline = tokio::spawn(async move {
-            tokio::time::sleep(drain_time).await;
-            shutdown.advance(Phase::Stopped);
-        });
         let workers = self.workers;
         // Joining threads blocks; the runtime goes on with the admin app meanwhile.
-        let joined = tokio::task::spawn_blocking(move || {
+        let mut joined = tokio::task::spawn_blocking(move || {
             for worker in workers {
                 if worker.join().is_err() {
                     tracing::error!("a worker has panicked");
                 }
             }
         });
-        let _ = joined.await;
-        deadline.abort();
+        let finished = tokio::select! {
+            _ = &mut joined => true,
+            () = tokio::time::sleep(self.shutdown_time) => false,
+            () = cut => false,
+        };
+        if !finished {
+            self.shutdown.advance(Phase::Stopped);
+            let _ = joined.await;
+        }
         if let Some((_, handle)) = self.admin {
             handle.shutdown();
         }
     }
 }
 
-/// Envoy's default of `stats_flush_interval`.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+/// Builds all that a server is made of, as [`Server::start`] does, and opens, resolves and starts
+/// nothing.
+///
+/// The reader has found every mistake of the file that has a place. This makes sure that what it
+/// lets through can be served.
+///
+/// # Errors
+///
+/// Something can't be built.
+pub fn check(bootstrap: &Bootstrap) -> Result<(), StartError> {
+    let stats = Scope::noop();
+    let clusters = ClusterManager::build(&bootstrap.clusters, &stats, 1)?;
+    let failing = Arc::default();
+    for config in &bootstrap.listeners {
+        let around = Surroundings {
+            clusters: &clusters,
+            node: &bootstrap.node,
+            logs: None,
+            stats: &stats,
+            failing: &failing,
+        };
+        build_listener(config, config.address, around, 1)?;
+    }
+    Ok(())
+}
 
 #[derive(Debug)]
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
@@ -282,9 +358,10 @@ impl Drop for AbortOnDrop {
 /// `runtime.*`: the layers are those of the start.
 fn runtime_stats(bootstrap: &Bootstrap, root: &Scope) {
     let scope = root.child("runtime");
-    scope.counter("load_success").increment(1);
-    // There is no runtime on disk, which might have one.
-    scope.counter("override_dir_not_exists").increment(1);
+    // Envoy takes a snapshot when it reads the layers and another when clusters are there. None
+    // finds a runtime on disk, which might override something.
+    scope.counter("load_success").increment(2);
+    scope.counter("override_dir_not_exists").increment(2);
     scope.gauge("num_keys").set(bootstrap.runtime.len() as f64);
     scope.gauge("num_layers").set(bootstrap.runtime_layers.len() as f64);
 }
@@ -307,12 +384,14 @@ fn open_listeners(
         } else {
             format!("listener `{}`", config.name)
         };
-        let bound = listener::bind(&what, config.address, workers, config.backlog)?;
+        let sharing = if config.reuse_port { Sharing::ReusePort } else { Sharing::OneSocket };
+        let bound = listener::bind(&what, config.address, workers, sharing, config.backlog)?;
         let address = match bound.first() {
             Some(socket) => socket.local_addr()?,
             None => config.address,
         };
         let node = &bootstrap.node;
+        let logs = Some(logs);
         let around = Surroundings { clusters, node, logs, stats: scope, failing };
         let listener = Arc::new(build_listener(config, address, around, workers)?);
         for (worker, socket) in bound.into_iter().enumerate() {
@@ -341,7 +420,6 @@ fn build_listener(
     let listener_scope = listener::stats_scope(config, address, around.stats);
     let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
     absent::listener(&listener_scope, tls);
-    certificates::expirations(config, &listener_scope);
     Ok(Listener {
         name: if config.name.is_empty() { unnamed() } else { config.name.clone() },
         address,

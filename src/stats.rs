@@ -24,7 +24,9 @@ mod number;
 mod lookups;
 mod chunks;
 pub(crate) mod absent;
+mod rules;
 mod registry;
+mod statsd;
 mod selection;
 mod query;
 pub mod text;
@@ -39,8 +41,11 @@ pub use lookups::Lookups;
 pub use process::Memory;
 pub use query::{Buckets, Format, InvalidQuery, Kind, Query};
 pub(crate) use query::{filter_regex, parameter, parameters};
+pub(crate) use registry::every;
 pub use registry::{Registry, TextReadout, flush_every};
+pub use rules::{HistogramBuckets, Matcher, Rules, Tag};
 pub use selection::{HistogramReading, Selection, Stat, StatValue};
+pub use statsd::{StatsdOptions, StatsdSink};
 
 /// The pieces of a rendered page, in order: none of them is held before it is asked for.
 pub type Chunks = Box<dyn Iterator<Item = bytes::Bytes> + Send>;

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use admin_support::{Page, engine, get, post, request, shape};
-use front_proxy::admin::{AdminHandle, AdminState, router, serve};
+use front_proxy::admin::{AdminHandle, AdminState, router, router_with, serve};
 use front_proxy::server::{Server, ServerOptions};
 use front_proxy::stats::{Query, Registry, StatValue};
 use http::{Method, StatusCode};
@@ -372,6 +372,118 @@ async fn the_configuration_is_dumped_without_secrets() {
     assert!(single.body.starts_with("bootstrap is not a repeated field."));
 }
 
+/// Codes and texts are those of Envoy 1.40.
+#[tokio::test]
+async fn parts_of_the_configuration_are_asked_for_as_of_envoy() {
+    let (app, _) = engine();
+    for path in [
+        "/config_dump?resource=dynamic_active_clusters",
+        "/config_dump?resource=static_secrets",
+        "/config_dump?resource=static_clusters&name_regex=^nothing$",
+    ] {
+        let page = get(&app, path).await;
+        assert_eq!((page.status, page.body.as_str()), (StatusCode::OK, "{}\n"), "{path}");
+    }
+    let section = get(&app, "/config_dump?mask=dynamic_listeners").await.json();
+    let kind = "type.googleapis.com/envoy.admin.v3.ListenersConfigDump";
+    assert_eq!(section, serde_json::json!({ "configs": [{ "@type": kind }] }));
+    for (query, why) in [
+        ("mask=nope", "FieldMask nope could not be successfully applied to any configs."),
+        (
+            "mask=bootstrap,nope",
+            "FieldMask bootstrap,nope could not be successfully applied to any configs.",
+        ),
+        ("name_regex=[", "INVALID_ARGUMENT: Error while parsing name_regex from [: missing ]: ["),
+    ] {
+        let page = get(&app, &format!("/config_dump?{query}")).await;
+        assert_eq!((page.status, page.body.as_str()), (StatusCode::BAD_REQUEST, why));
+        assert_eq!(page.headers["content-type"], "text/plain");
+    }
+    let nothing = get(&app, "/config_dump?resource=static_clusters&mask=cluster.nope").await;
+    assert_eq!(nothing.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn endpoints_are_dumped_on_request() {
+    let (app, _) = engine();
+    assert_eq!(
+        get(&app, "/config_dump?resource=static_endpoint_configs").await.status,
+        StatusCode::NOT_FOUND
+    );
+    let path = "/config_dump?include_eds&resource=static_endpoint_configs&name_regex=1";
+    let dump = get(&app, path).await.json();
+    let expected = serde_json::json!({ "configs": [{
+        "@type": "type.googleapis.com/envoy.admin.v3.EndpointsConfigDump.StaticEndpointConfig",
+        "endpoint_config": {
+            "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+            "cluster_name": "service1",
+            "endpoints": [{
+                "locality": {},
+                "lb_endpoints": [{
+                    "endpoint": {
+                        "address": { "socket_address": {
+                            "address": "127.0.0.1", "port_value": 8080,
+                        } },
+                        "health_check_config": {},
+                        "hostname": "127.0.0.1",
+                    },
+                    "health_status": "HEALTHY",
+                    "metadata": {},
+                    "load_balancing_weight": 1,
+                }],
+                "load_balancing_weight": 0,
+            }],
+            "policy": { "overprovisioning_factor": 140 },
+        },
+    }] });
+    assert_eq!(dump, expected);
+    let both = get(&app, "/config_dump?include_eds&mask=static_endpoint_configs").await.body;
+    assert!(both.contains("\"region\": \"r\"") && both.contains("UNHEALTHY"), "{both}");
+}
+
+#[tokio::test]
+async fn openmetrics_comes_to_those_who_accept_it() {
+    let (app, _) = engine();
+    let path = "/stats/prometheus?filter=server.live";
+    let plain = get(&app, path).await;
+    assert_eq!(plain.headers["content-type"], "text/plain; charset=UTF-8");
+    let accept = [("accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")];
+    let page = request(&app, Method::GET, path, &accept, "").await;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(page.headers["content-type"], kind);
+    assert_eq!(page.body, format!("{}# EOF\n", plain.body));
+}
+
+#[tokio::test]
+async fn an_app_has_the_pages_that_it_wants_where_it_wants_them() {
+    let state = AdminState::new(Registry::new(1));
+    let wanted = ["/help", "/ready", "/stats"];
+    let pages = router_with(state, |path| wanted.contains(&path));
+    let app = axum::Router::new().nest("/deep/down", pages);
+    for path in wanted {
+        assert_eq!(get(&app, &format!("/deep/down{path}")).await.status, StatusCode::OK, "{path}");
+    }
+    for path in ["/stats/prometheus", "/config_dump", "/quitquitquit", "/"] {
+        let page = post(&app, &format!("/deep/down{path}")).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let help = get(&app, "/deep/down/help").await.body;
+    let listed = help.lines().filter_map(|line| line.strip_prefix("  /")?.split(':').next());
+    assert_eq!(listed.collect::<Vec<_>>(), ["help", "ready", "stats"]);
+}
+
+#[tokio::test]
+async fn nothing_is_hidden() {
+    let (app, _) = engine();
+    for (hidden, lines) in [("include", 1), ("exclude", 1), ("only", 0)] {
+        let page = get(&app, &format!("/stats?filter=server.live&hidden={hidden}")).await;
+        assert_eq!(page.body.lines().count(), lines, "{hidden}");
+    }
+    let refused = get(&app, "/stats?hidden=some").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(refused.body, "usage: /stats?hidden=(include|only|exclude)\n\n");
+}
+
 #[tokio::test]
 async fn runtime_is_shown_by_layer_and_overridden_by_form_or_query() {
     let (app, control) = engine();
@@ -405,6 +517,8 @@ async fn log_levels_change_one_by_one_or_all_together() {
         ("paths=http:off,nope:trace", "unknown logger name"),
         ("nope=trace", "unknown logger name"),
         ("a=b&c=d", "invalid number of parameters"),
+        ("paths=http", "empty logger name or empty logger level"),
+        ("paths=:debug", "empty logger name or empty logger level"),
     ] {
         let page = post(&app, &format!("/logging?{query}")).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");
@@ -532,7 +646,7 @@ async fn on_the_wire() {
     for line in [
         // Four before this one; this one is under way.
         "http.admin.downstream_cx_total: 5",
-        "http.admin.downstream_rq_2xx: 2",
+        "http.admin.downstream_rq_2xx: 3",
         "http.admin.downstream_rq_4xx: 2",
         "http.admin.downstream_rq_active: 1",
         "http.admin.downstream_rq_total: 5",
@@ -567,6 +681,7 @@ async fn a_server_shows_its_configuration_and_asks_clients_to_leave() {
     let bootstrap = format!(
         r#"
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+node: {{id: front, locality: {{region: r, sub_zone: s}}}}
 layered_runtime: {{layers: [{{name: base, static_layer: {{a.key: 1}}}}]}}
 static_resources:
   listeners:
@@ -608,6 +723,14 @@ static_resources:
         assert!(stats.contains(line), "{line}");
     }
     assert!(!stats.contains("expiration_unix_time_seconds: 0\n"), "{stats}");
+    let started = stats.lines().find(|line| line.starts_with("server.initialization_time_ms: "));
+    assert!(started.is_some_and(|line| line.contains("P100(")), "{started:?}");
+    let info = ask(admin, "GET", "/server_info").await;
+    let (_, locality) = info.split_once("\"locality\": ").expect("a locality");
+    let locality = locality.split_inclusive('}').next().unwrap_or_default();
+    let locality: serde_json::Value = serde_json::from_str(locality).expect("JSON");
+    let given = serde_json::json!({"region": "r", "zone": "", "sub_zone": "s"});
+    assert_eq!(locality, given);
 
     assert!(!ask(plain, "GET", "/").await.contains("connection: close"));
     ask(admin, "POST", "/healthcheck/fail").await;

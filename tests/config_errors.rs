@@ -369,6 +369,204 @@ fn formats_and_retry_conditions_are_pointed_at() {
 }
 
 #[test]
+fn a_mistake_in_a_format_is_pointed_at_wherever_the_text_stands() {
+    let text = bootstrap(&[(
+        "stat_prefix: ingress",
+        "stat_prefix: ingress
+          access_log:
+          - name: log
+            typed_config:
+              '@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+              log_format:
+                text_format_source:
+                  inline_string: |
+                    %PROTOCOL% é %PROTOCL% a
+                    %REQ(a b)%
+          - name: log
+            typed_config:
+              '@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+              log_format:
+                json_format: {a: \"é\\n%PROTOCL%\", b: [1, '%GRPC_STATUS(x)%'], c: 50%}",
+    )]);
+    assert_eq!(
+        summary(&text),
+        [
+            "18:34 unknown format command `PROTOCL` (did you mean `%PROTOCOL%`?)",
+            "24:38 unknown format command `PROTOCL` (did you mean `%PROTOCOL%`?)",
+            "24:58 the format command `GRPC_STATUS` takes CAMEL_STRING, SNAKE_STRING or NUMBER",
+            "24:83 this is no `%COMMAND%` (a percent sign is written `%%`) \
+             (commands look like `%REQ(x-name):20%`)",
+        ]
+    );
+}
+
+#[test]
+fn what_can_not_be_built_is_found() {
+    let regex = "regex_rewrite: {pattern: {regex: 'a'}, substitution: '\\1'}";
+    let text = bootstrap(&[
+        ("stat_prefix: ingress", "stat_prefix: ingress\n          server_name: \"a\\tb\\x01\""),
+        ("{cluster: one}", &format!("{{cluster: one, host_rewrite_literal: 'a b', {regex}}}")),
+        ("static_resources:", "node: {id: \"a\\x7f\"}\nstatic_resources:"),
+    ]);
+    assert_eq!(
+        summary(&text),
+        [
+            "1:12 `id` must not hold line ends or other control characters",
+            "12:24 `server_name` must not hold line ends or other control characters",
+            "20:61 `a b` can't be a host",
+            "20:121 this substitution is not valid: the pattern has no group 1 (at 0)",
+        ]
+    );
+}
+
+#[test]
+fn options_that_would_change_nothing_for_a_cluster_are_refused() {
+    for (kind, option) in [
+        ("http_protocol_options", "allow_chunked_length"),
+        ("http2_protocol_options", "allow_connect"),
+        ("http2_protocol_options", "override_stream_error_on_invalid_http_message"),
+    ] {
+        let with = |value: &str| {
+            let given = format!("type: STATIC\n    {kind}: {{{option}: {value}}}");
+            summary(&bootstrap(&[("type: STATIC", &given)]))
+        };
+        let column = 8 + kind.len();
+        assert_eq!(
+            with("true"),
+            [format!("26:{column} `{option}` is not supported yet for clusters")]
+        );
+    }
+    let text = bootstrap(&[(
+        "type: STATIC",
+        "type: STATIC
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        use_downstream_protocol_config: {}",
+    )]);
+    assert_eq!(summary(&text), ["29:9 `use_downstream_protocol_config` is not supported yet"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_can_not_be_written_is_found_and_none_is_made() {
+    let log = |path: &std::path::Path| {
+        bootstrap(&[(
+            "stat_prefix: ingress",
+            &format!(
+                "stat_prefix: ingress\n          access_log: [{{name: log, typed_config: {{path: {path:?}, '@type': \
+                 type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog}}}}]"
+            ),
+        )])
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("old.log");
+    std::fs::write(&old, "a line\n").unwrap();
+    let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o400);
+    std::fs::set_permissions(&old, read_only).unwrap();
+    let found = summary(&log(&old));
+    // Root may write to any file.
+    match std::fs::OpenOptions::new().append(true).open(&old) {
+        Ok(_) => assert_eq!(found, [""; 0]),
+        Err(_) => {
+            assert!(found.len() == 1 && found[0].contains("unable to open file"), "{found:?}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&old).unwrap(), "a line\n");
+    let new = folder.path().join("new.log");
+    assert_eq!(summary(&log(&new)), [""; 0]);
+    assert!(!new.exists());
+}
+
+#[test]
+fn certificates_are_verified_in_a_way_that_verifies() {
+    let ca = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let quoted = |pem: &str| format!("inline_string: \"{}\"", pem.replace('\n', "\\n"));
+    let trusted = format!("trusted_ca: {{{}}}", quoted(&ca.cert.pem()));
+    let upstream = |fields: &str| {
+        bootstrap(&[(
+            "type: STATIC",
+            &format!(
+                "type: STATIC\n    transport_socket:\n      name: tls\n      typed_config:\n        \
+                 '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n        \
+                 {fields}"
+            ),
+        )])
+    };
+    let names = |fields: &str| {
+        upstream(&format!(
+            "common_tls_context:\n          validation_context:\n            {fields}"
+        ))
+    };
+    assert_eq!(
+        summary(&names("match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a}}]")),
+        [
+            "32:44 SAN-based verification of peer certificates without trusted CA is insecure and not \
+          allowed"
+        ]
+    );
+    for (field, message) in [
+        (
+            "{san_type: OTHER_NAME, matcher: {exact: a}}",
+            "an OTHER_NAME needs its `oid`, as `1.3.6.1`, not ``",
+        ),
+        (
+            "{san_type: OTHER_NAME, oid: '3.x', matcher: {exact: a}}",
+            "an OTHER_NAME needs its `oid`, as `1.3.6.1`, not `3.x`",
+        ),
+        (
+            "{san_type: URI, oid: '1.2', matcher: {exact: a}}",
+            "only names of the type OTHER_NAME have an `oid`",
+        ),
+        ("{matcher: {exact: a}}", "`san_type` is required in `SubjectAltNameMatcher`"),
+        (
+            "{san_type: DNS, matcher: {safe_regex: {regex: '('}}}",
+            "this regular expression is not valid: unclosed group",
+        ),
+    ] {
+        let found = summary(&names(&format!(
+            "match_typed_subject_alt_names: [{field}]\n            {trusted}"
+        )));
+        assert!(found.len() == 1 && found[0].contains(message), "{field}: {found:?}");
+    }
+    for refused in [
+        "verify_certificate_hash: [a]",
+        "verify_certificate_spki: [a]",
+        "match_subject_alt_names: [{exact: a}]",
+        "allow_expired_certificate: true",
+        "trust_chain_verification: ACCEPT_UNTRUSTED",
+        "crl: {inline_string: a}",
+    ] {
+        let found = summary(&names(&format!("{refused}\n            {trusted}")));
+        assert!(found.len() == 1 && found[0].contains("is not supported yet"), "{found:?}");
+    }
+    for refused in ["auto_host_sni: true", "auto_sni_san_validation: true"] {
+        let found = summary(&upstream(refused));
+        assert!(found.len() == 1 && found[0].contains("is not supported yet"), "{found:?}");
+    }
+    assert_eq!(summary(&upstream("sni: 'a b'")), ["30:14 `a b` is not a name of a host"]);
+
+    let own = quoted(&ca.cert.pem());
+    let key = quoted(&ca.signing_key.serialize_pem());
+    let listener = TEMPLATE.replace(
+        "  clusters:",
+        &format!(
+            "      transport_socket:\n        name: tls\n        typed_config:\n          '@type': \
+             type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n          \
+             require_client_certificate: true\n          common_tls_context:\n            \
+             tls_certificates: [{{certificate_chain: {{{own}}}, private_key: {{{key}}}}}]\n  clusters:"
+        ),
+    );
+    assert_eq!(
+        summary(&listener),
+        [
+            "27:39 client certificates are required, but not verified (add a `validation_context` with \
+          a `trusted_ca`: without one Envoy asks for none)"
+        ]
+    );
+}
+
+#[test]
 fn certificates_are_loaded() {
     let socket = |chain: &str, key: &str| {
         format!(

@@ -346,7 +346,7 @@ fn clusters_have_envoys_defaults() {
     assert_eq!((c.lb_policy, c.protocol), (LbPolicy::RoundRobin, UpstreamProtocol::Http1));
     assert_eq!((c.connect_timeout, c.idle_timeout), (5 * SECOND, Some(3600 * SECOND)));
     assert_eq!((c.breakers, c.breakers_high), (Thresholds::default(), Thresholds::default()));
-    assert_eq!(c.per_connection_buffer_limit, 1 << 20);
+    assert_eq!(c.per_connection_buffer_limit, None);
     assert!(c.tls.is_none() && c.endpoints.is_empty());
 }
 
@@ -396,8 +396,14 @@ fn upstream_protocols_are_read() {
     assert_eq!((c.idle_timeout, c.max_requests_per_connection), (None, Some(2)));
     let c = options("explicit_http_config: {http_protocol_options: {enable_trailers: true}}");
     assert!(c.protocol == UpstreamProtocol::Http1 && c.http1.enable_trailers);
-    let c = options("use_downstream_protocol_config: {}");
-    assert_eq!(c.protocol, UpstreamProtocol::Downstream);
+    let c = cluster(
+        "transport_socket: {name: tls, typed_config: {'@type': \
+         type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}, \
+         typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: \
+         {'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, \
+         auto_config: {}}}",
+    );
+    assert_eq!(c.protocol, UpstreamProtocol::Auto);
     // The older form.
     let c = cluster("http2_protocol_options: {}, max_requests_per_connection: 4");
     assert_eq!((c.protocol, c.max_requests_per_connection), (UpstreamProtocol::Http2, Some(4)));
@@ -416,8 +422,13 @@ fn upstream_tls_is_read() {
     ));
     let tls = c.tls.unwrap();
     assert_eq!((tls.sni.as_deref(), tls.versions), (Some("s"), TlsVersions::Only13));
-    assert_eq!((tls.alpn, tls.subject_alt_names), (vec!["h2".to_owned()], vec!["a.b".to_owned()]));
-    let shown = format!("{:?}", tls.trusted_ca);
+    assert_eq!(tls.alpn, ["h2"]);
+    let [name] = &tls.validation.subject_alt_names[..] else {
+        panic!("{:?}", tls.validation);
+    };
+    assert_eq!(name.kind, SanType::Dns);
+    assert!(name.matcher.matches(b"a.b") && !name.matcher.matches(b"a.b.c"));
+    let shown = format!("{:?}", tls.validation.trusted_ca);
     assert!(shown.contains("len") && !shown.contains("BEGIN"), "{shown}");
 }
 
@@ -463,7 +474,8 @@ static_resources:
     assert_eq!((b.node.id.as_str(), b.node.sub_zone.as_str()), ("i", "s"));
     assert_eq!(b.node.metadata["a"], serde_json::json!([1, "b"]));
     assert_eq!(b.admin.unwrap().address.to_string(), "[::1]:8001");
-    assert_eq!(b.runtime_layers, ["one", "two"]);
+    let layers = b.runtime_layers.iter().map(|layer| (layer.name.as_str(), layer.values.len()));
+    assert_eq!(layers.collect::<Vec<_>>(), [("one", 3), ("two", 3)]);
     // A later layer replaces what an earlier one said.
     assert!(b.runtime.contains(&("a.b".to_owned(), RuntimeValue::Number(2.0))));
     assert!(b.runtime.contains(&("a.c".to_owned(), RuntimeValue::Text("text".to_owned()))));
@@ -478,4 +490,45 @@ static_resources:
     );
     let fraction = chain.http.routes.virtual_hosts[0].routes[0].matching.fraction.unwrap();
     assert_eq!((fraction.numerator, fraction.denominator), (30, 100));
+}
+
+/// `/config_dump` shows what was read, in the form that protobuf gives it: names in snake_case,
+/// lists as lists, durations and numbers in one spelling, nothing that is null.
+#[test]
+fn the_source_is_kept_as_protobuf_writes_it() {
+    let bootstrap = load(
+        "
+node: {id: me, cluster: null, metadata: {keptAsItIs: [1, {aB: '2'}]}}
+statsFlushInterval: {seconds: 2, nanos: 500000000}
+layeredRuntime: {layers: {name: one, staticLayer: {camelKey: 1}}}
+staticResources:
+  clusters:
+    name: one
+    type: 1
+    connectTimeout: 0.25s
+    perConnectionBufferLimitBytes: {value: '1000'}
+    lbPolicy: least_request
+    loadAssignment:
+      clusterName: one
+      endpoints: {lbEndpoints: {endpoint: {address: {socketAddress: {address: h, portValue: '80'}}}}}
+",
+    );
+    let expected = serde_json::json!({
+        "node": { "id": "me", "metadata": { "keptAsItIs": [1, { "aB": "2" }] } },
+        "stats_flush_interval": "2.500s",
+        "layered_runtime": { "layers": [{ "name": "one", "static_layer": { "camelKey": 1 } }] },
+        "static_resources": { "clusters": [{
+            "name": "one",
+            "type": "STRICT_DNS",
+            "connect_timeout": "0.250s",
+            "per_connection_buffer_limit_bytes": 1000,
+            "lb_policy": "LEAST_REQUEST",
+            "load_assignment": { "cluster_name": "one", "endpoints": [{ "lb_endpoints": [{
+                "endpoint": { "address": { "socket_address": {
+                    "address": "h", "port_value": 80,
+                } } },
+            }] }] },
+        }] },
+    });
+    assert_eq!(bootstrap.source.0, expected);
 }

@@ -25,7 +25,7 @@ async fn a_status_is_tried_again() {
     assert_eq!(proxy.stat("upstream_rq_retry").await, 2);
     assert_eq!(proxy.stat("upstream_rq_retry_success").await, 1);
     assert_eq!(proxy.stat("retry.upstream_rq_503").await, 2);
-    assert_eq!(proxy.stat("upstream_rq_503").await, 0);
+    assert_eq!(proxy.find_stat("upstream_rq_503").await, None);
     assert_eq!(proxy.stat("circuit_breakers.default.rq_retry_open").await, 0);
 }
 
@@ -143,7 +143,7 @@ async fn what_ends_between_two_requests_is_noticed_or_made_up_for() {
             sleep(Duration::from_micros(round * 20)).await;
         }
         assert!(proxy.stat("upstream_cx_total").await > 50, "connections did end");
-        assert_eq!(proxy.stat("upstream_rq_503").await, 0);
+        assert_eq!(proxy.find_stat("upstream_rq_503").await, None);
     }
 }
 

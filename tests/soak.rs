@@ -7,14 +7,17 @@
 //! SOAK_REQUESTS=100000 SOAK_BINARY=target/release/front-proxy cargo test --test soak -- --ignored --nocapture
 //! ```
 
+mod process_support;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use process_support::{Client, Running, free_ports, stat, until_stat, wait_for};
 
 const CONNECTIONS: u64 = 64;
 
@@ -25,7 +28,7 @@ const CONNECTIONS: u64 = 64;
 fn a_million_requests_through_the_sandbox() {
     let requests = requests();
     let [http, https, admin, control, service] = free_ports();
-    let sandbox = Running::start(&[
+    let sandbox = start(&[
         "sandbox".into(),
         "--scale=service1=1".into(),
         format!("--http-port={http}"),
@@ -127,7 +130,7 @@ static_resources:
 "
     );
     let app = |port: u16, name: &str| {
-        let app = Running::start(&[
+        let app = start(&[
             "service".into(),
             format!("--address=127.0.0.1:{port}"),
             format!("--hostname={name}"),
@@ -137,7 +140,7 @@ static_resources:
     };
     let (_a, _b) = (app(a, "a"), app(b, "b"));
     let mut killed = Some(app(c, "c"));
-    let _proxy = Running::start(&[
+    let _proxy = start(&[
         "--config-yaml".into(),
         bootstrap,
         "--concurrency=2".into(),
@@ -235,68 +238,8 @@ fn load(to: SocketAddr, path: &'static str, requests: u64, stop: &AtomicBool) ->
     total
 }
 
-/// One kept connection.
-struct Client {
-    stream: BufReader<TcpStream>,
-}
-
-impl Client {
-    fn connect(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).expect("the proxy listens");
-        stream.set_nodelay(true).expect("a socket");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
-        Self { stream: BufReader::new(stream) }
-    }
-
-    /// The body of a 200; anything else is an error in words.
-    fn get(&mut self, path: &str) -> Result<String, String> {
-        let words = |e: std::io::Error| e.to_string();
-        write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nhost: soak\r\n\r\n")
-            .map_err(words)?;
-        let (mut status, mut length) = (String::new(), 0);
-        self.stream.read_line(&mut status).map_err(words)?;
-        loop {
-            let mut line = String::new();
-            if self.stream.read_line(&mut line).map_err(words)? == 0 {
-                return Err("closed inside the head".to_owned());
-            }
-            if line == "\r\n" {
-                break;
-            }
-            if let Some(value) = line.strip_prefix("content-length: ") {
-                length = value.trim().parse().map_err(|_| line.clone())?;
-            }
-        }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).map_err(words)?;
-        let body = String::from_utf8_lossy(&body).into_owned();
-        if status.starts_with("HTTP/1.1 200") { Ok(body) } else { Err(format!("{status} {body}")) }
-    }
-}
-
-/// A process of ours, killed when dropped.
-struct Running(Child);
-
-impl Running {
-    fn start(args: &[String]) -> Self {
-        let child =
-            Command::new(binary()).args(args).stdout(Stdio::null()).spawn().expect("the binary");
-        Self(child)
-    }
-
-    fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))
-            .expect("a running process");
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("its memory");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn start(args: &[String]) -> Running {
+    Running::start(&binary(), args)
 }
 
 /// The binary under test: this build's, unless another is named.
@@ -308,21 +251,6 @@ fn requests() -> u64 {
     std::env::var("SOAK_REQUESTS").map_or(1_000_000, |n| n.parse().expect("a number"))
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
-    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    sockets.map(|socket| socket.local_addr().expect("bound").port())
-}
-
-fn wait_for(port: u16) {
-    for _ in 0..200 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    panic!("nothing listens on {port}");
-}
-
 fn scale(control: u16, instances: u64) {
     let status = Command::new(binary())
         .args(["sandbox", "scale", &format!("service1={instances}")])
@@ -331,25 +259,4 @@ fn scale(control: u16, instances: u64) {
         .status()
         .expect("the binary");
     assert!(status.success());
-}
-
-fn stat(admin: u16, name: &str) -> u64 {
-    let mut stream = TcpStream::connect(("127.0.0.1", admin)).expect("the admin port");
-    let request =
-        format!("GET /stats?filter=^{name}$ HTTP/1.1\r\nhost: soak\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("a request");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer");
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
-    line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("{name}: {text}"))
-}
-
-fn until_stat(admin: u16, name: &str, value: u64) {
-    for _ in 0..200 {
-        if stat(admin, name) == value {
-            return;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    panic!("{name} did not become {value}");
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use front_proxy::stats::prometheus::Exposition;
 use front_proxy::stats::{
     Buckets, Chunks, DEFAULT_BUCKETS, Query, Registry, flush_every, json, prometheus, text,
 };
@@ -48,7 +49,11 @@ fn json_page(registry: &Registry, asked: &str) -> serde_json::Value {
 }
 
 fn prometheus_page(registry: &Registry, asked: &str) -> String {
-    page(prometheus::render(registry, &query(asked)).expect("can be shown"))
+    exposed(registry, asked, Exposition::Prometheus)
+}
+
+fn exposed(registry: &Registry, asked: &str, form: Exposition) -> String {
+    page(prometheus::render(registry, &query(asked), form).expect("can be shown"))
 }
 
 #[test]
@@ -304,11 +309,11 @@ envoy_cluster_membership_total{envoy_cluster_name=\"service2\"} 1
 envoy_server_live{} 1
 "
     );
-    let listener = registry.scope().child("listener").tagged("envoy_listener_address", "[::]_80");
+    let listener = registry.scope().child("listener").tagged("envoy_listener_address", "[__]_80");
     let http = listener.child("http").tagged("envoy_http_conn_manager_prefix", "in");
     http.counter("downstream_rq_completed").increment(1);
     assert!(prometheus_page(&registry, "filter=^listener").ends_with(
-        "{envoy_http_conn_manager_prefix=\"in\",envoy_listener_address=\"[::]_80\"} 1\n"
+        "{envoy_http_conn_manager_prefix=\"in\",envoy_listener_address=\"[__]_80\"} 1\n"
     ));
     let filtered = prometheus_page(&registry, "filter=service2.upstream&type=Gauges");
     assert_eq!(filtered.lines().count(), 4);
@@ -337,11 +342,48 @@ fn prometheus_histograms_are_envoys() {
     check_exposition(&page);
 
     let refused = |asked: &str| {
-        prometheus::render(&envoys_run(), &query(asked)).err().map(|error| error.to_string())
+        prometheus::render(&envoys_run(), &query(asked), Exposition::Prometheus)
+            .err()
+            .map(|error| error.to_string())
     };
     let modes = "unsupported prometheus histogram bucket mode";
     assert_eq!(refused("histogram_buckets=detailed").as_deref(), Some(modes));
     assert!(refused("histogram_buckets=prometheusnative").is_some());
+}
+
+/// The same series under the same names: only types differ where OpenMetrics has rules for names.
+#[test]
+fn openmetrics_has_the_same_samples() {
+    let registry = envoys_run();
+    let scope = cluster(&registry, "service1");
+    for counter in ["upstream_cx_total", "upstream_rq_total", "upstream_rq_completed"] {
+        scope.counter(counter).increment(2);
+    }
+    let code = scope.leaf_tagged("upstream_rq_200", "upstream_rq", "envoy_response_code", "200");
+    registry.counter(&code).increment(1);
+    scope.gauge("membership_total").set(1.0);
+    let page = exposed(&registry, "", Exposition::OpenMetrics);
+    for line in [
+        "# TYPE envoy_cluster_upstream_cx counter",
+        "envoy_cluster_upstream_cx_total{envoy_cluster_name=\"service1\"} 2",
+        "# TYPE envoy_cluster_upstream_rq_completed unknown",
+        // Not a counter `envoy_cluster_upstream_rq`: that is the name of the next one.
+        "# TYPE envoy_cluster_upstream_rq_total unknown",
+        "# TYPE envoy_cluster_upstream_rq unknown",
+        "# TYPE envoy_cluster_membership_total gauge",
+        "# TYPE envoy_cluster_upstream_rq_time histogram",
+        "envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"service1\",le=\"0.5\"} 2",
+        "envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"service1\",le=\"100.0\"} 12",
+        "envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"service1\",le=\"1.8e+06\"} 13",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}:\n{page}");
+    }
+    assert!(page.ends_with("} 13\n# EOF\n"), "{page}");
+    let samples = |page: &str| -> Vec<String> {
+        let samples = page.lines().filter(|line| !line.starts_with('#') && !line.contains("le="));
+        samples.map(str::to_owned).collect()
+    };
+    assert_eq!(samples(&page), samples(&prometheus_page(&registry, "")));
 }
 
 #[test]
@@ -514,7 +556,7 @@ mod bounds {
 
         #[test]
         fn buckets_miss_nothing_and_take_a_tenth_too_much_at_most(samples in samples()) {
-            let below = recorded(&samples).cumulative(DEFAULT_BUCKETS);
+            let below = recorded(&samples).cumulative(&DEFAULT_BUCKETS);
             for (bound, count) in DEFAULT_BUCKETS.into_iter().zip(below) {
                 let up_to = |bound| samples.iter().filter(|sample| **sample <= bound).count() as u64;
                 let (least, most) = (up_to(bound), up_to(bound * 1.1 + 1e-9));

@@ -15,6 +15,8 @@ mod http1;
 mod http2;
 mod io;
 mod pool;
+#[cfg(feature = "tls")]
+mod tls;
 mod tunnel;
 mod waker;
 
@@ -23,6 +25,8 @@ pub(crate) use http1::{Http1Connection, SendError};
 pub(crate) use http2::{Http2Exchange, Http2Streams};
 pub(crate) use io::{UpstreamConnection, UpstreamIo};
 pub(crate) use pool::{Checkout, Connected, Place, Waiter};
+#[cfg(feature = "tls")]
+pub use tls::SharedClientConfig;
 pub(crate) use tunnel::TunnelConnection;
 
 use std::fmt;

@@ -55,6 +55,11 @@ impl Format {
         Ok(Self { pieces: parse::parse(text)?, absent: "-" })
     }
 
+    /// The names of all commands that a format may hold, for who wants to say what was meant.
+    pub fn commands() -> impl Iterator<Item = &'static str> {
+        parse::names()
+    }
+
     /// Says nothing for absent values, not `-`: what header values do.
     #[must_use]
     pub fn omit_absent(mut self) -> Self {

@@ -25,7 +25,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 
-use crate::error::respond::{grpc_reply_with, grpc_status, is_grpc, local_reply_with};
+use crate::error::respond::{grpc_reply_with, is_grpc, local_reply_to};
 use crate::response_flags::ResponseFlag;
 use crate::router::RouteEdits;
 use crate::stream_info::{RequestHead, StreamInfo};
@@ -41,7 +41,7 @@ pub struct LocalReply {
 }
 
 impl LocalReply {
-    /// With this status and this text, which is the body, or gRPC's message: ASCII without `%`.
+    /// With this status and this text, which is the body, or gRPC's message.
     pub const fn new(status: StatusCode, text: &'static str) -> Self {
         Self { status, text, grpc_status: None, flag: None, details: "direct_response" }
     }
@@ -85,12 +85,11 @@ impl LocalReply {
             edits.local_reply(&mut headers);
         }
         edit(&mut headers);
-        let text = Bytes::from_static(self.text.as_bytes());
-        if is_grpc(request.headers()) {
-            let status = self.grpc_status.unwrap_or(grpc_status(self.status.as_u16()).into());
-            return grpc_reply_with(headers, status, text);
+        if let Some(status) = self.grpc_status.filter(|_| is_grpc(request.headers())) {
+            return grpc_reply_with(headers, status, self.text.as_bytes());
         }
-        local_reply_with(headers, self.status, text)
+        let text = Bytes::from_static(self.text.as_bytes());
+        local_reply_to(request.headers(), headers, self.status, text)
     }
 
     /// Takes the request and its answer down, where somebody wants to know.

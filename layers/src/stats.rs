@@ -30,10 +30,14 @@ mod future;
 mod layer;
 mod scope;
 mod service;
+#[cfg(feature = "tls")]
+mod ssl;
 
 pub use body::ResponseBody;
 pub use downstream::{DownstreamStats, ListenerCodes};
 pub use future::ResponseFuture;
 pub use layer::StatsLayer;
-pub use scope::{MetricsSink, NoStats, Scope, StatName, StatsSink, Unit};
+pub use scope::{MetricsSink, NoStats, Scope, StatName, StatsSink, Unit, prometheus_name, without};
 pub use service::Stats;
+#[cfg(feature = "tls")]
+pub use ssl::SslStats;

@@ -59,7 +59,7 @@ pub struct DownstreamConnection {
     /// The connection's number.
     pub id: Option<u64>,
     /// The name of the filter chain.
-    pub filter_chain: Option<Box<str>>,
+    pub filter_chain: Option<Arc<str>>,
 }
 
 /// A request's head.

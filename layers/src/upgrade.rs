@@ -13,7 +13,7 @@
 //! may be switched, and the [`cluster`](crate::cluster) does its half of the switch.
 //!
 //! WebSocket over HTTP/2 (RFC 8441) becomes the HTTP/1 form on its way in, and its response the
-//! HTTP/2 form on its way out.
+//! HTTP/2 form on its way out. Towards an upstream that speaks HTTP/2 the cluster does the reverse.
 //!
 //! As in Envoy the end of one side's stream ends the tunnel: what it has sent is passed on, then
 //! the other side is closed.

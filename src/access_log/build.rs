@@ -9,25 +9,32 @@ use serde_json::Value;
 use super::LogFiles;
 use crate::config::model::{self, AccessLogFormat, AccessLogSink};
 
-/// Opens the files of access logs and compiles their formats.
+/// Opens the files of access logs and compiles their formats. Without files, as where a
+/// configuration is only checked, nothing is opened and nothing written.
 pub(crate) fn access_logs(
     configs: &[model::AccessLog],
-    files: &LogFiles,
+    files: Option<&LogFiles>,
 ) -> Result<Arc<[AccessLogger]>, String> {
     configs.iter().map(|config| access_log(config, files)).collect()
 }
 
-fn access_log(config: &model::AccessLog, files: &LogFiles) -> Result<AccessLogger, String> {
-    let sink: Arc<dyn LogSink> = match &config.sink {
-        AccessLogSink::File(path) => {
+fn access_log(config: &model::AccessLog, files: Option<&LogFiles>) -> Result<AccessLogger, String> {
+    let model::AccessLog { sink, format, status_filter } = config;
+    let sink: Arc<dyn LogSink> = match (sink, files) {
+        (_, None) => Arc::new(Nowhere),
+        (AccessLogSink::File(path), Some(files)) => {
             let file = files.file(path);
             Arc::new(file.map_err(|e| format!("unable to open file '{}': {e}", path.display()))?)
         }
-        AccessLogSink::Stdout => Arc::new(files.stdout().map_err(|e| e.to_string())?),
-        AccessLogSink::Stderr => Arc::new(files.stderr().map_err(|e| e.to_string())?),
+        (AccessLogSink::Stdout, Some(files)) => {
+            Arc::new(files.stdout().map_err(|e| e.to_string())?)
+        }
+        (AccessLogSink::Stderr, Some(files)) => {
+            Arc::new(files.stderr().map_err(|e| e.to_string())?)
+        }
     };
     let text = |text: &str| Format::parse(text).map_err(|e| format!("access log: {e}"));
-    let logger = match &config.format {
+    let logger = match format {
         AccessLogFormat::Default => AccessLogger::text(text(DEFAULT_ACCESS_LOG)?, sink),
         AccessLogFormat::Text(format) => AccessLogger::text(text(format)?, sink),
         AccessLogFormat::Json(fields) => {
@@ -37,12 +44,20 @@ fn access_log(config: &model::AccessLog, files: &LogFiles) -> Result<AccessLogge
             AccessLogger::json(format, sink)
         }
     };
-    Ok(match config.status_filter {
+    Ok(match *status_filter {
         None => logger,
         Some((comparison, value)) => {
             logger.filter(StatusFilter { comparison: compare(comparison), value })
         }
     })
+}
+
+/// Takes lines and writes none.
+#[derive(Debug)]
+struct Nowhere;
+
+impl LogSink for Nowhere {
+    fn write(&self, _: &[u8]) {}
 }
 
 fn template(value: &Value) -> JsonTemplate {

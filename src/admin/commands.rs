@@ -1,10 +1,12 @@
 //! The table of pages: routes, `/help` and `/` are all made from it.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{OriginalUri, Request, State};
 use axum::routing::any;
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::page::Page;
 use super::state::AdminState;
@@ -20,7 +22,20 @@ pub(super) struct Command {
     pub(super) help: &'static str,
     pub(super) method: Needs,
     pub(super) parameters: &'static [Parameter],
-    run: fn(&AdminState, &str) -> Page,
+    run: Run,
+}
+
+/// What makes a page.
+#[derive(Clone, Copy, Debug)]
+enum Run {
+    /// The list of commands, for browsers.
+    Home,
+    /// The list of commands.
+    Help,
+    /// The query alone.
+    Query(fn(&AdminState, &str) -> Page),
+    /// What the client accepts, too.
+    Headers(fn(&AdminState, &str, &HeaderMap) -> Page),
 }
 
 /// Which methods a page takes.
@@ -59,26 +74,37 @@ pub(super) enum Input {
     OneOf(&'static [&'static str]),
 }
 
-pub(super) fn router(state: AdminState) -> Router {
-    let mut router = Router::new().route("/", any(home)).fallback(unknown);
-    for command in COMMANDS.iter().filter(|command| command.path != "/") {
-        let handler =
-            move |State(state): State<AdminState>, request: Request| run(command, state, request);
+/// The app with those pages of which `wanted` says so.
+pub(super) fn router(state: AdminState, wanted: impl Fn(&str) -> bool) -> Router {
+    let listed = COMMANDS.iter().filter(|command| wanted(command.path));
+    let listed: Listed = listed.collect();
+    let others = Arc::clone(&listed);
+    let mut router = Router::new().fallback(move || std::future::ready(unknown(&others)));
+    for &command in listed.iter() {
+        let listed = Arc::clone(&listed);
+        let handler = move |State(state): State<AdminState>, uri: OriginalUri, request: Request| {
+            run(command, listed, state, uri, request)
+        };
         router = router.route(command.path, any(handler));
     }
     router.with_state(state)
 }
 
-async fn home(OriginalUri(uri): OriginalUri) -> Response<Body> {
-    Page::html(help::home(uri.path())).into_response()
-}
+/// The commands of an app.
+type Listed = Arc<[&'static Command]>;
 
-async fn unknown() -> Response<Body> {
-    let text = format!("invalid path. {}", help::text());
+fn unknown(listed: &[&Command]) -> Response<Body> {
+    let text = format!("invalid path. {}", help::text(listed));
     Page::text(text).with_status(StatusCode::NOT_FOUND).into_response()
 }
 
-async fn run(command: &Command, state: AdminState, request: Request) -> Response<Body> {
+async fn run(
+    command: &Command,
+    listed: Listed,
+    state: AdminState,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let mut query = head.uri.query().unwrap_or_default().to_owned();
     if command.mutates() {
@@ -100,17 +126,19 @@ async fn run(command: &Command, state: AdminState, request: Request) -> Response
         query.push('&');
         query.push_str(&String::from_utf8_lossy(&form));
     }
-    (command.run)(&state, &query).into_response()
+    let page = match command.run {
+        Run::Home => Page::html(help::home(&listed, uri.path())),
+        Run::Help => Page::text(help::text(&listed)),
+        Run::Query(run) => run(&state, &query),
+        Run::Headers(run) => run(&state, &query, &head.headers),
+    };
+    page.into_response()
 }
 
 /// Bytes of a form.
 const FORM_LIMIT: usize = 64 * 1024;
 
-const fn page(
-    path: &'static str,
-    help: &'static str,
-    run: fn(&AdminState, &str) -> Page,
-) -> Command {
+const fn page(path: &'static str, help: &'static str, run: Run) -> Command {
     Command { path, help, method: Needs::Any, parameters: &[], run }
 }
 
@@ -119,7 +147,7 @@ const fn lever(
     help: &'static str,
     run: fn(&AdminState, &str) -> Page,
 ) -> Command {
-    Command { path, help, method: Needs::Post, parameters: &[], run }
+    Command { path, help, method: Needs::Post, parameters: &[], run: Run::Query(run) }
 }
 
 const fn text(name: &'static str, help: &'static str) -> Parameter {
@@ -147,36 +175,41 @@ const LEVELS: &[&str] = &["", "trace", "debug", "info", "warning", "error", "cri
 
 /// By path, as `/help` lists them.
 pub(super) static COMMANDS: &[Command] = &[
-    page("/", "this list, for browsers", |_, _| Page::html(help::home("/"))),
+    page("/", "this list, for browsers", Run::Home),
     Command {
         parameters: ENABLE,
         ..lever("/allocprofiler", "profile allocations (not in this build)", |_, query| {
             control::profiler(query, "The current build does not support allocation profiler\n")
         })
     },
-    page("/certs", "certificates in use", certs::show),
+    page("/certs", "certificates in use", Run::Query(certs::show)),
     Command {
         parameters: &[FILTER, FORMAT],
-        ..page("/clusters", "clusters with their endpoints", clusters::show)
+        ..page("/clusters", "clusters with their endpoints", Run::Query(clusters::show))
     },
     Command {
         parameters: &[
             text("resource", "Only this repeated field, such as static_clusters"),
             text("mask", "Only these fields, by path, separated by commas"),
             text("name_regex", "Only resources with a matching name"),
+            flag("include_eds", "With the endpoints of clusters as they are now"),
         ],
         ..page(
             "/config_dump",
             "the configuration as it was loaded, without secrets",
-            config_dump::show,
+            Run::Query(config_dump::show),
         )
     },
-    page("/contention", "waits on locks (not traced)", |_, _| {
-        Page::text(
-            "Mutex contention tracing is not enabled. To enable, run Envoy with flag \
+    page(
+        "/contention",
+        "waits on locks (not traced)",
+        Run::Query(|_, _| {
+            Page::text(
+                "Mutex contention tracing is not enabled. To enable, run Envoy with flag \
              --enable-mutex-tracing.",
-        )
-    }),
+            )
+        }),
+    ),
     Command {
         parameters: ENABLE,
         ..lever("/cpuprofiler", "profile the CPU (not in this build)", |_, query| {
@@ -197,24 +230,31 @@ pub(super) static COMMANDS: &[Command] = &[
     lever("/healthcheck/ok", "pass health checks again", |state, _| {
         control::set_healthy(state, true)
     }),
-    page("/heap_dump", "allocations that live (not in this build)", |_, _| {
-        Page::unsupported("Heap dump is not supported in current build\n")
-    }),
+    page(
+        "/heap_dump",
+        "allocations that live (not in this build)",
+        Run::Query(|_, _| Page::unsupported("Heap dump is not supported in current build\n")),
+    ),
     Command {
         parameters: ENABLE,
         ..lever("/heapprofiler", "profile the heap (not in this build)", |_, _| {
-            Page::unsupported("The current build does not support heap profiler\n")
+            Page::unsupported("The current build does not support heap profiler")
         })
     },
-    page("/help", "this list", |_, _| Page::text(help::text())),
-    page("/hot_restart_version", "which processes could take over from this one", |_, _| {
-        Page::text(format!("{}\n", server_info::HOT_RESTART))
-    }),
+    page("/help", "this list", Run::Help),
+    page(
+        "/hot_restart_version",
+        "which processes could take over from this one",
+        Run::Query(|_, _| Page::text(format!("{}\n", server_info::HOT_RESTART))),
+    ),
     Command {
         parameters: &[text("mask", "Only this kind: listener or cluster")],
-        ..page("/init_dump", "what start-up still waits for", server_info::init_dump)
+        ..page("/init_dump", "what start-up still waits for", Run::Query(server_info::init_dump))
     },
-    Command { parameters: &[FORMAT], ..page("/listeners", "listeners", listeners::show) },
+    Command {
+        parameters: &[FORMAT],
+        ..page("/listeners", "listeners", Run::Query(listeners::show))
+    },
     Command {
         parameters: &[
             text("paths", "Levels by logger: NAME:LEVEL,NAME:LEVEL"),
@@ -222,21 +262,25 @@ pub(super) static COMMANDS: &[Command] = &[
         ],
         ..lever("/logging", "show or change log levels", logging::show)
     },
-    page("/memory", "memory of this process", server_info::memory),
-    page("/memory/tcmalloc", "numbers of tcmalloc (not in this build)", |_, _| {
-        Page::unsupported("tcmalloc is not the allocator of this build\n")
-    }),
-    page("/peak_heap_dump", "allocations at the peak (not in this build)", |_, _| {
-        Page::unsupported("Heap dump is not supported in current build\n")
-    }),
+    page("/memory", "memory of this process", Run::Query(server_info::memory)),
+    page(
+        "/memory/tcmalloc",
+        "numbers of tcmalloc (not in this build)",
+        Run::Query(|_, _| Page::unsupported("tcmalloc is not the allocator of this build\n")),
+    ),
+    page(
+        "/peak_heap_dump",
+        "allocations at the peak (not in this build)",
+        Run::Query(|_, _| Page::unsupported("Heap dump is not supported in current build\n")),
+    ),
     lever("/quitquitquit", "end the process", control::quit),
-    page("/ready", "200 while the server is LIVE, else 503", server_info::ready),
+    page("/ready", "200 while the server is LIVE, else 503", Run::Query(server_info::ready)),
     lever("/reopen_logs", "open log files anew", control::reopen_logs),
     lever("/reset_counters", "set all counters to zero", |state, _| {
         state.stats.reset_counters();
         Page::ok()
     }),
-    page("/runtime", "runtime values by layer", runtime::show),
+    page("/runtime", "runtime values by layer", Run::Query(runtime::show)),
     Command {
         method: Needs::PostForm,
         ..lever(
@@ -245,7 +289,7 @@ pub(super) static COMMANDS: &[Command] = &[
             runtime::modify,
         )
     },
-    page("/server_info", "version, state and options of the server", server_info::show),
+    page("/server_info", "version, state and options of the server", Run::Query(server_info::show)),
     Command {
         parameters: &[
             USED,
@@ -263,7 +307,7 @@ pub(super) static COMMANDS: &[Command] = &[
                 &["cumulative", "disjoint", "detailed", "summary"],
             ),
         ],
-        ..page("/stats", "stats", stats::show)
+        ..page("/stats", "stats", Run::Headers(stats::show))
     },
     Command {
         parameters: &[
@@ -273,11 +317,13 @@ pub(super) static COMMANDS: &[Command] = &[
             INVERT,
             one_of("histogram_buckets", "How to show histograms", &["cumulative", "summary"]),
         ],
-        ..page("/stats/prometheus", "stats for Prometheus", stats::prometheus)
+        ..page("/stats/prometheus", "stats for Prometheus", Run::Headers(stats::prometheus))
     },
-    page("/stats/recentlookups", "names of stats that were looked up of late", |state, _| {
-        Page::text(state.stats.lookups().page())
-    }),
+    page(
+        "/stats/recentlookups",
+        "names of stats that were looked up of late",
+        Run::Query(|state, _| Page::text(state.stats.lookups().page())),
+    ),
     lever("/stats/recentlookups/clear", "forget lookups", |state, _| {
         state.stats.lookups().clear();
         Page::ok()

@@ -1,5 +1,7 @@
 //! `/config_dump`: the bootstrap and the resources in it, without secrets.
 
+mod endpoints;
+
 use http::StatusCode;
 use regex::Regex;
 use serde_json::{Map, Value, json};
@@ -11,32 +13,81 @@ use crate::stats::{filter_regex, parameter};
 
 pub(super) fn show(state: &AdminState, query: &str) -> Page {
     let value = |name| parameter(query, name).filter(|value| !value.is_empty());
-    let name = match value("name_regex").map(|name| filter_regex(&name)).transpose() {
+    let pattern = value("name_regex");
+    let name = match pattern.as_deref().map(filter_regex).transpose() {
         Ok(name) => name,
         Err(error) => {
-            let why = error.to_string();
+            let (why, pattern) = (error.to_string(), pattern.unwrap_or_default());
             let why = why.strip_prefix("Invalid re2 regex: ").unwrap_or(&why);
-            return Page::bad_request(format!("Error while parsing name_regex: {why}"));
+            let place = format!("Error while parsing name_regex from {pattern}: {why}");
+            return refuse(StatusCode::BAD_REQUEST, format!("INVALID_ARGUMENT: {place}"));
         }
     };
     let mut bootstrap = state.config.bootstrap();
     redact(&mut bootstrap, false);
-    let sections = sections(bootstrap, &rfc3339(state.config.loaded_at()), name.as_ref());
-    let mut configs = match value("resource") {
-        None => sections,
-        Some(resource) => match one_resource(sections, &resource) {
-            Ok(configs) => configs,
-            Err(page) => return page,
-        },
-    };
-    if let Some(mask) = value("mask") {
-        let paths = mask.split(',').map(|path| path.split('.').collect::<Vec<_>>());
-        let paths = paths.collect::<Vec<_>>();
-        configs.retain_mut(|config| {
-            keep(config, &paths.iter().map(Vec::as_slice).collect::<Vec<_>>())
-        });
+    let mut sections = sections(bootstrap, &rfc3339(state.config.loaded_at()), name.as_ref());
+    if parameter(query, "include_eds").is_some() {
+        sections.insert(2, endpoints::section(&state.clusters.clusters(), name.as_ref()));
     }
-    Page::json(&json!({ "configs": configs }))
+    let mask = value("mask");
+    let found = match value("resource") {
+        None => masked_sections(sections, mask.as_deref()),
+        Some(resource) => one_resource(sections, &resource, mask.as_deref()),
+    };
+    match found {
+        // As protobuf prints an empty list.
+        Ok(configs) if configs.is_empty() => Page::json(&json!({})),
+        Ok(configs) => Page::json(&json!({ "configs": configs })),
+        Err(page) => page,
+    }
+}
+
+/// Envoy's errors here say nothing about their characters.
+fn refuse(status: StatusCode, why: String) -> Page {
+    Page::plain(why).with_status(status)
+}
+
+/// The fields of each section of a dump. All but the bootstrap's are repeated ones.
+const SECTIONS: [(&str, &[&str]); 7] = [
+    ("BootstrapConfigDump", &["bootstrap", "last_updated"]),
+    (
+        "ClustersConfigDump",
+        &["version_info", "static_clusters", "dynamic_active_clusters", "dynamic_warming_clusters"],
+    ),
+    ("EndpointsConfigDump", &["static_endpoint_configs", "dynamic_endpoint_configs"]),
+    ("ListenersConfigDump", &["version_info", "static_listeners", "dynamic_listeners"]),
+    ("ScopedRoutesConfigDump", &["inline_scoped_route_configs", "dynamic_scoped_route_configs"]),
+    ("RoutesConfigDump", &["static_route_configs", "dynamic_route_configs"]),
+    ("SecretsConfigDump", &["static_secrets", "dynamic_active_secrets", "dynamic_warming_secrets"]),
+];
+
+/// The fields that a section may have.
+fn fields(section: &Value) -> &'static [&'static str] {
+    let kind = section["@type"].as_str().and_then(|kind| kind.rsplit('.').next());
+    let known = SECTIONS.iter().find(|(known, _)| Some(*known) == kind);
+    known.map_or(&[], |(_, fields)| fields)
+}
+
+/// The sections to which a mask can be applied.
+fn masked_sections(mut sections: Vec<Value>, mask: Option<&str>) -> Result<Vec<Value>, Page> {
+    let Some(mask) = mask else { return Ok(sections) };
+    let paths = paths(mask);
+    sections.retain(|section| {
+        let known = fields(section);
+        paths.iter().all(|path| path.first().is_some_and(|field| known.contains(field)))
+    });
+    if sections.is_empty() {
+        let why = format!("FieldMask {mask} could not be successfully applied to any configs.");
+        return Err(refuse(StatusCode::BAD_REQUEST, why));
+    }
+    for section in &mut sections {
+        keep(section, &paths.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    }
+    Ok(sections)
+}
+
+fn paths(mask: &str) -> Vec<Vec<&str>> {
+    mask.split(',').map(|path| path.split('.').collect()).collect()
 }
 
 /// The parts of a dump, in Envoy's order.
@@ -97,33 +148,51 @@ fn route_configs(listener: &Value) -> Vec<Value> {
 }
 
 /// The elements of the one repeated field that was asked for.
-fn one_resource(sections: Vec<Value>, resource: &str) -> Result<Vec<Value>, Page> {
-    let found = sections.into_iter().find_map(|mut section| {
-        let kind = section["@type"].as_str().unwrap_or_default().to_owned();
-        let field = section.get_mut(resource).filter(|_| resource != "@type")?;
-        Some((kind, field.take()))
-    });
-    match found {
-        Some((kind, Value::Array(elements))) => {
-            let kind = format!("{kind}.{}", element_type(resource));
-            let typed = elements.into_iter().map(|element| {
-                let mut typed = Map::new();
-                typed.insert("@type".to_owned(), kind.clone().into());
-                if let Value::Object(fields) = element {
-                    typed.extend(fields);
-                }
-                Value::Object(typed)
-            });
-            Ok(typed.collect())
-        }
-        Some(_) => Err(Page::bad_request(format!(
-            "{resource} is not a repeated field. Use ?mask={resource} to get only this field"
-        ))),
-        None => {
-            let page = Page::text(format!("{resource} not found in config dump"));
-            Err(page.with_status(StatusCode::NOT_FOUND))
-        }
+fn one_resource(
+    sections: Vec<Value>,
+    resource: &str,
+    mask: Option<&str>,
+) -> Result<Vec<Value>, Page> {
+    let found = sections.into_iter().find(|section| fields(section).contains(&resource));
+    let Some(mut section) = found else {
+        return Err(refuse(StatusCode::NOT_FOUND, format!("{resource} not found in config dump")));
+    };
+    let kind = section["@type"].as_str().unwrap_or_default();
+    if kind.ends_with("BootstrapConfigDump") || resource == "version_info" {
+        return Err(refuse(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "{resource} is not a repeated field. Use ?mask={resource} to get only this field"
+            ),
+        ));
     }
+    let kind = format!("{kind}.{}", element_type(resource));
+    let elements = match section.get_mut(resource).map(Value::take) {
+        Some(Value::Array(elements)) => elements,
+        _ => Vec::new(),
+    };
+    let typed = elements.into_iter().map(|element| {
+        let mut typed = Map::new();
+        typed.insert("@type".to_owned(), kind.clone().into());
+        if let Value::Object(fields) = element {
+            typed.extend(fields);
+        }
+        Value::Object(typed)
+    });
+    let mut typed = typed.collect::<Vec<_>>();
+    let Some(mask) = mask else { return Ok(typed) };
+    let paths = paths(mask);
+    let paths = paths.iter().map(Vec::as_slice).collect::<Vec<_>>();
+    // What none of them has is a mistake.
+    let mut found = typed.is_empty();
+    for element in &mut typed {
+        found |= keep(element, &paths);
+    }
+    if !found {
+        let why = format!("FieldMask {mask} could not be successfully used.");
+        return Err(refuse(StatusCode::BAD_REQUEST, why));
+    }
+    Ok(typed)
 }
 
 /// `static_clusters` holds messages named `StaticCluster`.

@@ -50,7 +50,20 @@ fn without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// A page elsewhere gets nothing done, whatever its browser calls this place.
+        #[test]
+        fn another_origin_is_never_let_in(host in "[a-z.:\\[\\]]{0,9}", origin in "[a-z:/.]{0,12}") {
+            let origin = format!("http://evil.example{origin}");
+            prop_assert!(!allowed(&host, &[("origin", &origin)]));
+        }
+    }
 
     fn allowed(host: &str, headers: &[(&'static str, &str)]) -> bool {
         let mut map = HeaderMap::new();

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::commands::{COMMANDS, Command, Input};
+use super::commands::{Command, Input};
 use crate::stats::html::escape;
 
 /// The list of commands, as text.
-pub(super) fn text() -> String {
+pub(super) fn text(commands: &[&Command]) -> String {
     let mut page = String::from("admin commands are:\n");
-    for command in COMMANDS {
+    for command in commands {
         let post = if command.mutates() { " (POST)" } else { "" };
         let _ = writeln!(page, "  {}{post}: {}", command.path, command.help);
         for parameter in command.parameters {
@@ -23,12 +23,12 @@ pub(super) fn text() -> String {
 }
 
 /// The list of commands as a web page; `base` is the path under which the app is mounted.
-pub(super) fn home(base: &str) -> String {
+pub(super) fn home(commands: &[&Command], base: &str) -> String {
     let mut page = String::from(HEAD);
     // Mounted without a closing slash, relative links would miss the last part of the path.
     let base = base.trim_end_matches('/');
     let _ = writeln!(page, "<base href=\"{}/\">\n</head>\n<body>\n<table>", escape(base));
-    for command in COMMANDS.iter().filter(|command| command.path != "/") {
+    for command in commands.iter().filter(|command| command.path != "/") {
         row(&mut page, command);
     }
     page.push_str("</table>\n</body>\n</html>\n");

@@ -39,7 +39,10 @@ fn change(control: &dyn Control, query: &str) -> Result<(), &'static str> {
         "paths" => {
             // All are read before any is set: an error changes nothing.
             let changes = value.split(',').map(|change| {
-                let (logger, text) = change.split_once(':').ok_or("invalid logger path")?;
+                let (logger, text) = change.split_once(':').unwrap_or((change, ""));
+                if logger.is_empty() || text.is_empty() {
+                    return Err("empty logger name or empty logger level");
+                }
                 Ok((logger, level(text)?))
             });
             let changes = changes.collect::<Result<Vec<_>, &str>>()?;
@@ -65,4 +68,5 @@ fn loggers(control: &dyn Control) -> String {
 const USAGE: &str = "usage: /logging?<name>=<level> (change single level)
 usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)
 usage: /logging?level=<level> (change all levels)
+usage: /logging?group=<group_name>:<level> (change group of loggers)
 ";

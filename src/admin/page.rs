@@ -15,9 +15,12 @@ use serde_json::Value;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 use crate::stats::Chunks;
+use crate::stats::prometheus::Exposition;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=UTF-8");
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer.
@@ -32,8 +35,20 @@ impl Page {
         Self::stream(TEXT, once(text.into()))
     }
 
+    /// Text that says nothing about its characters.
+    pub(super) fn plain(text: impl Into<Bytes>) -> Self {
+        Self::stream(HeaderValue::from_static("text/plain"), once(text.into()))
+    }
+
     pub(super) fn text_stream(body: Chunks) -> Self {
         Self::stream(TEXT, body)
+    }
+
+    pub(super) fn exposition(form: Exposition, body: Chunks) -> Self {
+        match form {
+            Exposition::Prometheus => Self::text_stream(body),
+            Exposition::OpenMetrics => Self::stream(OPENMETRICS, body),
+        }
     }
 
     pub(super) fn html_stream(body: Chunks) -> Self {

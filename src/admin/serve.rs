@@ -2,19 +2,18 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use axum_server::accept::NoDelayAcceptor;
 use front_proxy_layers::stats::Scope;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, SERVER};
 use http::{HeaderValue, Method, Response, StatusCode, Version};
 
-use super::traffic::{CODING_OF_GET, CountingAcceptor, Traffic};
+use super::traffic::{CODING_OF_GET, CountingAcceptor, HeadAnswers, Traffic};
 
 /// Stops a server: see [`axum_server::Handle`].
 pub type AdminHandle = axum_server::Handle<SocketAddr>;
@@ -34,33 +33,29 @@ pub async fn serve(
     stats: &Scope,
 ) -> io::Result<()> {
     let traffic = Traffic::new(stats);
-    let router = router.layer(from_fn_with_state(Arc::clone(&traffic), connection_manager));
+    let router = router.layer(from_fn(connection_manager)).layer(traffic.layer());
     let acceptor = CountingAcceptor { inner: NoDelayAcceptor::new(), traffic };
     let mut server = axum_server::from_tcp(listener)?.handle(handle);
     server.http_builder().http1().header_read_timeout(HEADER_TIMEOUT);
     server.acceptor(acceptor).serve(router.into_make_service()).await
 }
 
-async fn connection_manager(
-    State(traffic): State<Arc<Traffic>>,
-    request: Request,
-    next: Next,
-) -> Response<Body> {
-    let active = traffic.request();
-    let response = if request.version() < Version::HTTP_11 {
-        refuse(StatusCode::UPGRADE_REQUIRED, "Upgrade Required")
-    } else if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
-        refuse(StatusCode::BAD_REQUEST, "")
-    } else {
-        let is_head = request.method() == Method::HEAD;
-        let mut response = next.run(request).await;
-        if is_head {
-            let chunked = HeaderValue::from_static("chunked");
-            response.headers_mut().insert(CODING_OF_GET, chunked);
-        }
-        response
-    };
-    active.answered(response)
+async fn connection_manager(request: Request, next: Next) -> Response<Body> {
+    if request.version() < Version::HTTP_11 {
+        return refuse(StatusCode::UPGRADE_REQUIRED, "Upgrade Required");
+    }
+    if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
+        return refuse(StatusCode::BAD_REQUEST, "");
+    }
+    let heads = request.extensions().get::<HeadAnswers>().cloned();
+    let heads = heads.filter(|_| request.method() == Method::HEAD);
+    let mut response = next.run(request).await;
+    if let Some(heads) = heads {
+        let chunked = HeaderValue::from_static("chunked");
+        response.headers_mut().insert(CODING_OF_GET, chunked);
+        heads.note();
+    }
+    response
 }
 
 /// An answer in the connection manager's own form, which is not that of the pages.

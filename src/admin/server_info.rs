@@ -13,52 +13,6 @@ use crate::stats::{Memory, parameter};
 /// Sockets are not handed over to a new process; Envoy says so when it is told not to.
 pub(super) const HOT_RESTART: &str = "disabled";
 
-/// `command_line_options` of a server that was started without any: what was given goes on top.
-pub fn default_command_line_options() -> Map<String, Value> {
-    let options = json!({
-        "base_id": "0",
-        "concurrency": 1,
-        "config_path": "",
-        "config_yaml": "",
-        "allow_unknown_static_fields": false,
-        "admin_address_path": "",
-        "local_address_ip_version": "v4",
-        "log_level": "info",
-        "component_log_level": "",
-        "log_format": "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v",
-        "log_path": "",
-        "service_cluster": "",
-        "service_node": "",
-        "service_zone": "",
-        "file_flush_interval": "10s",
-        "drain_time": "600s",
-        "parent_shutdown_time": "900s",
-        "mode": "Serve",
-        "disable_hot_restart": true,
-        "enable_mutex_tracing": false,
-        "restart_epoch": 0,
-        "cpuset_threads": false,
-        "reject_unknown_dynamic_fields": false,
-        "log_format_escaped": false,
-        "disabled_extensions": [],
-        "ignore_unknown_dynamic_fields": false,
-        "use_dynamic_base_id": false,
-        "base_id_path": "",
-        "drain_strategy": "Gradual",
-        "enable_fine_grain_logging": false,
-        "socket_path": "@envoy_domain_socket",
-        "socket_mode": 0,
-        "enable_core_dump": false,
-        "stats_tag": [],
-        "skip_hot_restart_on_no_parent": false,
-        "skip_hot_restart_parent_stats": false,
-        "skip_deprecated_logs": false,
-        "file_flush_min_size": 0,
-        "log_stacktrace_single_entry": false,
-    });
-    if let Value::Object(options) = options { options } else { Map::new() }
-}
-
 pub(super) fn show(state: &AdminState, _: &str) -> Page {
     let info = state.server.server_info();
     Page::json(&json!({

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
@@ -14,8 +14,8 @@ use super::status::{
     CertificateStatus, ClusterStatus, DrainOptions, ListenerStatus, LogLevel, RuntimeStatus,
     ServerInfo,
 };
-use crate::stats::Registry;
 use crate::stats::server::{ServerReading, ServerStats};
+use crate::stats::{Registry, every};
 
 /// Everything the admin app needs. Only the registry is a must:
 ///
@@ -37,6 +37,7 @@ pub struct AdminState {
     pub(super) config: Arc<dyn ConfigView>,
     pub(super) control: Arc<dyn Control>,
     pub(super) trusted_hosts: Arc<[String]>,
+    flush_on_request: bool,
 }
 
 impl AdminState {
@@ -51,6 +52,7 @@ impl AdminState {
             config: Arc::new(Nothing),
             control: Arc::new(Nothing),
             trusted_hosts: Arc::default(),
+            flush_on_request: false,
         }
     }
 
@@ -98,7 +100,33 @@ impl AdminState {
         self
     }
 
-    pub(super) fn refresh_stats(&self) {
+    /// Ends an interval of the stats whenever they are asked for, Envoy's `stats_flush_on_admin`.
+    /// Otherwise that is up to [`flush_every`](Self::flush_every).
+    #[must_use]
+    pub fn flush_on_request(mut self, yes: bool) -> Self {
+        self.flush_on_request = yes;
+        self
+    }
+
+    /// Ends an interval of the stats each `interval`, for ever, with `server.*` up to date. Envoy's
+    /// default is 5 s.
+    pub async fn flush_every(self, interval: Duration) {
+        every(interval, || {
+            self.refresh_stats();
+            self.stats.flush();
+        })
+        .await;
+    }
+
+    /// What a page of stats begins with.
+    pub(super) fn stats_are_asked_for(&self) {
+        self.refresh_stats();
+        if self.flush_on_request {
+            self.stats.flush();
+        }
+    }
+
+    fn refresh_stats(&self) {
         let Some(stats) = &self.server_stats else {
             return;
         };

@@ -20,8 +20,8 @@ pub struct ServerInfo {
     pub uptime: Duration,
     /// Downstream connections on all listeners.
     pub connections: u64,
-    /// The command line's options, under Envoy's names: see
-    /// [`default_command_line_options`](super::default_command_line_options).
+    /// The command line's options, under Envoy's names: [`cli::Options`](crate::cli::Options) as
+    /// JSON, or any others.
     pub command_line_options: Map<String, Value>,
     /// `node` of the bootstrap; what it does not say has defaults.
     pub node: Map<String, Value>,

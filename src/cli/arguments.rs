@@ -73,21 +73,16 @@ pub(super) struct ServeArgs {
     /// Write the address of the admin server to this file
     #[arg(long, value_name = "FILE")]
     pub(super) admin_address_path: Option<String>,
-    /// How long connections are drained, in seconds
-    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
-    pub(super) drain_time_s: u32,
-    /// How draining goes on: "gradual" or "immediate"
-    #[arg(long, default_value = "gradual", value_name = "STRATEGY")]
-    pub(super) drain_strategy: String,
+    /// How long requests under way may take when the process ends, in seconds [default: 20]; and
+    /// how long listeners are drained that are asked to [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) drain_time_s: Option<u32>,
     /// Interval in which access logs are flushed, in milliseconds
     #[arg(long, default_value_t = 10_000, value_name = "MS")]
     pub(super) file_flush_interval_msec: u32,
     /// Size from which access logs are flushed, in KiB
     #[arg(long, default_value_t = 64, value_name = "KIB")]
     pub(super) file_flush_min_size_kb: u32,
-    /// A tag for all stats, as in "tag:value"; may be repeated
-    #[arg(long, value_name = "TAG:VALUE")]
-    pub(super) stats_tag: Vec<String>,
     /// Leave out fields of the configuration that Envoy doesn't know
     #[arg(long)]
     pub(super) allow_unknown_static_fields: bool,
@@ -135,6 +130,12 @@ pub(super) struct WithoutEffect {
     /// Hot restart: don't take over stats
     #[arg(long)]
     pub(super) skip_hot_restart_parent_stats: bool,
+    /// Draining "gradual" or "immediate": here clients are asked to leave with their next answer
+    #[arg(long, value_name = "STRATEGY")]
+    pub(super) drain_strategy: Option<String>,
+    /// A tag for all stats, as in "tag:value"; may be repeated
+    #[arg(long, value_name = "TAG:VALUE")]
+    pub(super) stats_tag: Vec<String>,
     /// IP version of the local address: v4 or v6
     #[arg(long, value_name = "VERSION")]
     pub(super) local_address_ip_version: Option<String>,

@@ -9,10 +9,12 @@ mod pattern;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
@@ -162,6 +164,8 @@ pub fn parse_components(text: &str) -> Result<Vec<(&'static str, LogLevel)>, Str
 pub struct LogLevels {
     levels: Mutex<BTreeMap<&'static str, LogLevel>>,
     filter: reload::Handle<Targets, Registry>,
+    /// Where lines go, if not to standard error.
+    file: Option<LogOutput>,
 }
 
 impl LogLevels {
@@ -169,6 +173,11 @@ impl LogLevels {
     pub fn levels(&self) -> Vec<(&'static str, LogLevel)> {
         let levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         levels.iter().map(|(c, l)| (*c, *l)).collect()
+    }
+
+    /// Opens the log file anew, after it was moved away. Where that fails the old one is kept.
+    pub fn reopen(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), LogOutput::reopen)
     }
 
     /// Sets the level of every component.
@@ -205,18 +214,58 @@ pub fn start(options: &Options) -> io::Result<LogLevels> {
     let layer = tracing_subscriber::fmt::layer()
         .event_format(Pattern::new(&options.log_format, options.log_format_escaped))
         .with_ansi(false);
-    let layer = if options.log_path.is_empty() {
-        layer.with_writer(io::stderr).boxed()
-    } else {
-        layer.with_writer(Mutex::new(open(&options.log_path)?)).boxed()
+    let path = Some(&options.log_path).filter(|path| !path.is_empty());
+    let file = path.map(|path| LogOutput::open(path)).transpose()?;
+    let layer = match &file {
+        None => layer.with_writer(io::stderr).boxed(),
+        Some(file) => layer.with_writer(file.clone()).boxed(),
     };
     // Two layers, not one made of both: that would hide the filter's highest level, and every span
     // of every crate, switched off or not, would be looked up among the targets.
     let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
-    Ok(LogLevels { levels: Mutex::new(levels), filter: handle })
+    Ok(LogLevels { levels: Mutex::new(levels), filter: handle, file })
 }
 
-fn open(path: &str) -> io::Result<File> {
+/// The log's file, which may be opened anew.
+#[derive(Clone, Debug)]
+struct LogOutput {
+    path: Arc<Path>,
+    file: Arc<Mutex<File>>,
+}
+
+impl LogOutput {
+    fn open(path: &str) -> io::Result<Self> {
+        let path: Arc<Path> = Path::new(path).into();
+        let file = Arc::new(Mutex::new(append(&path)?));
+        Ok(Self { path, file })
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        let file = append(&self.path)?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+}
+
+impl io::Write for LogOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for LogOutput {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 

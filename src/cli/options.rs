@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::arguments::ServeArgs;
 use super::log;
 use crate::admin::LogLevel;
+use crate::server::DEFAULT_DRAIN_TIME;
 
 mod values;
 
@@ -65,6 +66,10 @@ pub struct Options {
     pub file_flush_interval: Duration,
     #[serde(serialize_with = "as_seconds")]
     pub drain_time: Duration,
+    /// `--drain-time-s` where it was given: how long requests under way may take when the process
+    /// ends.
+    #[serde(skip)]
+    pub shutdown_time: Option<Duration>,
     #[serde(serialize_with = "as_seconds")]
     pub parent_shutdown_time: Duration,
     pub mode: Mode,
@@ -125,6 +130,7 @@ impl TryFrom<ServeArgs> for Options {
             );
         }
         let without_effect = without_effect(&args.without_effect);
+        let drain_time = args.drain_time_s.map(|seconds| Duration::from_secs(seconds.into()));
         let unused = args.without_effect;
         Ok(Self {
             base_id: unused.base_id.unwrap_or(0),
@@ -143,7 +149,8 @@ impl TryFrom<ServeArgs> for Options {
             service_node: args.service_node.unwrap_or_default(),
             service_zone: args.service_zone.unwrap_or_default(),
             file_flush_interval: Duration::from_millis(args.file_flush_interval_msec.into()),
-            drain_time: Duration::from_secs(args.drain_time_s.into()),
+            drain_time: drain_time.unwrap_or(DEFAULT_DRAIN_TIME),
+            shutdown_time: drain_time,
             parent_shutdown_time: Duration::from_secs(
                 unused.parent_shutdown_time_s.unwrap_or(900).into(),
             ),
@@ -164,12 +171,12 @@ impl TryFrom<ServeArgs> for Options {
             ignore_unknown_dynamic_fields: unused.ignore_unknown_dynamic_fields,
             use_dynamic_base_id: unused.use_dynamic_base_id,
             base_id_path: unused.base_id_path.unwrap_or_default(),
-            drain_strategy: drain_strategy(&args.drain_strategy)?,
+            drain_strategy: drain_strategy(unused.drain_strategy.as_deref())?,
             enable_fine_grain_logging: unused.enable_fine_grain_logging,
             socket_path: unused.socket_path.unwrap_or_else(|| "@envoy_domain_socket".to_owned()),
             socket_mode: socket_mode(unused.socket_mode.as_deref())?,
             enable_core_dump: unused.enable_core_dump,
-            stats_tag: stats_tags(args.stats_tag)?,
+            stats_tag: stats_tags(unused.stats_tag)?,
             skip_hot_restart_on_no_parent: unused.skip_hot_restart_on_no_parent,
             skip_hot_restart_parent_stats: unused.skip_hot_restart_parent_stats,
             skip_deprecated_logs: unused.skip_deprecated_logs,
@@ -231,10 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn the_end_takes_as_long_as_is_said_and_draining_as_envoy_has_it() {
+        let times = |args: &[&str]| {
+            let options = options(args);
+            (options.drain_time.as_secs(), options.shutdown_time.map(|time| time.as_secs()))
+        };
+        assert_eq!(times(&[]), (600, None));
+        assert_eq!(times(&["--drain-time-s", "5"]), (5, Some(5)));
+    }
+
+    #[test]
     fn flags_without_effect_are_noted() {
         assert_eq!(options(&["--disable-hot-restart"]).without_effect_note(), None);
-        let note = options(&["--base-id", "0", "--cpuset-threads"]).without_effect_note();
-        assert_eq!(note.as_deref(), Some("accepted without effect: --base-id, --cpuset-threads"));
+        let note = options(&["--base-id", "0", "--drain-strategy", "gradual"]);
+        let note = note.without_effect_note();
+        assert_eq!(note.as_deref(), Some("accepted without effect: --base-id, --drain-strategy"));
     }
 
     #[test]

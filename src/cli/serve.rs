@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,7 +16,9 @@ use crate::access_log::FlushOptions;
 use crate::admin::{LogLevel, UnknownLogger};
 use crate::config::model::Bootstrap;
 use crate::sandbox::{self, InProcess};
-use crate::server::{Command, LogControl, Server, ServerOptions};
+use crate::server::{
+    Command, DEFAULT_SHUTDOWN_TIME, LogControl, LogReopener, Server, ServerOptions,
+};
 use crate::service;
 
 /// Serves a bootstrap until the process is told to end.
@@ -29,6 +32,7 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
     }
     let server_options = ServerOptions {
         concurrency: usize::try_from(options.concurrency).unwrap_or(1),
+        shutdown_time: options.shutdown_time.unwrap_or(DEFAULT_SHUTDOWN_TIME),
         drain_time: options.drain_time,
         log_flush: FlushOptions {
             interval: options.file_flush_interval,
@@ -40,16 +44,17 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
             Ok(Value::Object(map)) => map,
             _ => serde_json::Map::new(),
         },
-        log: Some(log),
+        log: Some(Arc::clone(&log) as _),
     };
     let address_path = options.admin_address_path.clone();
     block_on(async move {
         // Before any port is open: whoever waits for one may send a signal at once.
-        let stop = service::stop_signal();
-        let reopen = ReopenSignal::new();
-        let mut server = match Server::start(bootstrap, server_options).await {
-            Ok(server) => server,
-            Err(error) => return fail(&error.to_string()),
+        let mut signals = Signals::new(log);
+        let started = signals.until_stop(None, Server::start(bootstrap, server_options)).await;
+        let mut server = match started {
+            None => return ExitCode::SUCCESS,
+            Some(Err(error)) => return fail(&error.to_string()),
+            Some(Ok(server)) => server,
         };
         if let Some(admin) = server.admin_address() {
             tracing::info!(target: "main", "admin address: {admin}");
@@ -62,31 +67,60 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
         for (name, address) in server.listeners() {
             tracing::info!(target: "main", "listener {name}: {address}");
         }
-        until_told_to_end(&mut server, stop, reopen).await;
-        tracing::info!(target: "main", "ending: waiting for requests under way");
-        tokio::select! {
-            () = server.shutdown() => {}
-            // Asked again: don't wait.
-            () = service::stop_signal() => {}
+        let logs = server.log_reopener();
+        while let Some(Command::ReopenLogs) =
+            signals.until_stop(Some(&logs), server.command()).await
+        {
+            signals.reopen(Some(&logs));
         }
+        tracing::info!(target: "main", "ending: waiting for requests under way");
+        let mut again = Signals { stop: Box::pin(service::stop_signal()), ..signals };
+        server
+            .shutdown_or_cut(async move {
+                again.until_stop(Some(&logs), std::future::pending::<()>()).await;
+                tracing::warn!(target: "main", "told to end again: requests under way are cut");
+            })
+            .await;
         ExitCode::SUCCESS
     })
 }
 
-async fn until_told_to_end(
-    server: &mut Server,
-    stop: impl Future<Output = ()>,
-    mut reopen: ReopenSignal,
-) {
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            () = reopen.next() => server.reopen_logs(),
-            command = server.command() => match command {
-                Command::Quit => return,
-                Command::ReopenLogs => server.reopen_logs(),
-            },
+/// The signals that the process obeys.
+struct Signals {
+    stop: Pin<Box<dyn Future<Output = ()>>>,
+    reopen: ReopenSignal,
+    log: Arc<LogLevels>,
+}
+
+impl Signals {
+    fn new(log: Arc<LogLevels>) -> Self {
+        Self { stop: Box::pin(service::stop_signal()), reopen: ReopenSignal::new(), log }
+    }
+
+    /// Waits for something, `None` if the process is told to end before. Meanwhile log files are
+    /// opened anew on request.
+    async fn until_stop<T>(
+        &mut self,
+        logs: Option<&LogReopener>,
+        other: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut other = std::pin::pin!(other);
+        loop {
+            tokio::select! {
+                () = &mut self.stop => return None,
+                done = &mut other => return Some(done),
+                () = self.reopen.next() => self.reopen(logs),
+            }
+        }
+    }
+
+    /// Opens the process's own log anew, and the access logs.
+    fn reopen(&self, logs: Option<&LogReopener>) {
+        if let Err(error) = self.log.reopen() {
+            tracing::error!(target: "main", "the log can't be opened anew: {error}");
+        }
+        if let Some(logs) = logs {
+            logs.reopen();
         }
     }
 }

@@ -14,12 +14,13 @@ use front_proxy_layers::discover::dns::{
 };
 use front_proxy_layers::discover::{Locality, Member, MemberSet, UpdateStats};
 use front_proxy_layers::endpoint::{ConnectionOptions, Connector, Protocol};
-use front_proxy_layers::stats::Scope;
+use front_proxy_layers::stats::{Scope, SslStats};
 use tokio::task::JoinHandle;
 
-use super::resolver::CountedResolver;
+use super::counted_lookups::CountedLookups;
 use crate::config::model::{self, Discovery, LbPolicy, UpstreamProtocol};
 use crate::stats::absent;
+use crate::tls::{Upstream, Watched};
 
 /// A cluster could not be built.
 #[derive(Debug)]
@@ -40,14 +41,20 @@ pub(super) fn cluster(
     config: &model::Cluster,
     scope: &Scope,
     workers: usize,
-) -> Result<Cluster, BuildError> {
+) -> Result<(Cluster, Option<Arc<Upstream>>), BuildError> {
     let fail = |what: String| BuildError { cluster: config.name.clone(), what };
-    let connector = match &config.tls {
-        None => Connector::plain(),
-        Some(tls) => crate::tls::upstream(tls, config.protocol).map_err(fail)?,
-    };
+    if config.per_connection_buffer_limit.is_some() {
+        let name = &config.name;
+        let field = "per_connection_buffer_limit_bytes";
+        tracing::warn!(target: "config", "cluster `{name}`: `{field}` is without effect");
+    }
     let stats = stats_scope(config, scope);
-    absent::cluster(&stats);
+    absent::cluster(&stats, config.tls.is_some());
+    let tls = config.tls.as_ref().map(|tls| Upstream::new(tls, config.protocol));
+    let tls = tls.transpose().map_err(fail)?.map(Arc::new);
+    let connector = tls.as_ref().map_or_else(Connector::plain, |tls| {
+        tls.connector().ssl_stats(Arc::new(SslStats::of_cluster(stats.child("ssl"))))
+    });
     let builder = Cluster::builder(config.name.as_str())
         .stats(scope.clone())
         .stat_name(stat_name(config))
@@ -56,7 +63,7 @@ pub(super) fn cluster(
         .limits(Priority::Default, limits(&config.breakers))
         .limits(Priority::High, limits(&config.breakers_high))
         .shards(workers);
-    Ok(match config.lb_policy {
+    let cluster = match config.lb_policy {
         LbPolicy::RoundRobin => balanced(builder, RoundRobin::default()),
         LbPolicy::Random => balanced(builder, Random),
         LbPolicy::LeastRequest => balanced(builder, LeastRequest),
@@ -72,7 +79,18 @@ pub(super) fn cluster(
                 .ok_or_else(|| fail(format!("the table size {size} is not a prime number")))?;
             balanced(builder, maglev.stats(&stats))
         }
-    })
+    };
+    Ok((cluster, tls))
+}
+
+/// What looks after the files of a cluster's TLS context, where it has any.
+pub(super) fn watched(
+    config: &model::Cluster,
+    tls: &Arc<Upstream>,
+    scope: &Scope,
+) -> Option<Watched> {
+    let scope = stats_scope(config, scope).child("client_ssl_socket_factory");
+    Watched::new(format!("cluster `{}`", config.name), Arc::clone(tls) as _, &scope)
 }
 
 fn stat_name(config: &model::Cluster) -> &str {
@@ -93,7 +111,7 @@ fn balanced(
 fn connections(config: &model::Cluster) -> ConnectionOptions {
     ConnectionOptions {
         protocol: match config.protocol {
-            UpstreamProtocol::Http1 | UpstreamProtocol::Downstream => Protocol::Http1,
+            UpstreamProtocol::Http1 => Protocol::Http1,
             UpstreamProtocol::Http2 => Protocol::Http2,
             UpstreamProtocol::Auto => Protocol::Auto,
         },
@@ -128,10 +146,13 @@ pub(super) fn discover(
     cluster: &Cluster,
     scope: &Scope,
 ) -> (Option<JoinHandle<()>>, Option<FirstResolution>) {
-    let stats = UpdateStats::new(&stats_scope(config, scope));
+    let own = stats_scope(config, scope);
+    let stats = UpdateStats::new(&own);
     match &config.discovery {
         Discovery::Static => {
             cluster.update(config.endpoints.iter().filter_map(member).collect());
+            // Envoy tells the weight of members that were discovered, not of those that were given.
+            own.gauge("max_host_weight").set(0.0);
             (None, None)
         }
         Discovery::StrictDns(dns) => {
@@ -187,14 +208,14 @@ fn locality(endpoint: &model::EndpointSpec) -> Option<Arc<Locality>> {
     }))
 }
 
-fn resolver(dns: &model::Dns, scope: &Scope) -> CountedResolver {
+fn resolver(dns: &model::Dns, scope: &Scope) -> CountedLookups {
     let resolver = DnsResolver::new(DnsResolverOptions {
         resolvers: dns.resolvers.clone(),
         use_tcp: dns.use_tcp,
         no_search: dns.no_search,
         ..DnsResolverOptions::default()
     });
-    CountedResolver::new(resolver, scope)
+    CountedLookups::new(resolver, scope)
 }
 
 fn settings(dns: &model::Dns) -> Settings {

@@ -21,6 +21,7 @@ mod route_match;
 mod route_table;
 mod runtime;
 mod shared;
+mod stats;
 mod tls;
 mod upstream_http;
 

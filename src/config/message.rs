@@ -15,6 +15,9 @@ use super::suggest::nearest;
 use super::yaml::{Entry, Node, Value};
 
 mod values;
+mod written;
+
+use written::Written;
 
 pub(super) use values::Variants;
 
@@ -23,6 +26,8 @@ pub(super) use values::Variants;
 pub(super) struct Context {
     errors: RefCell<Vec<Diagnostic>>,
     allow_unknown_fields: bool,
+    unknown_fields: Cell<u64>,
+    written: Written,
     runtime: RefCell<HashMap<String, RuntimeValue>>,
     cluster_references: RefCell<Vec<ClusterReference>>,
 }
@@ -46,6 +51,16 @@ impl Context {
 
     pub(super) fn error(&self, span: &Span, message: impl Into<String>) {
         self.report(Diagnostic::new(span, message));
+    }
+
+    /// A tree as protobuf writes the messages that were read from it.
+    pub(super) fn json(&self, node: &Node) -> serde_json::Value {
+        self.written.json(node)
+    }
+
+    /// How many fields were left out since nobody knows them.
+    pub(super) fn unknown_fields(&self) -> u64 {
+        self.unknown_fields.get()
     }
 
     pub(super) fn into_errors(self) -> Vec<Diagnostic> {
@@ -124,6 +139,7 @@ impl<'a> Message<'a> {
         }
         let named = |fields: &[&str]| fields.iter().position(|f| is_name_of(key, f));
         if let Some(i) = named(self.schema.supported) {
+            self.cx.written.key(entry, self.schema.supported[i]);
             if self.fields[i].is_some() {
                 // Once in snake_case and once in camelCase; the reader sees equal keys.
                 if self.fields[i].is_some_and(|e| e.key != key) {
@@ -140,7 +156,10 @@ impl<'a> Message<'a> {
                 self.refused = true;
                 self.cx.error(&entry.place, format!("`{key}` is not supported yet"));
             }
-        } else if !self.cx.allow_unknown_fields {
+        } else if self.cx.allow_unknown_fields {
+            self.cx.written.left_out(entry);
+            self.cx.unknown_fields.set(self.cx.unknown_fields.get() + 1);
+        } else {
             self.unknown(entry);
         }
     }
@@ -255,7 +274,10 @@ impl<'a> Message<'a> {
             Some(Node { value: Value::List(items), .. }) => {
                 items.iter().filter(|n| !n.is_null()).collect()
             }
-            Some(node) => vec![node],
+            Some(node) => {
+                self.cx.written.list_of_one(node);
+                vec![node]
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! what builds listeners and clusters from it can't fail for reasons that lie in the file.
 
 mod http_filters;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -22,6 +23,13 @@ pub use front_proxy_layers::sanitize::{EscapedSlashes, StripPort as StripHostPor
 pub use front_proxy_layers::server_header::Transformation as ServerHeader;
 pub use http_filters::*;
 
+pub use tls::{
+    DownstreamTls, PeerValidation, SanType, SubjectAltNameMatch, TlsCertificate, TlsVersions,
+    UpstreamTls,
+};
+
+use crate::stats::{Rules, StatsdOptions};
+
 /// A whole bootstrap.
 #[derive(Clone, Debug, Default)]
 pub struct Bootstrap {
@@ -35,10 +43,33 @@ pub struct Bootstrap {
     pub admin: Option<Admin>,
     /// The merged static layers of `layered_runtime`, flattened to dotted keys, in file order.
     pub runtime: Vec<(String, RuntimeValue)>,
-    /// The names of the runtime layers.
-    pub runtime_layers: Vec<String>,
+    /// The same layer by layer, the lowest first.
+    pub runtime_layers: Vec<RuntimeLayer>,
+    /// `stats_config`
+    pub stats: Rules,
+    /// `stats_sinks`
+    pub stats_sinks: Vec<StatsdOptions>,
+    /// `stats_flush_interval` or `stats_flush_on_admin`
+    pub stats_flush: StatsFlush,
+    /// How many unknown fields were left out: none unless the [`Loader`](super::Loader) was told to.
+    pub unknown_fields: u64,
     /// All of it as it was written, in JSON. It holds secrets.
     pub source: Source,
+}
+
+/// When intervals of stats end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatsFlush {
+    /// By the clock: `stats_flush_interval`, 5 s by default.
+    Every(Duration),
+    /// Whenever the admin app is asked for stats: `stats_flush_on_admin`.
+    OnAdmin,
+}
+
+impl Default for StatsFlush {
+    fn default() -> Self {
+        Self::Every(Duration::from_secs(5))
+    }
 }
 
 /// A configuration as it was written.
@@ -67,6 +98,15 @@ pub struct Node {
     pub sub_zone: String,
     /// `metadata`, as JSON.
     pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A layer of `layered_runtime`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuntimeLayer {
+    /// `name`
+    pub name: String,
+    /// `static_layer`, flattened to dotted keys, in file order.
+    pub values: Vec<(String, RuntimeValue)>,
 }
 
 /// A leaf of a static runtime layer.
@@ -121,41 +161,6 @@ pub struct FilterChain {
     pub http: Arc<HttpConnectionManager>,
 }
 
-/// `DownstreamTlsContext`.
-#[derive(Clone, Debug)]
-pub struct DownstreamTls {
-    /// `alpn_protocols`, in order of preference.
-    pub alpn: Vec<String>,
-    /// Certificates with their keys; at least one.
-    pub certificates: Vec<TlsCertificate>,
-    /// `validation_context.trusted_ca`, where given.
-    pub trusted_ca: Option<DataSource>,
-    /// `require_client_certificate`.
-    pub require_client_certificate: bool,
-    /// Lowest and highest version. Default TLS 1.2 to TLS 1.3.
-    pub versions: TlsVersions,
-}
-
-/// Which TLS versions are spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsVersions {
-    /// 1.2 and 1.3.
-    Both,
-    /// 1.2 only.
-    Only12,
-    /// 1.3 only.
-    Only13,
-}
-
-/// A certificate chain and its key; loaded and checked against each other by the reader.
-#[derive(Clone, Debug)]
-pub struct TlsCertificate {
-    /// `certificate_chain`
-    pub chain: DataSource,
-    /// `private_key`
-    pub key: DataSource,
-}
-
 /// A piece of data and where it came from.
 #[derive(Clone)]
 pub struct DataSource {
@@ -163,6 +168,16 @@ pub struct DataSource {
     pub file: Option<PathBuf>,
     /// What it holds.
     pub bytes: Arc<[u8]>,
+}
+
+impl DataSource {
+    /// Where it came from, in words: its file, or `<inline>`.
+    pub fn origin(&self) -> String {
+        match &self.file {
+            Some(path) => path.display().to_string(),
+            None => "<inline>".to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Debug for DataSource {
@@ -550,8 +565,8 @@ pub struct Cluster {
     pub endpoints: Vec<EndpointSpec>,
     /// `connect_timeout`. Default 5 s.
     pub connect_timeout: Duration,
-    /// `per_connection_buffer_limit_bytes`. Default 1 MiB.
-    pub per_connection_buffer_limit: usize,
+    /// `per_connection_buffer_limit_bytes`, where given: without effect, and said so at start.
+    pub per_connection_buffer_limit: Option<u32>,
     /// The protocol spoken upstream.
     pub protocol: UpstreamProtocol,
     /// `http_protocol_options` of the upstream side.
@@ -656,8 +671,6 @@ pub enum UpstreamProtocol {
     Http2,
     /// By ALPN (`auto_config`).
     Auto,
-    /// As the client's (`use_downstream_protocol_config`).
-    Downstream,
 }
 
 /// Circuit breaker limits.
@@ -685,21 +698,4 @@ impl Default for Thresholds {
             track_remaining: false,
         }
     }
-}
-
-/// `UpstreamTlsContext`.
-#[derive(Clone, Debug)]
-pub struct UpstreamTls {
-    /// `sni`, where given.
-    pub sni: Option<String>,
-    /// `validation_context.trusted_ca`; without one the upstream is not verified, as in Envoy.
-    pub trusted_ca: Option<DataSource>,
-    /// `match_typed_subject_alt_names` with exact matches: (type, value).
-    pub subject_alt_names: Vec<String>,
-    /// `alpn_protocols`
-    pub alpn: Vec<String>,
-    /// A client certificate, where given.
-    pub certificate: Option<TlsCertificate>,
-    /// Lowest and highest version.
-    pub versions: TlsVersions,
 }

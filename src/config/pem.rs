@@ -59,7 +59,7 @@ fn describe(error: &pem::Error) -> String {
 ///
 /// rustls could tell, but not for X.509 version 1: it doesn't read such certificates, though it
 /// serves them, and self-signed ones made by older tools are of that version.
-pub(super) fn belong_together(certificate: &CertificateDer<'_>, key: &dyn SigningKey) -> bool {
+pub(crate) fn belong_together(certificate: &CertificateDer<'_>, key: &dyn SigningKey) -> bool {
     match (key.public_key(), public_key_info(certificate)) {
         (Some(ours), Some(theirs)) => ours.as_ref() == theirs,
         // A key that can't tell its public half is taken at its word, as rustls does.
@@ -90,7 +90,7 @@ fn public_key_info<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> 
 }
 
 /// The DER element at the start of `bytes`: its tag, its content, and what follows it.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(crate) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = if first < 0x80 {

@@ -65,6 +65,31 @@ impl Span {
     }
 }
 
+impl Span {
+    /// The place of the `nth` occurrence of `part`, from 0, in what begins here and has at most
+    /// `lines` lines.
+    pub(super) fn search(&self, part: &str, nth: usize, lines: usize) -> Option<Self> {
+        let mut left = nth;
+        for number in self.line..=self.line.saturating_add(lines) {
+            let line = self.source.line(number);
+            let skipped = if number == self.line { self.column - 1 } else { 0 };
+            let from = line.char_indices().nth(skipped).map_or(line.len(), |(at, _)| at);
+            let rest = line.get(from..).unwrap_or("");
+            let found: Vec<_> = rest.match_indices(part).map(|(at, _)| at).collect();
+            if let Some(at) = found.get(left) {
+                return Some(Self {
+                    source: Arc::clone(&self.source),
+                    line: number,
+                    column: 1 + skipped + rest.get(..*at).unwrap_or("").chars().count(),
+                    width: part.chars().count().max(1),
+                });
+            }
+            left -= found.len();
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

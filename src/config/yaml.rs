@@ -55,16 +55,21 @@ impl Node {
 
     /// The place of a part of the text that the node holds, in characters from its start.
     ///
-    /// Escapes and line breaks make text and file differ; then it is the place of the whole.
+    /// Escapes and line breaks make text and file differ; then the part is looked for, and where
+    /// it is not found it is the place of the whole.
     pub(super) fn within(&self, offset: usize, width: usize) -> Span {
         let Value::Scalar(scalar) = &self.value else {
             return self.span.clone();
         };
         let quotes = usize::from(!scalar.is_plain());
-        if scalar.text().chars().count() + 2 * quotes != self.span.width {
-            return self.span.clone();
+        let text = scalar.text();
+        if text.chars().count() + 2 * quotes == self.span.width {
+            return self.span.within(offset + quotes, width);
         }
-        self.span.within(offset + quotes, width)
+        let part: String = text.chars().skip(offset).take(width).collect();
+        let before: String = text.chars().take(offset).collect();
+        let nth = before.matches(&part).count();
+        self.span.search(&part, nth, text.len()).unwrap_or_else(|| self.span.clone())
     }
 
     fn size(&self) -> usize {
@@ -179,9 +184,17 @@ mod tests {
 
     #[test]
     fn parts_of_a_text_have_places() {
-        for (text, column) in [("a: one,two", 8), ("a: 'one,two'", 9), (r#"a: "on\x65,two""#, 4)] {
+        for (text, line, column) in [
+            ("a: one,two", 1, 8),
+            ("a: 'one,two'", 1, 9),
+            (r#"a: "on\x65,two""#, 1, 12),
+            ("a: |-\n  one\n  two", 3, 3),
+            // The part itself is written in another way.
+            (r#"a: "one,\x74wo""#, 1, 4),
+        ] {
             let node = read(text).unwrap().unwrap();
-            assert_eq!(entries(&node)[0].node.within(4, 3).column, column, "{text}");
+            let place = entries(&node)[0].node.within(4, 3);
+            assert_eq!((place.line, place.column), (line, column), "{text}");
         }
     }
 

@@ -109,6 +109,9 @@ pub struct GateConfig {
     /// `http_protocol_options.allow_absolute_url`: without it a whole URL in the request line is
     /// passed on whatever its scheme, for a layer above to answer.
     pub allow_absolute_url: bool,
+    /// Refuses an `https` URL in the request line: at the edge, which sees that it came in plain
+    /// text. Envoy calls it `validate_scheme` inside.
+    pub refuse_https_url: bool,
     /// `http_protocol_options.accept_http_10`
     pub accept_http_10: bool,
     /// `http_protocol_options.allow_chunked_length`
@@ -132,6 +135,7 @@ impl Default for GateConfig {
             max_head_bytes: 60 * 1024,
             max_headers: 100,
             allow_absolute_url: true,
+            refuse_https_url: false,
             accept_http_10: false,
             allow_chunked_length: false,
             enable_trailers: false,

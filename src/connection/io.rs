@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Counts what goes through: `downstream_cx_rx_bytes_total` and `downstream_cx_tx_bytes_total`.
 #[derive(Debug)]
-pub(super) struct Counted<IO> {
+pub(crate) struct Counted<IO> {
     io: IO,
     stats: Arc<DownstreamStats>,
     /// TLS copies what it is given anyway.
@@ -19,7 +19,7 @@ pub(super) struct Counted<IO> {
 }
 
 impl<IO> Counted<IO> {
-    pub(super) fn new(io: IO, stats: Arc<DownstreamStats>, gather: bool) -> Self {
+    pub(crate) fn new(io: IO, stats: Arc<DownstreamStats>, gather: bool) -> Self {
         Self { io, stats, gather }
     }
 

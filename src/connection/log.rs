@@ -49,7 +49,7 @@ impl ConnectionLog {
             tls_cipher: logged.tls_cipher.map(Into::into),
             server_name: logged.server_name,
             id: Some(CONNECTIONS.fetch_add(1, Ordering::Relaxed)),
-            filter_chain: None,
+            filter_chain: chain.name.clone(),
         };
         let connection = Arc::new(connection);
         let observer = chain.filters.observed.then(|| {

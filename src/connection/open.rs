@@ -55,6 +55,11 @@ impl OpenConnection {
         }
     }
 
+    /// Counts it where HTTP/1 is all that is spoken.
+    pub(crate) fn speaks_http1(&mut self) {
+        self.speaks(Protocol::Http1);
+    }
+
     /// Who closed it.
     pub(super) fn closed_by_client(&mut self, by_client: bool) {
         self.closed_by_client = by_client;

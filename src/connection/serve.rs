@@ -232,8 +232,11 @@ where
 }
 
 /// The gate's limits for a connection manager.
-pub(crate) fn gate_config(config: &HttpConnectionManager) -> GateConfig {
+pub(crate) fn gate_config(config: &HttpConnectionManager, tls: bool) -> GateConfig {
+    // As Envoy has it, an edge is where the client's address is taken from the connection.
+    let is_edge = config.use_remote_address && config.xff_num_trusted_hops == 0;
     GateConfig {
+        refuse_https_url: is_edge && !tls,
         max_head_bytes: usize::try_from(config.max_request_headers_kb)
             .unwrap_or(usize::MAX)
             .saturating_mul(1024),

@@ -1,20 +1,24 @@
 //! Accepting connections and handing each to its filter chain.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use front_proxy_layers::tls_names;
+use metrics::Histogram;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
-use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::{FilterChain, Listener, client_certificate};
 use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
 use crate::shutdown::{Phase, Signal};
+use crate::tls::ServerSide;
 use crate::workers::OpenConnections;
 
 /// Accepts connections until `signal` says that listeners are closed.
@@ -27,10 +31,11 @@ pub(crate) async fn accept(
 ) {
     let mut closed = signal.clone();
     let mut closed = std::pin::pin!(closed.reached(Phase::ListenersClosed));
+    let mut batch = Batch { size: 0, sizes: &listener.stats.accepted_per_event };
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = socket.accept() => accepted,
+            accepted = poll_fn(|cx| batch.accept(&socket, cx)) => accepted,
             () = &mut closed => return,
         };
         match accepted {
@@ -55,6 +60,28 @@ pub(crate) async fn accept(
                 }
             }
         }
+    }
+}
+
+/// How many connections come at once.
+struct Batch<'a> {
+    size: u32,
+    sizes: &'a Histogram,
+}
+
+impl Batch<'_> {
+    fn accept(
+        &mut self,
+        socket: &TcpListener,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let accepted = socket.poll_accept(cx);
+        if matches!(accepted, Poll::Ready(Ok(_))) {
+            self.size += 1;
+        } else if self.size > 0 {
+            self.sizes.record(f64::from(std::mem::take(&mut self.size)));
+        }
+        accepted
     }
 }
 
@@ -111,7 +138,9 @@ impl AcceptedConnection {
                     if !self.speaks_tls(&stream).await {
                         return;
                     }
-                    self.serve_tls(chain, tls.accept(stream), peer, open, signal).await;
+                    let tls = tls.current();
+                    let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
+                    self.serve_tls(chain, &tls, handshake, peer, open, signal).await;
                 }
             }
             return;
@@ -135,7 +164,7 @@ impl AcceptedConnection {
             Ok(1..) if first == [HANDSHAKE] => true,
             Ok(1..) => {
                 if let Some(ssl) = &self.listener.stats.ssl {
-                    ssl.connection_error.increment(1);
+                    ssl.not_tls();
                 }
                 false
             }
@@ -173,13 +202,15 @@ impl AcceptedConnection {
             return;
         };
         let open = OpenConnection::new(&chain.filters.stats, true);
-        let handshake = start.into_stream(Arc::clone(tls.config()));
-        self.serve_tls(chain, handshake, peer, open, signal).await;
+        let tls = tls.current();
+        let handshake = start.into_stream(Arc::clone(&tls.config));
+        self.serve_tls(chain, &tls, handshake, peer, open, signal).await;
     }
 
     async fn serve_tls(
         &self,
         chain: &Arc<FilterChain>,
+        own: &ServerSide,
         handshake: impl Future<Output = io::Result<TlsStream<TcpStream>>>,
         peer: SocketAddr,
         open: OpenConnection,
@@ -196,7 +227,7 @@ impl AcceptedConnection {
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
         let certificate = match tls.peer_certificates() {
             Some([leaf, ..]) if chain.filters.forwarded.client_cert.names_certificate() => {
-                client_certificate::describe(leaf, &chain.uri_names)
+                client_certificate::describe(leaf, &own.uris)
             }
             _ => None,
         };
@@ -206,15 +237,8 @@ impl AcceptedConnection {
     }
 
     fn count_tls_failure(&self, error: &io::Error) {
-        let Some(ssl) = &self.listener.stats.ssl else {
-            return;
-        };
-        match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
-            Some(rustls::Error::NoCertificatesPresented) => ssl.fail_verify_no_cert.increment(1),
-            Some(rustls::Error::InvalidCertificate(_)) => ssl.fail_verify_error.increment(1),
-            Some(_) => ssl.connection_error.increment(1),
-            // The client went away in the middle of it: no TLS error.
-            None => {}
+        if let Some(ssl) = &self.listener.stats.ssl {
+            ssl.failed(error);
         }
     }
 }
@@ -247,7 +271,7 @@ fn logged(stream: &TlsStream<TcpStream>) -> Box<LoggedConnection> {
 fn find_chain<'a>(
     chains: &'a [Arc<FilterChain>],
     name: Option<&str>,
-) -> Option<(&'a Arc<FilterChain>, &'a tokio_rustls::TlsAcceptor)> {
+) -> Option<(&'a Arc<FilterChain>, &'a crate::tls::Downstream)> {
     let rank = |chain: &FilterChain| {
         if chain.server_names.is_empty() {
             return Some(0);
@@ -266,7 +290,7 @@ fn find_chain<'a>(
     };
     chains
         .iter()
-        .filter_map(|chain| Some((rank(chain)?, chain, chain.tls.as_ref()?)))
+        .filter_map(|chain| Some((rank(chain)?, chain, chain.tls.as_deref()?)))
         .max_by_key(|(rank, ..)| *rank)
         .map(|(_, chain, tls)| (chain, tls))
 }

@@ -14,10 +14,8 @@ use front_proxy_layers::server_header::ServerHeaderLayer;
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope};
 use front_proxy_layers::upgrade::UpgradeLayer;
 use http::HeaderValue;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
-use super::{FilterChain, client_certificate};
+use super::FilterChain;
 use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model;
@@ -26,13 +24,15 @@ use crate::http_filters::{self, ChainBuilder};
 use crate::request_path::{Http2Stats, HttpFilters};
 use crate::routes;
 use crate::stats::absent;
+use crate::tls::Downstream;
 
 /// What the connection managers of a process have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) clusters: &'a ClusterManager,
     pub(crate) node: &'a model::Node,
-    pub(crate) logs: &'a LogFiles,
+    /// `None` where a configuration is only checked.
+    pub(crate) logs: Option<&'a LogFiles>,
     /// The root of all stats.
     pub(crate) stats: &'a Scope,
     /// Whether the process was told to fail health checks.
@@ -51,26 +51,20 @@ pub(crate) fn filter_chains(
         .filter_chains
         .iter()
         .map(|chain| {
-            let tls = chain.tls.as_ref().map(crate::tls::downstream).transpose()?;
-            let certificate = chain.tls.as_ref().and_then(|tls| tls.certificates.first());
+            let model::FilterChain { name, server_names, tls, http } = chain;
+            let tls = tls.as_ref().map(Downstream::new).transpose()?;
+            let gate = crate::connection::gate_config(http, tls.is_some());
             Ok(Arc::new(FilterChain {
-                server_names: chain.server_names.clone(),
-                tls: tls.map(Into::into),
-                uri_names: certificate.map(uri_names).unwrap_or_default(),
-                http: Arc::clone(&chain.http),
-                stall_timeout: routes::longest_idle_timeout(&chain.http),
-                gate: Arc::new(crate::connection::gate_config(&chain.http)),
-                filters: filters(config, &chain.http, port, around, listener_scope)?,
+                name: (!name.is_empty()).then(|| name.as_str().into()),
+                server_names: server_names.clone(),
+                tls: tls.map(Arc::new),
+                http: Arc::clone(http),
+                stall_timeout: routes::longest_idle_timeout(http),
+                gate: Arc::new(gate),
+                filters: filters(config, http, port, around, listener_scope)?,
             }))
         })
         .collect()
-}
-
-fn uri_names(certificate: &model::TlsCertificate) -> Vec<String> {
-    match CertificateDer::from_pem_slice(&certificate.chain.bytes) {
-        Ok(leaf) => client_certificate::uri_names(&leaf),
-        Err(_) => Vec::new(),
-    }
 }
 
 fn filters(

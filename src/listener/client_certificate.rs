@@ -4,11 +4,9 @@ use std::fmt::Write as _;
 
 use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Describes a client's certificate: `By=<our URI>;Hash=<SHA-256 of its DER>`, as Envoy does where
-/// no further details are asked for. `ours` is what [`uri_names`] says of our own.
+/// no further details are asked for. `ours` are the URIs in our own.
 pub(super) fn describe(client: &CertificateDer<'_>, ours: &[String]) -> Option<HeaderValue> {
     let mut text = String::with_capacity(5 + 64);
     // Writing to a string can't fail.
@@ -22,38 +20,14 @@ pub(super) fn describe(client: &CertificateDer<'_>, ours: &[String]) -> Option<H
     HeaderValue::try_from(text).ok()
 }
 
-/// The URIs among a certificate's alternative names.
-pub(super) fn uri_names(certificate: &CertificateDer<'_>) -> Vec<String> {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
-        return Vec::new();
-    };
-    let names = certificate.subject_alternative_name().ok().flatten();
-    let names = names.iter().flat_map(|names| &names.value.general_names);
-    names
-        .filter_map(|name| match name {
-            GeneralName::URI(uri) => Some((*uri).to_owned()),
-            _ => None,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_us_and_the_hash_of_the_client() {
-        let params = rcgen::CertificateParams::default();
-        let mut params = params;
-        let uri = "spiffe://front.example/proxy";
-        params.subject_alt_names =
-            vec![rcgen::SanType::URI(uri.try_into().expect("an ASCII string"))];
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let ours = params.self_signed(&key).expect("a certificate");
-        let ours = uri_names(ours.der());
-        assert_eq!(ours, [uri]);
-
         // The SHA-256 of nothing is well known.
+        let ours = ["spiffe://front.example/proxy".to_owned()];
         let described = describe(&CertificateDer::from_slice(b""), &ours).expect("a header value");
         assert_eq!(
             described,

@@ -1,38 +1,85 @@
 //! The certificates in use, for `/certs` and for the stats that tell when they expire.
 
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use arc_swap::ArcSwap;
 use front_proxy_layers::stats::Scope;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::admin::{CertificateDetails, CertificateStatus};
-use crate::config::model::{Bootstrap, DataSource, Listener};
+use crate::cluster_manager::ClusterManager;
+use crate::config::model::DataSource;
+use crate::listener::Listener;
+use crate::tls::{Downstream, Watched};
 
-/// All certificates of a configuration, those of listeners first.
-pub(super) fn of(bootstrap: &Bootstrap) -> Vec<CertificateStatus> {
-    let mut all = Vec::new();
-    for tls in bootstrap
-        .listeners
-        .iter()
-        .flat_map(|listener| &listener.filter_chains)
-        .filter_map(|chain| chain.tls.as_ref())
-    {
-        let chains: Vec<_> = tls.certificates.iter().map(|one| &one.chain).collect();
-        push(&mut all, tls.trusted_ca.as_ref(), &chains);
+/// The certificates of a server, as they are now.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    /// With the scope of their stats.
+    listeners: Vec<(Arc<Listener>, Scope)>,
+    clusters: Arc<ClusterManager>,
+    shown: ArcSwap<Vec<CertificateStatus>>,
+}
+
+impl Certificates {
+    pub(super) fn new(
+        listeners: Vec<(Arc<Listener>, Scope)>,
+        clusters: Arc<ClusterManager>,
+    ) -> Arc<Self> {
+        let this = Self { listeners, clusters, shown: ArcSwap::default() };
+        this.refresh();
+        Arc::new(this)
     }
-    for tls in bootstrap.clusters.iter().filter_map(|cluster| cluster.tls.as_ref()) {
-        let chains: Vec<_> = tls.certificate.iter().map(|one| &one.chain).collect();
-        push(&mut all, tls.trusted_ca.as_ref(), &chains);
+
+    /// All of them, those of listeners first.
+    pub(super) fn all(&self) -> Vec<CertificateStatus> {
+        self.shown.load().to_vec()
     }
-    all
+
+    /// Looks at them again: some have been taken anew.
+    pub(super) fn refresh(&self) {
+        let mut all = Vec::new();
+        for (listener, scope) in &self.listeners {
+            for tls in contexts(listener) {
+                let tls = tls.current();
+                let source = &tls.source;
+                let chains: Vec<_> = source.certificates.iter().map(|one| &one.chain).collect();
+                expirations(&chains, scope);
+                push(&mut all, source.validation.trusted_ca.as_ref(), &chains);
+            }
+        }
+        for tls in self.clusters.tls() {
+            let source = tls.current();
+            let chains: Vec<_> = source.certificate.iter().map(|one| &one.chain).collect();
+            push(&mut all, source.validation.trusted_ca.as_ref(), &chains);
+        }
+        self.shown.store(Arc::new(all));
+    }
+
+    /// What looks after the files that they come from. `root` is that of all stats.
+    pub(super) fn watched(&self, root: &Scope) -> Vec<Watched> {
+        let mut all = self.clusters.watched(root);
+        for (listener, scope) in &self.listeners {
+            let scope = scope.child("server_ssl_socket_factory");
+            let what = format!("listener `{}`", listener.name);
+            let watched =
+                |tls: &Arc<Downstream>| Watched::new(what.clone(), Arc::clone(tls) as _, &scope);
+            all.extend(contexts(listener).filter_map(watched));
+        }
+        all
+    }
+}
+
+fn contexts(listener: &Listener) -> impl Iterator<Item = &Arc<Downstream>> {
+    listener.chains.iter().filter_map(|chain| chain.tls.as_ref())
 }
 
 /// Sets `ssl.certificate.<name>.expiration_unix_time_seconds` below `scope`, the listener's.
-pub(super) fn expirations(listener: &Listener, scope: &Scope) {
-    let chains = listener.filter_chains.iter().filter_map(|chain| chain.tls.as_ref());
-    for certificate in chains.flat_map(|tls| &tls.certificates) {
-        let Some(first) = details(&certificate.chain).into_iter().next() else {
+fn expirations(chains: &[&DataSource], scope: &Scope) {
+    for chain in chains {
+        let Some(first) = details(chain).into_iter().next() else {
             continue;
         };
         let expires = first.expiration_time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -61,10 +108,7 @@ fn push(all: &mut Vec<CertificateStatus>, ca: Option<&DataSource>, chains: &[&Da
 }
 
 fn details(source: &DataSource) -> Vec<CertificateDetails> {
-    let path = match &source.file {
-        Some(file) => file.display().to_string(),
-        None => "<inline>".to_owned(),
-    };
+    let path = source.origin();
     CertificateDer::pem_slice_iter(&source.bytes)
         .filter_map(Result::ok)
         .filter_map(|der| CertificateDetails::from_der(&path, &der))

@@ -8,7 +8,8 @@ use std::time::{Instant, SystemTime};
 use front_proxy_layers::endpoint::Endpoint;
 use serde_json::{Map, Value, json};
 
-use super::{ServerOptions, certificates};
+use super::ServerOptions;
+use super::certificates::Certificates;
 use crate::admin::{
     CertificateStatus, ClusterStatus, ClusterView, ConfigView, HostStats, HostStatus,
     ListenerStatus, ListenerView, PriorityLimits, RuntimeStatus, ServerInfo, ServerView,
@@ -40,13 +41,16 @@ const STATES: [ServerState; 4] = [
 impl ServerStatus {
     pub(super) fn new(node: &model::Node, options: &ServerOptions) -> Self {
         let mut shown = Map::new();
-        shown.insert("id".to_owned(), json!(node.id));
-        shown.insert("cluster".to_owned(), json!(node.cluster));
-        if !node.metadata.is_empty() {
-            shown.insert("metadata".to_owned(), Value::Object(node.metadata.clone()));
+        let model::Node { id, cluster, region, zone, sub_zone, metadata } = node;
+        shown.insert("id".to_owned(), json!(id));
+        shown.insert("cluster".to_owned(), json!(cluster));
+        if !metadata.is_empty() {
+            shown.insert("metadata".to_owned(), Value::Object(metadata.clone()));
         }
-        if !node.zone.is_empty() {
-            shown.insert("locality".to_owned(), json!({ "zone": node.zone }));
+        let locality = [("region", region), ("zone", zone), ("sub_zone", sub_zone)];
+        if locality.iter().any(|(_, part)| !part.is_empty()) {
+            let given = locality.map(|(name, part)| (name.to_owned(), json!(part)));
+            shown.insert("locality".to_owned(), Value::Object(given.into_iter().collect()));
         }
         Self {
             state: AtomicU8::new(ServerState::Initializing.number()),
@@ -184,30 +188,36 @@ impl ListenerView for Listeners {
 pub(super) struct ConfigSource {
     loaded_at: SystemTime,
     bootstrap: Value,
-    certificates: Vec<CertificateStatus>,
+    certificates: Arc<Certificates>,
     runtime: RuntimeStatus,
 }
 
 impl ConfigSource {
-    pub(super) fn new(bootstrap: &Bootstrap, loaded_at: SystemTime) -> Self {
+    pub(super) fn new(
+        bootstrap: &Bootstrap,
+        certificates: Arc<Certificates>,
+        loaded_at: SystemTime,
+    ) -> Self {
         let text = |value: &RuntimeValue| match value {
             RuntimeValue::Number(number) => number.to_string(),
             RuntimeValue::Bool(value) => value.to_string(),
             RuntimeValue::Text(text) => text.clone(),
         };
-        // The layers were merged by the reader: what a key ends up as is shown for the last.
+        let layers = &bootstrap.runtime_layers;
         let mut entries = BTreeMap::new();
-        let layers = bootstrap.runtime_layers.len().max(1);
-        for (key, value) in &bootstrap.runtime {
-            let mut values = vec![String::new(); layers];
-            values[layers - 1] = text(value);
-            entries.insert(key.clone(), values);
+        for (nth, layer) in layers.iter().enumerate() {
+            for (key, value) in &layer.values {
+                let values: &mut Vec<String> = entries.entry(key.clone()).or_default();
+                values.resize(layers.len(), String::new());
+                values[nth] = text(value);
+            }
         }
+        let layers = layers.iter().map(|layer| layer.name.clone()).collect();
         Self {
             loaded_at,
             bootstrap: bootstrap.source.0.clone(),
-            certificates: certificates::of(bootstrap),
-            runtime: RuntimeStatus { layers: bootstrap.runtime_layers.clone(), entries },
+            certificates,
+            runtime: RuntimeStatus { layers, entries },
         }
     }
 }
@@ -218,7 +228,7 @@ impl ConfigView for ConfigSource {
     }
 
     fn certificates(&self) -> Vec<CertificateStatus> {
-        self.certificates.clone()
+        self.certificates.all()
     }
 
     fn loaded_at(&self) -> SystemTime {

@@ -1,126 +1,212 @@
-//! Names that Envoy always shows, of mechanisms that are not here.
+//! Names that Envoy always shows, of things that are not here.
 //!
-//! Dashboards and alerts ask for them, and Envoy too shows 0 as long as the mechanism is not
-//! configured, which it can't be here: the configuration reader refuses it. A name of something
-//! that happens here does not belong in these lists: it is counted where it happens.
-//! `docs/envoy-compatibility.md` says what is missing.
+//! Dashboards and alerts ask for them. Most belong to what the configuration reader refuses, and
+//! Envoy too shows 0 as long as it is not configured; the others are named with what hides them. A
+//! name of something that happens and is seen here does not belong in these lists: it is counted
+//! where it happens. `docs/envoy-compatibility.md` shows all of them, which a test keeps true.
 
 use front_proxy_layers::stats::{Scope, Unit};
 
+/// Names with one reason.
+pub(crate) struct Group {
+    /// Why they stay 0.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation tells it"))]
+    why: &'static str,
+    counters: &'static [&'static str],
+    gauges: &'static [&'static str],
+}
+
 /// Registers those of a cluster; `scope` is `cluster.<name>`.
-pub(crate) fn cluster(scope: &Scope) {
-    register(scope, CLUSTER_COUNTERS, CLUSTER_GAUGES);
+pub(crate) fn cluster(scope: &Scope, tls: bool) {
+    register(scope, CLUSTER);
+    if tls {
+        register(&scope.child("client_ssl_socket_factory"), SOCKET_FACTORY);
+        register(&scope.child("ssl"), TLS);
+    }
 }
 
 /// Registers those of a connection manager; `scope` is `http.<prefix>`.
 pub(crate) fn connection_manager(scope: &Scope) {
-    register(scope, HTTP_COUNTERS, HTTP_GAUGES);
-    register(scope, PASSTHROUGH_REDIRECTS, &[]);
+    register(scope, HTTP);
+    register(scope, HTTP_PROXY);
 }
 
-/// Registers those of a fault filter; `scope` is `http.<prefix>`. Response rates are not limited.
+/// Registers those of fault filters; `scope` is `http.<prefix>`.
 pub(crate) fn fault(scope: &Scope) {
-    register(&scope.child("fault"), &["response_rl_injected"], &[]);
+    register(&scope.child("fault"), FAULT);
 }
 
-/// Registers those of a local rate limit; `scope` is its prefix. It has no descriptors, so none
-/// whose limit is only tried.
+/// Registers those of a local rate limit; `scope` is its prefix.
 pub(crate) fn local_rate_limit(scope: &Scope) {
-    register(&scope.child("http_local_rate_limit"), &["shadow_mode"], &[]);
+    register(&scope.child("http_local_rate_limit"), LOCAL_RATE_LIMIT);
 }
 
 /// Registers those of a listener; `scope` is `listener.<address>`.
 pub(crate) fn listener(scope: &Scope, tls: bool) {
-    register(scope, LISTENER_COUNTERS, &[]);
+    register(scope, LISTENER);
+    register(scope, LISTENER_PROXY);
     if tls {
-        register(scope, TLS_COUNTERS, &[]);
+        register(&scope.child("server_ssl_socket_factory"), SOCKET_FACTORY);
+        register(&scope.child("ssl"), TLS);
     }
+}
+
+/// Registers those of the admin's listener, which are fewer.
+pub(crate) fn admin(http: &Scope, listener: &Scope) {
+    register(http, HTTP);
+    register(http, ADMIN);
+    register(listener, LISTENER);
 }
 
 /// Registers those of the process.
-pub(crate) fn process(root: &Scope) {
-    register(root, PROCESS_COUNTERS, PROCESS_GAUGES);
+pub(crate) fn process(root: &Scope, workers: u32) {
+    register(root, PROCESS);
+    for owner in ["main_thread", "workers", "server.main_thread"] {
+        register(&root.child(owner), WATCHDOG);
+    }
+    for worker in 0..workers {
+        for leaf in WATCHDOG.iter().flat_map(|group| group.counters) {
+            let server = root.child("server");
+            let (full, base) = (format!("worker_{worker}.{leaf}"), format!("worker_{leaf}"));
+            let name = server.leaf_tagged(&full, &base, "envoy_worker_id", worker.to_string());
+            drop(root.sink().counter(&name));
+        }
+    }
     // The client for calls of Envoy's own: none of them is here.
     let client = root.child("http").tagged("envoy_http_conn_manager_prefix", "async-client");
-    register(&client, ASYNC_CLIENT_COUNTERS, &[]);
-    register(&client, PASSTHROUGH_REDIRECTS, &[]);
+    register(&client, ASYNC_CLIENT);
     drop(root.child("overload").histogram("refresh_interval_delay", Unit::Milliseconds));
 }
 
-fn register(scope: &Scope, counters: &[&str], gauges: &[&str]) {
-    for name in counters {
-        drop(scope.counter(name));
-    }
-    for name in gauges {
-        drop(scope.gauge(name));
+fn register(scope: &Scope, groups: &[Group]) {
+    for group in groups {
+        for name in group.counters {
+            drop(scope.counter(name));
+        }
+        for name in group.gauges {
+            drop(scope.gauge(name));
+        }
     }
 }
 
-/// No EDS, subsets, zones, original destinations, HTTP/3, preconnecting, internal redirects or
-/// maintenance mode; flow control is that of the codecs, which do not count it.
-const CLUSTER_COUNTERS: &[&str] = &[
-    "assignment_stale",
-    "assignment_timeout_received",
-    "assignment_use_cached",
-    "lb_local_cluster_not_ok",
-    "lb_recalculate_zone_structures",
-    "lb_subsets_created",
-    "lb_subsets_fallback",
-    "lb_subsets_fallback_panic",
-    "lb_subsets_removed",
-    "lb_subsets_selected",
-    "lb_zone_cluster_too_small",
-    "lb_zone_no_capacity_left",
-    "lb_zone_routing_all_directly",
-    "lb_zone_routing_cross_zone",
-    "lb_zone_routing_sampled",
-    "original_dst_host_invalid",
-    "upstream_cx_connect_with_0_rtt",
-    "upstream_cx_http3_total",
-    "upstream_cx_preconnect_skipped",
-    "upstream_flow_control_backed_up_total",
-    "upstream_flow_control_drained_total",
-    "upstream_flow_control_paused_reading_total",
-    "upstream_flow_control_resumed_reading_total",
-    "upstream_http3_broken",
-    "upstream_internal_redirect_failed_total",
-    "upstream_internal_redirect_succeeded_total",
-    "upstream_rq_0rtt",
-    "upstream_rq_maintenance_mode",
-    "upstream_rq_rx_reset_no_error",
+const fn zero(
+    why: &'static str,
+    counters: &'static [&'static str],
+    gauges: &'static [&'static str],
+) -> Group {
+    Group { why, counters, gauges }
+}
+
+const CLUSTER: &[Group] = &[
+    zero(
+        "no EDS",
+        &["assignment_stale", "assignment_timeout_received", "assignment_use_cached"],
+        &[],
+    ),
+    zero("no `upstream_bind_config`", &["bind_errors"], &[]),
+    zero(
+        "no subsets",
+        &[
+            "lb_subsets_created",
+            "lb_subsets_fallback",
+            "lb_subsets_fallback_panic",
+            "lb_subsets_removed",
+            "lb_subsets_selected",
+        ],
+        &["lb_subsets_active"],
+    ),
+    zero(
+        "no zone aware routing",
+        &[
+            "lb_local_cluster_not_ok",
+            "lb_recalculate_zone_structures",
+            "lb_zone_cluster_too_small",
+            "lb_zone_no_capacity_left",
+            "lb_zone_routing_all_directly",
+            "lb_zone_routing_cross_zone",
+            "lb_zone_routing_sampled",
+        ],
+        &[],
+    ),
+    zero("no `ORIGINAL_DST`", &["original_dst_host_invalid"], &[]),
+    zero("no TCP proxy", &["upstream_cx_connect_attempts_exceeded"], &[]),
+    zero(
+        "no HTTP/3 and no early data",
+        &[
+            "upstream_cx_connect_with_0_rtt",
+            "upstream_cx_http3_total",
+            "upstream_http3_broken",
+            "upstream_rq_0rtt",
+        ],
+        &[],
+    ),
+    zero("no `max_connection_pools`", &["upstream_cx_pool_overflow"], &[]),
+    zero("no `preconnect_policy`", &["upstream_cx_preconnect_skipped"], &[]),
+    zero(
+        "no `internal_redirect_policy`",
+        &["upstream_internal_redirect_failed_total", "upstream_internal_redirect_succeeded_total"],
+        &[],
+    ),
+    zero("no `rate_limited_retry_back_off`", &["upstream_rq_retry_backoff_ratelimited"], &[]),
+    zero("no runtime that could be changed", &["upstream_rq_maintenance_mode"], &[]),
+    Group {
+        why: "**differs**: a body is read when there is room for it, by the side that has room; \
+              nobody is told to pause",
+        counters: &[
+            "upstream_flow_control_backed_up_total",
+            "upstream_flow_control_drained_total",
+            "upstream_flow_control_paused_reading_total",
+            "upstream_flow_control_resumed_reading_total",
+        ],
+        gauges: &["upstream_queue_overloaded"],
+    },
+    Group {
+        why: "**differs**: the buffers are those of the HTTP libraries, which don't tell",
+        counters: &[],
+        gauges: &["upstream_cx_rx_bytes_buffered", "upstream_cx_tx_bytes_buffered"],
+    },
+    Group {
+        why: "**differs**: counted with the other resets, in `upstream_rq_rx_reset`",
+        counters: &["upstream_rq_rx_reset_no_error"],
+        gauges: &[],
+    },
 ];
 
-const CLUSTER_GAUGES: &[&str] = &[
-    "lb_subsets_active",
-    "upstream_cx_rx_bytes_buffered",
-    "upstream_cx_tx_bytes_buffered",
-    "upstream_queue_overloaded",
+/// Of every connection manager, the admin's too.
+const HTTP: &[Group] = &[
+    zero(
+        "no HTTP/3",
+        &["downstream_cx_http3_total", "downstream_rq_http3_total"],
+        &["downstream_cx_http3_active"],
+    ),
+    zero(
+        "no overload manager",
+        &["downstream_cx_overload_disable_keepalive", "downstream_rq_overload_close"],
+        &[],
+    ),
+    zero(
+        "no `original_ip_detection_extensions`",
+        &["downstream_rq_rejected_via_ip_detection"],
+        &[],
+    ),
+    zero("no filter that holds a whole response", &["rs_too_large"], &[]),
+    zero("no `http1_safe_max_connection_duration`", &[], &["downstream_cx_http1_soft_drain"]),
+    Group {
+        why: "**differs**: as of clusters",
+        counters: &[
+            "downstream_flow_control_paused_reading_total",
+            "downstream_flow_control_resumed_reading_total",
+        ],
+        gauges: &[],
+    },
+    Group {
+        why: "**differs**: the buffers are those of the HTTP libraries, which don't tell",
+        counters: &[],
+        gauges: &["downstream_cx_rx_bytes_buffered", "downstream_cx_tx_bytes_buffered"],
+    },
 ];
 
-/// No HTTP/3, overload manager, IP detection, watermarks or tracing. Envoy has the resets after a
-/// response had begun in `downstream_rq_tx_reset`, and so have we; the other name stays 0 there too.
-const HTTP_COUNTERS: &[&str] = &[
-    "downstream_cx_http3_total",
-    "downstream_cx_overload_disable_keepalive",
-    "downstream_flow_control_paused_reading_total",
-    "downstream_flow_control_resumed_reading_total",
-    "downstream_rq_http3_total",
-    "downstream_rq_overload_close",
-    "downstream_rq_rejected_via_ip_detection",
-    "downstream_rq_too_many_premature_resets",
-    "rq_overload_local_reply",
-    "rq_reset_after_downstream_response_started",
-    "rs_too_large",
-    "tracing.client_enabled",
-    "tracing.health_check",
-    "tracing.not_traceable",
-    "tracing.random_sampling",
-    "tracing.service_forced",
-];
-
-const HTTP_GAUGES: &[&str] = &["downstream_cx_http1_soft_drain", "downstream_cx_http3_active"];
-
-const PASSTHROUGH_REDIRECTS: &[&str] = &[
+const REDIRECTS: &[&str] = &[
     "passthrough_internal_redirect_bad_location",
     "passthrough_internal_redirect_no_route",
     "passthrough_internal_redirect_predicate",
@@ -128,61 +214,208 @@ const PASSTHROUGH_REDIRECTS: &[&str] = &[
     "passthrough_internal_redirect_unsafe_scheme",
 ];
 
-/// No overload manager, listener filters or configuration discovery.
-const LISTENER_COUNTERS: &[&str] = &[
-    "downstream_cx_overload_reject",
-    "downstream_cx_transport_socket_connect_timeout",
-    "downstream_global_cx_overflow",
-    "downstream_listener_filter_error",
-    "downstream_listener_filter_remote_close",
-    "downstream_pre_cx_timeout",
-    "extension_config_missing",
-    "network_extension_config_missing",
+const HTTP_PROXY: &[Group] = &[
+    zero("no `internal_redirect_policy`", REDIRECTS, &[]),
+    zero("no overload manager", &["rq_overload_local_reply"], &[]),
+    zero("counts only where there is a `HealthCheck` filter", &["tracing.health_check"], &[]),
+    zero(
+        "no tracing",
+        &[
+            "tracing.client_enabled",
+            "tracing.not_traceable",
+            "tracing.random_sampling",
+            "tracing.service_forced",
+        ],
+        &[],
+    ),
+    // Envoy 1.40 was seen to count these in `downstream_rq_tx_reset` alone.
+    zero("0 in Envoy too", &["rq_reset_after_downstream_response_started"], &[]),
 ];
 
-/// No secret discovery, pinned certificates or OCSP.
-const TLS_COUNTERS: &[&str] = &[
-    "server_ssl_socket_factory.downstream_context_secrets_not_ready",
-    "server_ssl_socket_factory.ssl_context_update_by_sds",
-    "server_ssl_socket_factory.upstream_context_secrets_not_ready",
-    "ssl.fail_verify_cert_hash",
-    "ssl.fail_verify_san",
-    "ssl.ocsp_staple_failed",
-    "ssl.ocsp_staple_omitted",
-    "ssl.ocsp_staple_requests",
-    "ssl.ocsp_staple_responses",
+const ADMIN: &[Group] = &[zero(
+    "no upgrades on the admin's listener",
+    &["downstream_cx_upgrades_total", "downstream_rq_ws_on_non_ws_route"],
+    &["downstream_cx_upgrades_active"],
+)];
+
+/// Of every listener, the admin's too.
+const LISTENER: &[Group] = &[
+    zero(
+        "no overload manager",
+        &["downstream_cx_overload_reject", "downstream_global_cx_overflow"],
+        &[],
+    ),
+    zero(
+        "no `transport_socket_connect_timeout`",
+        &["downstream_cx_transport_socket_connect_timeout"],
+        &[],
+    ),
+    zero(
+        "no listener filter that could wait or fail",
+        &[
+            "downstream_listener_filter_error",
+            "downstream_listener_filter_remote_close",
+            "downstream_pre_cx_timeout",
+        ],
+        &["downstream_pre_cx_active"],
+    ),
 ];
 
-/// Clusters and listeners are those of the start, and HTTP/1 messages carry no metadata.
-const PROCESS_COUNTERS: &[&str] = &[
-    "cluster_manager.cluster_updated_via_merge",
-    "cluster_manager.update_merge_cancelled",
-    "cluster_manager.update_out_of_merge_window",
-    "envoy.overload_actions.reset_high_memory_stream.count",
-    "http1.metadata_not_supported_error",
-    "http1.response_flood",
-    "listener_manager.listener_create_failure",
-    "listener_manager.listener_in_place_updated",
-    "listener_manager.listener_modified",
-    "listener_manager.listener_removed",
-    "runtime.deprecated_feature_use",
-    "runtime.load_error",
-    "runtime.override_dir_exists",
+const LISTENER_PROXY: &[Group] = &[zero(
+    "no extension configuration discovery",
+    &["extension_config_missing", "network_extension_config_missing"],
+    &[],
+)];
+
+const SOCKET_FACTORY: &[Group] = &[zero(
+    "no SDS; `ssl_context_update_by_sds` counts files that were taken anew, where there are any",
+    &[
+        "downstream_context_secrets_not_ready",
+        "ssl_context_update_by_sds",
+        "upstream_context_secrets_not_ready",
+    ],
+    &[],
+)];
+
+const TLS: &[Group] = &[
+    zero("no pinned certificates", &["fail_verify_cert_hash"], &[]),
+    zero(
+        "no OCSP",
+        &[
+            "ocsp_staple_failed",
+            "ocsp_staple_omitted",
+            "ocsp_staple_requests",
+            "ocsp_staple_responses",
+        ],
+        &[],
+    ),
 ];
 
-const PROCESS_GAUGES: &[&str] = &[
-    "listener_manager.total_filter_chains_draining",
-    "listener_manager.workers_pinned",
-    "runtime.admin_overrides_active",
-    "runtime.deprecated_feature_seen_since_process_start",
+const PROCESS: &[Group] = &[
+    zero(
+        "clusters and listeners are those of the start",
+        &[
+            "cluster_manager.cluster_updated_via_merge",
+            "cluster_manager.update_merge_cancelled",
+            "cluster_manager.update_out_of_merge_window",
+            "listener_manager.listener_create_failure",
+            "listener_manager.listener_in_place_updated",
+            "listener_manager.listener_modified",
+            "listener_manager.listener_removed",
+            "server.dynamic_unknown_fields",
+        ],
+        &["listener_manager.total_filter_chains_draining", "listener_manager.workers_pinned"],
+    ),
+    zero(
+        "no overload manager (with the histogram `overload.refresh_interval_delay`)",
+        &["envoy.overload_actions.reset_high_memory_stream.count"],
+        &[],
+    ),
+    zero(
+        "no runtime that could be changed",
+        &["runtime.load_error", "runtime.override_dir_exists"],
+        &["runtime.admin_overrides_active"],
+    ),
+    zero("no hot restart", &[], &["server.parent_connections"]),
+    zero("no OCSP", &[], &["server.seconds_until_first_ocsp_response_expiring"]),
+    zero(
+        "nothing of the kind can happen in the program",
+        &[
+            "http1.metadata_not_supported_error",
+            "http1.response_flood",
+            "server.debug_assertion_failures",
+            "server.dropped_stat_flushes",
+            "server.envoy_bug_failures",
+            "server.envoy_notifications",
+            "server.wip_protos",
+        ],
+        &[],
+    ),
+    Group {
+        why: "**differs**: a deprecated field that is read is read without a word",
+        counters: &["runtime.deprecated_feature_use"],
+        gauges: &["runtime.deprecated_feature_seen_since_process_start"],
+    },
 ];
 
-const ASYNC_CLIENT_COUNTERS: &[&str] = &[
-    "no_cluster",
-    "no_route",
-    "rq_direct_response",
-    "rq_overload_local_reply",
-    "rq_redirect",
-    "rq_reset_after_downstream_response_started",
-    "rq_total",
+const WATCHDOG: &[Group] = &[Group {
+    why: "**differs**: no watchdog runs; a worker that hangs shows in its latencies",
+    counters: &["watchdog_mega_miss", "watchdog_miss"],
+    gauges: &[],
+}];
+
+const FAULT: &[Group] = &[zero("no `response_rate_limit`", &["response_rl_injected"], &[])];
+
+const LOCAL_RATE_LIMIT: &[Group] = &[zero("no `descriptors`", &["shadow_mode"], &[])];
+
+const ASYNC_CLIENT: &[Group] = &[
+    zero("no `internal_redirect_policy`", REDIRECTS, &[]),
+    zero(
+        "no call of the proxy's own",
+        &[
+            "no_cluster",
+            "no_route",
+            "rq_direct_response",
+            "rq_overload_local_reply",
+            "rq_redirect",
+            "rq_reset_after_downstream_response_started",
+            "rq_total",
+        ],
+        &[],
+    ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    const BEGIN: &str = "<!-- zeros: begin -->\n";
+    const END: &str = "<!-- zeros: end -->\n";
+
+    fn table() -> String {
+        let mut out = String::from("| Below | Names | Why 0 |\n|---|---|---|\n");
+        for (scope, groups) in [
+            ("`cluster.<name>`", CLUSTER),
+            ("`http.<prefix>`, `http.admin`", HTTP),
+            ("`http.<prefix>`", HTTP_PROXY),
+            ("`http.admin`", ADMIN),
+            ("`http.<prefix>.fault`", FAULT),
+            ("`<prefix>.http_local_rate_limit`", LOCAL_RATE_LIMIT),
+            ("`http.async-client`", ASYNC_CLIENT),
+            ("`listener.<address>`, `listener.admin`", LISTENER),
+            ("`listener.<address>`", LISTENER_PROXY),
+            (
+                "`cluster.<name>.client_ssl_socket_factory`, \
+                 `listener.<address>.server_ssl_socket_factory`",
+                SOCKET_FACTORY,
+            ),
+            ("`cluster.<name>.ssl`, `listener.<address>.ssl`", TLS),
+            ("", PROCESS),
+            ("`main_thread`, `workers`, `server.main_thread`, `server.worker_<n>`", WATCHDOG),
+        ] {
+            for group in groups {
+                let names = group.counters.iter().chain(group.gauges);
+                let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                writeln!(out, "| {scope} | {names} | {} |", group.why).expect("written");
+            }
+        }
+        out
+    }
+
+    /// To write the table anew: `UPDATE_DOCS=1 cargo test --lib absent`.
+    #[test]
+    fn the_documentation_lists_every_name_with_its_reason() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/envoy-compatibility.md");
+        let text = std::fs::read_to_string(path).expect("the documentation");
+        let (head, rest) = text.split_once(BEGIN).expect("the mark before the table");
+        let (found, tail) = rest.split_once(END).expect("the mark after the table");
+        let expected = table();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{head}{BEGIN}{expected}{END}{tail}")).expect("written");
+        } else {
+            assert_eq!(found, expected, "run with UPDATE_DOCS=1 to write the table anew");
+        }
+    }
+}

@@ -43,11 +43,13 @@ pub(super) struct CounterCell {
     slot: Slot,
     // Only set by a reset: a counter that is not zero has been used.
     used: AtomicBool,
+    // What was told to sinks, less what was reset.
+    told: AtomicU64,
 }
 
 impl CounterCell {
     pub(super) fn new(slots: &mut Slots) -> Self {
-        Self { slot: slots.take(), used: AtomicBool::new(false) }
+        Self { slot: slots.take(), used: AtomicBool::new(false), told: AtomicU64::new(0) }
     }
 
     pub(super) fn value(&self) -> u64 {
@@ -60,9 +62,17 @@ impl CounterCell {
 
     /// Back to zero. The counter stays "used", as Envoy's does.
     pub(super) fn reset(&self) {
-        if self.slot.take_all() != 0 {
+        let value = self.slot.take_all();
+        if value != 0 {
             self.used.store(true, Ordering::Relaxed);
+            self.told.fetch_sub(value, Ordering::Relaxed);
         }
+    }
+
+    /// What was added since this was last asked, whether or not it was reset.
+    pub(super) fn latch(&self) -> u64 {
+        let value = self.value();
+        value.wrapping_sub(self.told.swap(value, Ordering::Relaxed))
     }
 }
 

@@ -15,6 +15,7 @@ use metrics::HistogramFn;
 use super::cells::own;
 
 /// Upper bounds of the buckets that Prometheus and `histogram_buckets=` show: Envoy's defaults.
+/// [`Rules::buckets`](super::Rules::buckets) replaces them.
 pub const DEFAULT_BUCKETS: [f64; 19] = [
     0.5,
     1.0,
@@ -192,15 +193,16 @@ impl Distribution {
     ///
     /// As in Envoy the bin that begins at a bound counts as a whole: nothing at a bound is ever
     /// missed, and what is counted too much lies less than a tenth above it.
-    pub fn cumulative<const N: usize>(&self, bounds: [f64; N]) -> [u64; N] {
+    pub fn cumulative(&self, bounds: &[f64]) -> Vec<u64> {
         let mut bins = self.bins.iter().peekable();
         let mut below = 0;
-        bounds.map(|bound| {
-            while let Some(bin) = bins.next_if(|bin| bin.lower() <= bound) {
+        let below = bounds.iter().map(|bound| {
+            while let Some(bin) = bins.next_if(|bin| bin.lower() <= *bound) {
                 below += bin.count;
             }
             below
-        })
+        });
+        below.collect()
     }
 
     /// What was added since `earlier`, which must be an earlier state of the same histogram.
@@ -240,7 +242,7 @@ impl Bin {
         if self.digits == 0 { 0.0 } else { power_of_ten(self.power - 1) }
     }
 
-    fn middle(&self) -> f64 {
+    pub(super) fn middle(&self) -> f64 {
         let (lower, width) = (self.lower(), self.width());
         if lower == 0.0 { 0.0 } else { lower + width * (lower / (2.0 * lower + width)) }
     }

@@ -69,7 +69,7 @@ fn histogram(stat: &HistogramReading, buckets: Buckets) -> Value {
     let (total, interval, scale) = (stat.total(), stat.interval(), stat.scale());
     match buckets {
         Buckets::Cumulative | Buckets::Disjoint => {
-            let rows = text::bounds(&total, &interval, scale, buckets).into_iter();
+            let rows = text::rows(stat, buckets).into_iter();
             let rows = rows.map(|(bound, during, ever)| {
                 json!({
                     "upper_bound": number::json(bound), "interval": during, "cumulative": ever,

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use front_proxy_layers::stats::StatName;
+use front_proxy_layers::stats::{StatName, prometheus_name};
 use metrics::Key;
 use metrics_exporter_prometheus::formatting::{
     sanitize_label_key, sanitize_label_value, sanitize_metric_name,
 };
+
+use super::rules::Rules;
 
 /// A name in the forms that pages show, put together once.
 #[derive(Debug)]
@@ -15,17 +17,23 @@ pub(super) struct Name {
     base: Box<str>,
     prometheus: Box<str>,
     labels: Box<str>,
+    tags: Box<str>,
 }
 
 impl Name {
     /// A name of the proxy's own.
-    pub(super) fn own(name: &StatName) -> Self {
-        let tags = name.tags().iter();
+    pub(super) fn own(name: &StatName, rules: &Rules) -> Self {
+        let (base, found) = rules.apply(name);
+        let shown = found.iter().map(|(key, value)| {
+            let key = key.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+            (Cow::Owned(key), &**value)
+        });
         Self {
             full: name.full().into(),
-            base: name.base().into(),
-            prometheus: name.prometheus().into(),
-            labels: labels(tags.map(|(key, value)| (Cow::Borrowed(*key), value.as_str()))),
+            prometheus: prometheus_name(&base).into(),
+            labels: labels(shown),
+            tags: tags(found.iter().map(|(key, value)| (&**key, &**value))),
+            base: base.into(),
         }
     }
 
@@ -42,6 +50,7 @@ impl Name {
             base: prometheus.clone(),
             prometheus,
             labels: labels(shown),
+            tags: tags(key.labels().map(|label| (label.key(), label.value()))),
         }
     }
 
@@ -64,6 +73,11 @@ impl Name {
     pub(super) fn labels(&self) -> &str {
         &self.labels
     }
+
+    /// `key:value,...` as DogStatsD takes them; empty without tags.
+    pub(super) fn tags(&self) -> &str {
+        &self.tags
+    }
 }
 
 /// The dotted name of a foreign metric.
@@ -84,5 +98,11 @@ pub(super) fn foreign_full(key: &Key) -> String {
 
 fn labels<'a>(tags: impl Iterator<Item = (Cow<'static, str>, &'a str)>) -> Box<str> {
     let pairs = tags.map(|(key, value)| format!("{key}=\"{}\"", sanitize_label_value(value)));
+    pairs.collect::<Vec<_>>().join(",").into()
+}
+
+fn tags<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> Box<str> {
+    let clean = |text: &str| text.replace(['|', ',', '\n'], "_");
+    let pairs = tags.map(|(key, value)| format!("{}:{}", clean(key), clean(value)));
     pairs.collect::<Vec<_>>().join(",").into()
 }

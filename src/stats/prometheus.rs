@@ -1,24 +1,44 @@
-//! `/stats/prometheus`: the text exposition format.
+//! `/stats/prometheus`: the text exposition format, and OpenMetrics.
 //!
 //! Counters come first, then gauges, text readouts (where asked for) and histograms; families of a
 //! kind go by the stat's base name, their samples by the whole name. A sample without labels has
 //! empty braces and there are no `# HELP` lines, as in Envoy.
+//!
+//! OpenMetrics, which Envoy does not speak, has the same samples under the same names, so that a
+//! scraper that prefers it stores the same series. It wants the names of counters to end in
+//! `_total`: those that don't have no type there.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use metrics_exporter_prometheus::formatting::{sanitize_label_value, write_type_line};
 
 use super::Chunks;
 use super::chunks::chunks;
-use super::histogram::{DEFAULT_BUCKETS, Distribution, QUANTILES};
+use super::histogram::{Distribution, QUANTILES};
 use super::name::Name;
+use super::number::SixDigits;
 use super::query::{Buckets, InvalidQuery, Kind, Query};
 use super::registry::Registry;
 use super::selection::{HistogramReading, Selection, Stat, StatValue};
 
+/// How samples are written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exposition {
+    /// Prometheus's text format, as Envoy writes it.
+    #[default]
+    Prometheus,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
 /// Renders what `query` asks for. Its `type` and `format` don't matter here.
-pub fn render(registry: &Registry, query: &Query) -> Result<Chunks, InvalidQuery> {
+pub fn render(
+    registry: &Registry,
+    query: &Query,
+    form: Exposition,
+) -> Result<Chunks, InvalidQuery> {
     let as_summary = match query.buckets {
         Buckets::Default | Buckets::Cumulative => false,
         Buckets::Summary => true,
@@ -53,13 +73,37 @@ pub fn render(registry: &Registry, query: &Query) -> Result<Chunks, InvalidQuery
         scalars.extend(families.into_iter().map(|stats| (kind, stats)));
     }
     let histograms = families(histograms, HistogramReading::parts, &mut taken);
-    let scalars = chunks(scalars.into_iter(), |page, (kind, stats)| {
-        scalar(page, kind, &stats);
+    let scalars = chunks(scalars.into_iter(), move |page, (kind, stats)| {
+        let (family, kind) = typed(&stats, kind, form, &taken);
+        write_type_line(page, family, None, None, kind);
+        stats.iter().for_each(|stat| scalar(page, stat));
     });
     let histograms = chunks(histograms.into_iter(), move |page, stats| {
-        distribution(page, as_summary, &stats);
+        distribution(page, as_summary, form, &stats);
     });
-    Ok(Box::new(scalars.chain(histograms)))
+    let end = match form {
+        Exposition::Prometheus => None,
+        Exposition::OpenMetrics => Some(Bytes::from_static(b"# EOF\n")),
+    };
+    Ok(Box::new(scalars.chain(histograms).chain(end)))
+}
+
+/// The name and type of a family.
+fn typed<'f>(
+    family: &'f [Stat],
+    kind: &'static str,
+    form: Exposition,
+    names: &HashSet<String>,
+) -> (&'f str, &'static str) {
+    let name = family.first().map_or("", |stat| stat.parts().prometheus());
+    if form == Exposition::Prometheus || kind != "counter" {
+        return (name, kind);
+    }
+    // There, the family of `requests_total` is `requests`: another may have that name.
+    match name.strip_suffix("_total") {
+        Some(short) if !names.contains(short) => (short, kind),
+        _ => (name, "unknown"),
+    }
 }
 
 /// Groups stats by their Prometheus names.
@@ -92,24 +136,23 @@ fn families<T>(
     families
 }
 
-fn scalar(page: &mut String, kind: &str, family: &[Stat]) {
-    let Some(first) = family.first() else { return };
-    write_type_line(page, first.parts().prometheus(), None, None, kind);
-    for stat in family {
-        let name = stat.parts();
-        match stat.value() {
-            StatValue::Counter(value) | StatValue::Gauge(value) => {
-                sample(page, name, "", None, &value);
-            }
-            StatValue::Float(value) => sample(page, name, "", None, &value),
-            StatValue::Text(text) => {
-                sample(page, name, "", Some(("text_value", &sanitize_label_value(&text))), &0);
-            }
+fn scalar(page: &mut String, stat: &Stat) {
+    let name = stat.parts();
+    match stat.value() {
+        StatValue::Counter(value) | StatValue::Gauge(value) => sample(page, name, "", None, &value),
+        StatValue::Float(value) => sample(page, name, "", None, &value),
+        StatValue::Text(text) => {
+            sample(page, name, "", Some(("text_value", &sanitize_label_value(&text))), &0);
         }
     }
 }
 
-fn distribution(page: &mut String, as_summary: bool, family: &[HistogramReading]) {
+fn distribution(
+    page: &mut String,
+    as_summary: bool,
+    form: Exposition,
+    family: &[HistogramReading],
+) {
     let Some(first) = family.first() else { return };
     // The buckets are made for milliseconds: what somebody else measures in seconds would all
     // fall into the first, so foreign histograms are shown by their quantiles.
@@ -121,11 +164,11 @@ fn distribution(page: &mut String, as_summary: bool, family: &[HistogramReading]
         let shown = if as_summary { stat.interval() } else { stat.total() };
         if as_summary {
             for (quantile, value) in QUANTILES.iter().zip(shown.quantiles()) {
-                let label = Some(("quantile", quantile as &dyn std::fmt::Display));
-                sample(page, name, "", label, &(value * scale));
+                let label = number(*quantile, form);
+                sample(page, name, "", Some(("quantile", &label)), &(value * scale));
             }
         } else {
-            buckets(page, name, &shown, scale);
+            buckets(page, form, stat, &shown);
         }
         // A rate needs sums that never fall: only Envoy's own summaries cover the interval alone.
         let summed = if stat.is_foreign() { stat.total() } else { shown };
@@ -134,12 +177,28 @@ fn distribution(page: &mut String, as_summary: bool, family: &[HistogramReading]
     }
 }
 
-fn buckets(page: &mut String, name: &Name, shown: &Distribution, scale: f64) {
-    let below = shown.cumulative(DEFAULT_BUCKETS.map(|bound| bound / scale));
-    for (bound, count) in DEFAULT_BUCKETS.iter().zip(below) {
-        sample(page, name, "_bucket", Some(("le", bound)), &count);
+fn buckets(page: &mut String, form: Exposition, stat: &HistogramReading, shown: &Distribution) {
+    let name = stat.parts();
+    let edges = stat.bounds().iter().map(|bound| bound / stat.scale()).collect::<Vec<_>>();
+    for (bound, count) in stat.bounds().iter().zip(shown.cumulative(&edges)) {
+        sample(page, name, "_bucket", Some(("le", &number(*bound, form))), &count);
     }
     sample(page, name, "_bucket", Some(("le", &"+Inf")), &shown.count());
+}
+
+/// A number in a label. OpenMetrics asks for one of its spellings.
+fn number(value: f64, form: Exposition) -> String {
+    let mut text = value.to_string();
+    if form == Exposition::OpenMetrics {
+        let short = SixDigits(value).to_string();
+        if short.parse() == Ok(value) {
+            text = short;
+        }
+        if !text.contains(['.', 'e']) {
+            text.push_str(".0");
+        }
+    }
+    text
 }
 
 /// A sample. The crate's own writer leaves empty braces out, which Envoy never does.

@@ -23,6 +23,9 @@ pub struct Query {
     pub buckets: Buckets,
     /// `text_readouts`: show Prometheus texts as labels.
     pub text_readouts: bool,
+    /// `hidden=only`: only what is not shown unless asked for. Nothing is hidden here, so nothing is
+    /// found.
+    pub hidden_only: bool,
 }
 
 impl Query {
@@ -41,6 +44,11 @@ impl Query {
             Some(_) => return Err(InvalidQuery(USAGE_BUCKETS.to_owned())),
         };
         let filter = value("filter").map(|filter| filter_regex(&filter)).transpose()?;
+        let hidden_only = match value("hidden").as_deref() {
+            None | Some("include" | "exclude") => false,
+            Some("only") => true,
+            Some(_) => return Err(InvalidQuery(USAGE_HIDDEN.to_owned())),
+        };
         let format = match value("format").as_deref() {
             None | Some("text") => Format::Text,
             Some("json") => Format::Json,
@@ -65,6 +73,7 @@ impl Query {
             format,
             buckets,
             text_readouts: parameter(query, "text_readouts").is_some(),
+            hidden_only,
         })
     }
 
@@ -79,7 +88,7 @@ impl Query {
 
     pub(super) fn takes(&self, name: &str, used: impl FnOnce() -> bool) -> bool {
         let found = |filter: &Regex| filter.is_match(name) != self.invert_filter;
-        self.filter.as_ref().is_none_or(found) && (!self.used_only || used())
+        !self.hidden_only && self.filter.as_ref().is_none_or(found) && (!self.used_only || used())
     }
 }
 
@@ -215,11 +224,24 @@ fn decode(text: &str) -> String {
 
 const USAGE_BUCKETS: &str =
     "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n";
+const USAGE_HIDDEN: &str = "usage: /stats?hidden=(include|only|exclude)\n\n";
 const USAGE_FORMAT: &str = "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n";
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever is asked for, it is a query or a refusal.
+        #[test]
+        fn any_query_is_answered(query in "(usedonly|filter=|format=|histogram_buckets=|type=|&|%[0-9a-f]{0,2}|[ -~]|\\PC){0,12}") {
+            let _ = Query::parse(Some(&query));
+        }
+    }
 
     fn refusal(query: &str) -> String {
         Query::parse(Some(query)).expect_err("refused").to_string()
@@ -255,6 +277,7 @@ mod tests {
         assert_eq!(refusal("type=counters"), "invalid &type= param");
         assert_eq!(refusal("format=xml"), USAGE_FORMAT);
         assert_eq!(refusal("histogram_buckets=some"), USAGE_BUCKETS);
+        assert_eq!(refusal("hidden=some&format=xml"), USAGE_HIDDEN);
     }
 
     #[test]

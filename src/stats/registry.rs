@@ -15,7 +15,9 @@ use super::histogram::HistogramCell;
 use super::lookups::Lookups;
 use super::name::{Name, foreign_full};
 use super::query::{Kind, Query};
+use super::rules::Rules;
 use super::selection::{Handle, HistogramReading, Selection, Stat};
+use super::statsd::StatsdSink;
 
 /// Every stat of the process, by name. Clones are handles to the same stats.
 ///
@@ -30,6 +32,11 @@ pub struct Registry {
 impl Registry {
     /// A registry for `concurrency` workers. More threads than that may record; they share.
     pub fn new(concurrency: usize) -> Self {
+        Self::with_rules(concurrency, Rules::default())
+    }
+
+    /// A registry whose stats are named, chosen and divided by `rules`.
+    pub fn with_rules(concurrency: usize, rules: Rules) -> Self {
         let workers = concurrency.max(1);
         Self {
             inner: Arc::new(Inner {
@@ -37,6 +44,8 @@ impl Registry {
                 slots: Mutex::new(Slots::new(workers)),
                 stats: RwLock::default(),
                 lookups: Lookups::default(),
+                sinks: Mutex::default(),
+                rules,
             }),
         }
     }
@@ -48,14 +57,20 @@ impl Registry {
 
     /// A stat whose value is a text.
     pub fn text_readout(&self, name: &StatName) -> TextReadout {
-        TextReadout {
-            entry: self.inner.entry(
+        let entry = self.takes(name).then(|| {
+            self.inner.entry(
                 name.full(),
                 |stats| &mut stats.texts,
                 |stats| &stats.texts,
-                || (Name::own(name), Mutex::default()),
-            ),
-        }
+                || (self.own(name), Mutex::default()),
+            )
+        });
+        TextReadout { entry }
+    }
+
+    /// Sends what every flush finds to a StatsD server as well.
+    pub fn add_sink(&self, sink: StatsdSink) {
+        self.inner.sinks.lock().unwrap_or_else(PoisonError::into_inner).push(sink);
     }
 
     /// The stats that `query` asks for, as they are now.
@@ -106,12 +121,29 @@ impl Registry {
         }
     }
 
-    /// Ends an interval: histograms show what came since the last flush. See [`flush_every`].
+    /// Ends an interval: histograms show what came since the last flush, and [sinks](Self::add_sink)
+    /// are told. See [`flush_every`].
     pub fn flush(&self) {
+        // Held throughout: two flushes at a time would tell sinks one thing twice.
+        let mut sinks = self.inner.sinks.lock().unwrap_or_else(PoisonError::into_inner);
         let histograms = self.inner.read().histograms.values().cloned().collect::<Vec<_>>();
-        for histogram in histograms {
+        for histogram in &histograms {
             histogram.cell.cell.flush();
         }
+        if sinks.is_empty() {
+            return;
+        }
+        let used = Query { used_only: true, ..Query::default() };
+        let Selection { values, histograms } = self.select(&used);
+        for stat in &values {
+            let Some(reading) = stat.latch() else { continue };
+            sinks.iter_mut().for_each(|sink| sink.scalar(stat.parts(), &reading));
+        }
+        for stat in &histograms {
+            let interval = stat.interval();
+            sinks.iter_mut().for_each(|sink| sink.histogram(stat, &interval));
+        }
+        sinks.iter_mut().for_each(StatsdSink::end);
     }
 
     /// Lookups of names.
@@ -133,29 +165,47 @@ impl Registry {
             || {
                 let (name, foreign) = name();
                 let cell = HistogramCell::new(workers);
-                (name, HistogramStat { cell, unit, foreign })
+                let bounds = self.inner.rules.bounds(full);
+                (name, HistogramStat { cell, unit, bounds, foreign })
             },
         );
         Histogram::from_arc(entry)
+    }
+
+    fn own(&self, name: &StatName) -> Name {
+        Name::own(name, &self.inner.rules)
+    }
+
+    fn takes(&self, name: &StatName) -> bool {
+        self.inner.rules.matcher.takes(name.full())
     }
 }
 
 impl StatsSink for Registry {
     fn counter(&self, name: &StatName) -> Counter {
-        Counter::from_arc(self.inner.counter(name.full(), || Name::own(name)))
+        if !self.takes(name) {
+            return Counter::noop();
+        }
+        Counter::from_arc(self.inner.counter(name.full(), || self.own(name)))
     }
 
     fn gauge(&self, name: &StatName) -> Gauge {
+        if !self.takes(name) {
+            return Gauge::noop();
+        }
         Gauge::from_arc(self.inner.entry(
             name.full(),
             |stats| &mut stats.gauges,
             |stats| &stats.gauges,
-            || (Name::own(name), GaugeCell::new(&mut self.inner.slots())),
+            || (self.own(name), GaugeCell::new(&mut self.inner.slots())),
         ))
     }
 
     fn histogram(&self, name: &StatName, unit: Unit) -> Histogram {
-        self.histogram_entry(name.full(), unit, || (Name::own(name), false))
+        if !self.takes(name) {
+            return Histogram::noop();
+        }
+        self.histogram_entry(name.full(), unit, || (self.own(name), false))
     }
 }
 
@@ -185,28 +235,35 @@ impl Recorder for Registry {
     }
 }
 
-/// Ends an interval of every histogram each `interval`, for ever. Envoy's default is 5 s.
+/// [Flushes](Registry::flush) each `interval`, for ever. Envoy's default is 5 s.
 pub async fn flush_every(registry: Registry, interval: Duration) {
+    every(interval, || registry.flush()).await;
+}
+
+/// Calls `flush` each `interval`, for ever.
+pub(crate) async fn every(interval: Duration, flush: impl Fn()) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The first tick is at once.
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        registry.flush();
+        flush();
     }
 }
 
 /// A handle to a stat whose value is a text.
 #[derive(Clone, Debug)]
 pub struct TextReadout {
-    entry: Arc<Entry<Mutex<Option<Box<str>>>>>,
+    /// None where the registry's rules leave it out.
+    entry: Option<Arc<Entry<TextCell>>>,
 }
 
 impl TextReadout {
     /// Replaces the text.
     pub fn set(&self, value: &str) {
-        let mut text = self.entry.cell.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = &self.entry else { return };
+        let mut text = entry.cell.lock().unwrap_or_else(PoisonError::into_inner);
         *text = Some(value.into());
     }
 }
@@ -217,6 +274,8 @@ struct Inner {
     slots: Mutex<Slots>,
     stats: RwLock<Stats>,
     lookups: Lookups,
+    sinks: Mutex<Vec<StatsdSink>>,
+    rules: Rules,
 }
 
 impl Inner {
@@ -257,6 +316,9 @@ impl Inner {
     }
 }
 
+/// A text, once it was set.
+pub(super) type TextCell = Mutex<Option<Box<str>>>;
+
 type Table<T> = BTreeMap<Box<str>, Arc<Entry<T>>>;
 
 #[derive(Debug, Default)]
@@ -264,7 +326,7 @@ struct Stats {
     counters: Table<CounterCell>,
     gauges: Table<GaugeCell>,
     floats: Table<FloatCell>,
-    texts: Table<Mutex<Option<Box<str>>>>,
+    texts: Table<TextCell>,
     histograms: Table<HistogramStat>,
 }
 
@@ -313,7 +375,7 @@ impl HistogramFn for Entry<HistogramStat> {
     }
 }
 
-impl Entry<Mutex<Option<Box<str>>>> {
+impl Entry<TextCell> {
     pub(super) fn read(&self) -> Option<Box<str>> {
         self.cell.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -323,5 +385,73 @@ impl Entry<Mutex<Option<Box<str>>>> {
 pub(super) struct HistogramStat {
     pub(super) cell: HistogramCell,
     pub(super) unit: Unit,
+    /// Upper bounds of the buckets that are shown.
+    pub(super) bounds: Arc<[f64]>,
     pub(super) foreign: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use front_proxy_layers::cluster::Cluster;
+    use front_proxy_layers::proxy::Proxy;
+    use http::Request;
+    use http_body_util::{BodyExt as _, Empty};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// Every lock of the registry is held while requests pass all layers.
+    #[test]
+    fn a_request_waits_for_no_lock() {
+        let registry = Registry::new(1);
+        let scope = registry.scope();
+        let (warm, warmed) = channel();
+        let (lock, locked) = channel();
+        let (finish, finished) = channel();
+        let requests = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let app = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+                let address = app.local_addr().expect("an address").to_string();
+                let routes = axum::Router::new().fallback(|| async { "ok" });
+                tokio::spawn(async move { axum::serve(app, routes).await });
+                let cluster = Cluster::builder("service1").stats(scope.clone());
+                let cluster = cluster.endpoints([address]).expect("an address").build();
+                let proxy = Proxy::builder().route("/app", cluster).stats(&scope, "app").build();
+                let get = async |path: &'static str| {
+                    let request = Request::get(path).body(Empty::<bytes::Bytes>::new());
+                    let response = proxy.clone().oneshot(request.expect("a request")).await;
+                    response.expect("infallible").into_body().collect().await.expect("a body");
+                };
+                // The first of a kind makes what is counted of it.
+                for path in ["/app", "/none"] {
+                    get(path).await;
+                }
+                warm.send(()).expect("awaited");
+                locked.recv().expect("sent");
+                for path in ["/app", "/none", "/app"] {
+                    get(path).await;
+                }
+                finish.send(()).expect("awaited");
+            });
+        });
+        let wait = Duration::from_secs(30);
+        warmed.recv_timeout(wait).expect("the first requests");
+        let inner = &registry.inner;
+        let held = (
+            inner.stats.write().expect("no panic"),
+            inner.slots.lock().expect("no panic"),
+            inner.sinks.lock().expect("no panic"),
+        );
+        lock.send(()).expect("awaited");
+        finished.recv_timeout(wait).expect("requests that wait for a lock");
+        drop(held);
+        requests.join().expect("no panic");
+        let query = Query::parse(Some("filter=http.app.downstream_rq_total")).expect("valid");
+        let total = registry.select(&query).values()[0].value();
+        assert_eq!(total, crate::stats::StatValue::Counter(5));
+    }
 }

@@ -1,6 +1,6 @@
 //! What a query found: handles to stats, to be read when a page is written.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use front_proxy_layers::stats::Unit;
 
@@ -8,7 +8,7 @@ use super::cells::{CounterCell, FloatCell, GaugeCell};
 use super::histogram::Distribution;
 use super::name::Name;
 use super::query::Kind;
-use super::registry::{Entry, HistogramStat};
+use super::registry::{Entry, HistogramStat, TextCell};
 
 /// What a [`Query`](super::Query) found.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +46,16 @@ impl Stat {
             Handle::Gauge(stat) => StatValue::Gauge(stat.cell.value()),
             Handle::Float(stat) => StatValue::Float(stat.cell.value()),
             Handle::Text(stat) => StatValue::Text(stat.read().unwrap_or_default()),
+        }
+    }
+
+    /// What sinks are told of it, once for each flush: a counter's part since the last, a gauge's
+    /// value.
+    pub(super) fn latch(&self) -> Option<StatValue> {
+        match &self.0 {
+            Handle::Counter(stat) => Some(StatValue::Counter(stat.cell.latch())),
+            Handle::Gauge(_) | Handle::Float(_) => Some(self.value()),
+            Handle::Text(_) => None,
         }
     }
 
@@ -101,9 +111,19 @@ impl HistogramReading {
         self.0.cell.cell.interval()
     }
 
+    /// Upper bounds of the buckets.
+    pub fn bounds(&self) -> &[f64] {
+        &self.0.cell.bounds
+    }
+
     /// What one recorded unit is in print: percentages are kept in parts per million.
     pub fn scale(&self) -> f64 {
         if self.0.cell.unit == Unit::Percent { 1e-6 } else { 1.0 }
+    }
+
+    /// What it measures.
+    pub(super) fn unit(&self) -> Unit {
+        self.0.cell.unit
     }
 
     /// Whether it came through the `metrics` facade, where milliseconds can't be assumed.
@@ -121,5 +141,5 @@ pub(super) enum Handle {
     Counter(Arc<Entry<CounterCell>>),
     Gauge(Arc<Entry<GaugeCell>>),
     Float(Arc<Entry<FloatCell>>),
-    Text(Arc<Entry<Mutex<Option<Box<str>>>>>),
+    Text(Arc<Entry<TextCell>>),
 }

@@ -83,27 +83,10 @@ impl ServerStats {
             // There is no hot restart: each process is the first of its line.
             ("hot_restart_epoch", 0),
             ("hot_restart_generation", 1),
-            ("parent_connections", 0),
             ("compilation_settings.fips_mode", 0),
-            ("seconds_until_first_ocsp_response_expiring", 0),
         ];
         for (leaf, value) in fixed {
             scope.gauge(leaf).set(f64::from(value));
-        }
-        for leaf in NEVER_COUNTED {
-            let _registered = scope.counter(leaf);
-        }
-        for leaf in WATCHDOG {
-            for owner in ["main_thread", "workers", "server.main_thread"] {
-                let _registered = root.child(owner).counter(leaf);
-            }
-            for worker in 0..concurrency {
-                let full = format!("worker_{worker}.{leaf}");
-                let base = format!("worker.{leaf}");
-                let tag = ("envoy_worker_id", worker.to_string());
-                let _registered =
-                    root.sink().counter(&scope.leaf_tagged(&full, &base, tag.0, tag.1));
-            }
         }
         Self {
             live: scope.gauge("live"),
@@ -141,18 +124,3 @@ impl ServerStats {
         self.stats_recent_lookups.set(reading.stats_lookups as f64);
     }
 }
-
-/// Counters of things that can't happen here, or that config loading refuses outright. Dashboards
-/// made for Envoy ask for them.
-const NEVER_COUNTED: [&str; 7] = [
-    "debug_assertion_failures",
-    "dropped_stat_flushes",
-    "dynamic_unknown_fields",
-    "envoy_bug_failures",
-    "envoy_notifications",
-    "static_unknown_fields",
-    "wip_protos",
-];
-
-/// No watchdog runs: a worker that hangs shows in its latencies.
-const WATCHDOG: [&str; 2] = ["watchdog_mega_miss", "watchdog_miss"];

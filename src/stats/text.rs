@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Chunks;
 use super::chunks::chunks;
-use super::histogram::{Bin, DEFAULT_BUCKETS, Distribution, QUANTILES};
+use super::histogram::{Bin, Distribution, QUANTILES};
 use super::number::{Shortest, SixDigits};
 use super::query::Buckets;
 use super::selection::{HistogramReading, Selection, Stat, StatValue};
@@ -43,7 +43,7 @@ pub(super) fn histogram(page: &mut String, stat: &HistogramReading, buckets: Buc
             summary(page, &total, &interval, scale);
         }
         Buckets::Cumulative | Buckets::Disjoint => {
-            for (bound, during, ever) in bounds(&total, &interval, scale, buckets) {
+            for (bound, during, ever) in rows(stat, buckets) {
                 let _ = write!(page, " B{}({during},{ever})", SixDigits(bound));
             }
         }
@@ -60,25 +60,18 @@ pub(super) fn histogram(page: &mut String, stat: &HistogramReading, buckets: Buc
 }
 
 /// Upper bound, samples of the interval and samples ever of each bucket.
-pub(super) fn bounds(
-    total: &Distribution,
-    interval: &Distribution,
-    scale: f64,
-    buckets: Buckets,
-) -> Vec<(f64, u64, u64)> {
-    let edges = DEFAULT_BUCKETS.map(|bound| bound / scale);
-    let (during, ever) = (interval.cumulative(edges), total.cumulative(edges));
-    let mut rows = DEFAULT_BUCKETS.iter().zip(during).zip(ever);
+pub(super) fn rows(stat: &HistogramReading, buckets: Buckets) -> Vec<(f64, u64, u64)> {
+    let edges = stat.bounds().iter().map(|bound| bound / stat.scale()).collect::<Vec<_>>();
+    let (during, ever) = (stat.interval().cumulative(&edges), stat.total().cumulative(&edges));
     let mut below = (0, 0);
-    std::iter::from_fn(|| {
-        let ((bound, during), ever) = rows.next()?;
+    let rows = stat.bounds().iter().zip(during).zip(ever).map(|((bound, during), ever)| {
         let row = (*bound, during - below.0, ever - below.1);
         if buckets == Buckets::Disjoint {
             below = (during, ever);
         }
-        Some(row)
-    })
-    .collect()
+        row
+    });
+    rows.collect()
 }
 
 fn summary(page: &mut String, total: &Distribution, interval: &Distribution, scale: f64) {

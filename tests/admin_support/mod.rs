@@ -11,7 +11,7 @@ use front_proxy::admin::{
     AdminState, CertificateDetails, CertificateStatus, ClusterStatus, ClusterView, ConfigView,
     Control, DrainOptions, HealthFlags, HostStats, HostStatus, ListenerStatus, ListenerView,
     LogLevel, OutlierStatus, RuntimeStatus, ServerInfo, ServerView, UnknownLogger, Unsupported,
-    default_command_line_options, router, version,
+    router, version,
 };
 use front_proxy::stats::Registry;
 use front_proxy::stats::server::{ServerState, ServerStats};
@@ -128,14 +128,18 @@ impl Engine {
 
 impl ServerView for Engine {
     fn server_info(&self) -> ServerInfo {
-        let mut options = default_command_line_options();
-        options.insert("concurrency".to_owned(), 2.into());
+        let arguments = ["front-proxy", "-c", "envoy.yaml", "--concurrency", "2"];
+        let Ok(front_proxy::cli::Command::Serve(options)) = front_proxy::cli::parse(arguments)
+        else {
+            panic!("not to be served");
+        };
+        let options = serde_json::to_value(options).expect("JSON");
         ServerInfo {
             version: version::string(),
             state: *lock(&self.state),
             uptime: Duration::from_millis(61_900),
             connections: 7,
-            command_line_options: options,
+            command_line_options: options.as_object().cloned().unwrap_or_default(),
             node: json!({ "id": "n" }).as_object().cloned().unwrap_or_default(),
         }
     }

@@ -122,22 +122,25 @@ static_resources:
         self.address.port()
     }
 
-    /// The value of a counter.
-    pub(crate) fn counter(&self, name: &str) -> u64 {
+    /// The value of a counter or gauge, if there is one of the name.
+    pub(crate) fn find_counter(&self, name: &str) -> Option<u64> {
         let query = Query::parse(None).expect("an empty query");
         let selection = self.server.stats().select(&query);
-        selection.values().iter().find(|stat| stat.name() == name).map_or(0, |stat| {
-            match stat.value() {
-                StatValue::Counter(value) | StatValue::Gauge(value) => value,
-                _ => 0,
-            }
-        })
+        match selection.values().iter().find(|stat| stat.name() == name)?.value() {
+            StatValue::Counter(value) | StatValue::Gauge(value) => Some(value),
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    /// The value of a counter or gauge, which has to be there.
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        self.find_counter(name).unwrap_or_else(|| panic!("there is no stat {name}"))
     }
 
     /// Waits until a counter is at `want`: what is counted of a connection is counted at its end.
     pub(crate) async fn counts(&self, name: &str, want: u64) {
         for _ in 0..300 {
-            if self.counter(name) == want {
+            if self.find_counter(name) == Some(want) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -77,21 +77,24 @@ static_resources:
         Self { address, server }
     }
 
-    /// The value of a counter or gauge; one that is not there is 0.
-    pub(crate) fn stat(&self, name: &str) -> u64 {
+    /// The value of a counter or gauge, if there is one of the name.
+    pub(crate) fn find_stat(&self, name: &str) -> Option<u64> {
         let selection = self.server.stats().select(&Query::default());
-        selection.values().iter().find(|stat| stat.name() == name).map_or(0, |stat| {
-            match stat.value() {
-                StatValue::Counter(value) | StatValue::Gauge(value) => value,
-                _ => 0,
-            }
-        })
+        match selection.values().iter().find(|stat| stat.name() == name)?.value() {
+            StatValue::Counter(value) | StatValue::Gauge(value) => Some(value),
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    /// The value of a counter or gauge, which has to be there.
+    pub(crate) fn stat(&self, name: &str) -> u64 {
+        self.find_stat(name).unwrap_or_else(|| panic!("there is no stat {name}"))
     }
 
     /// Waits until a stat has a value.
     pub(crate) async fn until(&self, name: &str, value: u64) {
         for _ in 0..200 {
-            if self.stat(name) == value {
+            if self.find_stat(name) == Some(value) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

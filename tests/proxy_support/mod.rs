@@ -215,21 +215,24 @@ static_resources:
         Self { server, address }
     }
 
-    /// A counter or gauge of the cluster.
+    /// A counter or gauge of the cluster, which has to be there.
     pub(crate) async fn stat(&self, name: &str) -> u64 {
+        let found = self.find_stat(name).await;
+        found.unwrap_or_else(|| panic!("there is no stat cluster.service1.{name}"))
+    }
+
+    /// A counter or gauge of the cluster, if there is one of the name.
+    pub(crate) async fn find_stat(&self, name: &str) -> Option<u64> {
         let admin = self.server.admin_address().unwrap();
         let path = format!("/stats?filter=^cluster.service1.{name}$");
         let page = Client::connect(admin).await.get(&path).await;
-        page.body
-            .lines()
-            .find_map(|line| line.split_once(": ")?.1.trim().parse().ok())
-            .unwrap_or_default()
+        page.body.lines().find_map(|line| line.split_once(": ")?.1.trim().parse().ok())
     }
 
     /// Waits until a stat has this value.
     pub(crate) async fn until_stat(&self, name: &str, value: u64) {
         for _ in 0..500 {
-            if self.stat(name).await == value {
+            if self.find_stat(name).await == Some(value) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

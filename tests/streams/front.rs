@@ -50,7 +50,7 @@ impl Front {
 "
         );
         let bootstrap = load_str("test.yaml", &text).unwrap_or_else(|e| panic!("{e:?}\n{text}"));
-        let options = ServerOptions { drain_time: Duration::from_secs(1), ..Default::default() };
+        let options = ServerOptions { shutdown_time: Duration::from_secs(1), ..Default::default() };
         let server = Server::start(bootstrap, options).await.unwrap();
         let (_, address) = server.listeners().next().unwrap();
         Self { server, address }

@@ -43,7 +43,7 @@ async fn switched(front: &Front, early: &str) -> Client {
     client.send(&handshake(early)).await;
     let answer = client.answer().await;
     assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
-    assert!(answer.contains("\r\nconnection: Upgrade\r\n"), "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nconnection: upgrade\r\n"), "{answer}");
     assert!(answer.contains("\r\nupgrade: websocket\r\n"), "{answer}");
     client
 }
@@ -356,6 +356,186 @@ async fn websocket_over_http2_is_an_upgrade_further_in() {
     assert!(rest.ends_with(b"bye"));
     front.expect("http.t.downstream_cx_upgrades_active", 0).await;
     front.expect("cluster.app.upstream_rq_active", 0).await;
+}
+
+const HTTP2: &str = "    typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http2_protocol_options: {allow_connect: true}}}}";
+
+/// An upstream that speaks HTTP/2, grants tunnels and sends back what comes through; `bye` ends one,
+/// `rst` resets it, and `/no` gets none. Says with what it was asked.
+async fn http2_app() -> (std::net::SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut builder = h2::server::Builder::new();
+            let mut connection = builder.enable_connect_protocol().handshake(stream).await.unwrap();
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                while let Some(Ok((request, respond))) = connection.accept().await {
+                    let protocol = request.extensions().get::<h2::ext::Protocol>();
+                    let protocol = protocol.map_or("-", |protocol| protocol.as_str());
+                    let headers = request.headers();
+                    let _ = tell.send(format!(
+                        "{} {} {protocol} {} {}",
+                        request.method(),
+                        request.uri(),
+                        headers.contains_key("upgrade") || headers.contains_key("connection"),
+                        headers.contains_key("sec-websocket-key"),
+                    ));
+                    tokio::spawn(tunnel(request, respond));
+                }
+            });
+        }
+    });
+    (address, told)
+}
+
+async fn tunnel(request: Request<h2::RecvStream>, mut respond: h2::server::SendResponse<Bytes>) {
+    let mut answer = http::Response::new(());
+    let refused = request.uri().path() == "/no";
+    if refused {
+        *answer.status_mut() = http::StatusCode::FORBIDDEN;
+    }
+    let mut send = respond.send_response(answer, refused).unwrap();
+    let mut body = request.into_body();
+    while let Some(Ok(data)) = body.data().await {
+        let _ = body.flow_control().release_capacity(data.len());
+        if data.ends_with(b"rst") {
+            return send.send_reset(h2::Reason::CANCEL);
+        }
+        let bye = data.ends_with(b"bye");
+        if send.send_data(data, bye).is_err() {
+            return;
+        }
+        // Goes on reading: the other half ends when the proxy ends it.
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_becomes_a_stream_of_an_http2_upstream() {
+    let (app, mut told) = http2_app().await;
+    let manager = format!("{WEBSOCKET}\n          delayed_close_timeout: 0.1s");
+    let route = "timeout: 0.2s,";
+    let parts = Parts { manager: &manager, route, cluster: HTTP2, ..Parts::default() };
+    let front = Front::start(app, parts).await;
+    for (n, end) in [(1, "bye"), (2, "rst")] {
+        let mut client = switched(&front, "early").await;
+        let asked = told.recv().await.unwrap();
+        assert_eq!(asked, "CONNECT http://a/chat websocket false true");
+        assert_eq!(client.bytes(5).await, "early");
+        // Longer than the route's timeout.
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            client.send("x").await;
+            assert_eq!(client.bytes(1).await, "x");
+        }
+        front.expect("http.t.downstream_cx_upgrades_active", 1).await;
+        front.expect("cluster.app.upstream_rq_active", 1).await;
+        client.send(end).await;
+        assert_eq!(client.rest().await.0, if end == "bye" { "bye" } else { "" });
+        front.expect("cluster.app.upstream_rq_101", n).await;
+        front.expect("cluster.app.upstream_rq_active", 0).await;
+        front.expect("http.t.downstream_cx_upgrades_active", 0).await;
+        front.expect("http.t.downstream_rq_tx_reset", n - 1).await;
+        front.expect("cluster.app.upstream_rq_rx_reset", n - 1).await;
+        front.expect("cluster.app.upstream_rq_tx_reset", 1).await;
+    }
+    // The client leaves.
+    let mut client = switched(&front, "").await;
+    client.send("x").await;
+    assert_eq!(client.bytes(1).await, "x");
+    drop(client);
+    front.expect("cluster.app.upstream_rq_tx_reset", 2).await;
+    front.expect("cluster.app.upstream_rq_active", 0).await;
+    front.expect("http.t.downstream_rq_tx_reset", 1).await;
+    front.expect("cluster.app.upstream_cx_total", 1).await;
+}
+
+#[tokio::test]
+async fn an_http2_upstream_may_refuse_a_tunnel() {
+    let (app, _told) = http2_app().await;
+    let manager = format!("{WEBSOCKET}\n          delayed_close_timeout: 0.1s");
+    let parts = Parts { manager: &manager, cluster: HTTP2, ..Parts::default() };
+    let front = Front::start(app, parts).await;
+    let mut client = front.connect().await;
+    client.send(&handshake("").replace("/chat", "/no")).await;
+    let (answer, _) = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(!answer.contains("upgrade"), "{answer}");
+    front.expect("http.t.downstream_cx_upgrades_active", 0).await;
+    front.expect("cluster.app.upstream_rq_active", 0).await;
+}
+
+#[tokio::test]
+async fn a_connect_becomes_a_stream_of_an_http2_upstream() {
+    let (app, mut told) = http2_app().await;
+    let route = "upgrade_configs: [{upgrade_type: CONNECT}],";
+    let matching = "{connect_matcher: {}}";
+    let parts = Parts { matching, route, cluster: HTTP2, ..Parts::default() };
+    let front = Front::start(app, parts).await;
+    let mut client = front.connect().await;
+    client.send("CONNECT b.example:25 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(told.recv().await.unwrap(), "CONNECT b.example:25 - false false");
+    client.send("x").await;
+    assert_eq!(client.bytes(1).await, "x");
+}
+
+#[tokio::test]
+async fn a_websocket_over_http2_stays_one() {
+    let (app, mut told) = http2_app().await;
+    let manager = format!("{WEBSOCKET}\n          http2_protocol_options: {{allow_connect: true}}");
+    let parts = Parts { manager: &manager, cluster: HTTP2, ..Parts::default() };
+    let front = Front::start(app, parts).await;
+    let stream = front.connect().await.0;
+    let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::connect("http://a/chat").body(()).unwrap();
+    request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+    let (response, mut up) = send.send_request(request, false).unwrap();
+    let response = response.await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(told.recv().await.unwrap(), "CONNECT http://a/chat websocket false false");
+    let mut down = response.into_body();
+    for text in ["hello", "bye"] {
+        up.send_data(Bytes::from_static(text.as_bytes()), false).unwrap();
+        assert_eq!(down.data().await.unwrap().unwrap(), text);
+    }
+    assert!(down.data().await.is_none());
+    front.expect("http.t.downstream_cx_upgrades_active", 0).await;
+    front.expect("cluster.app.upstream_rq_active", 0).await;
+}
+
+#[tokio::test]
+async fn what_follows_a_handshake_waits_for_the_switch_whatever_its_length() {
+    let bodies =
+        [("content-length: 5", "body!"), ("transfer-encoding: chunked", "5\r\nbody!\r\n0\r\n\r\n")];
+    for (framing, body) in bodies {
+        let front =
+            Front::start(app(echo).await, Parts { manager: WEBSOCKET, ..Parts::default() }).await;
+        let mut client = front.connect().await;
+        let head = handshake("").replace("GET", "POST");
+        client.send(&head.replace("\r\n\r\n", &format!("\r\n{framing}\r\n\r\n"))).await;
+        client.send(body).await;
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        assert_eq!(client.bytes(body.len()).await, body);
+        client.send("after").await;
+        assert_eq!(client.bytes(5).await, "after");
+    }
+    // Refused: it is not taken for another request.
+    let refused = "HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno";
+    let manager = format!("{WEBSOCKET}\n          delayed_close_timeout: 0.1s");
+    let app = answers(Duration::ZERO, refused).await;
+    let front = Front::start(app, Parts { manager: &manager, ..Parts::default() }).await;
+    let mut client = front.connect().await;
+    let head = handshake("").replace("\r\n\r\n", "\r\ncontent-length: 40\r\n\r\n");
+    client.send(&format!("{head}GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+    let (answers, _) = client.rest().await;
+    assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+    front.expect("cluster.app.upstream_rq_total", 1).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderName, Method, Request, Response, Uri, Version, header};
+use http::{HeaderName, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -175,8 +175,11 @@ impl Future for ResponseFuture {
                         continue;
                     };
                     match result {
-                        Ok(response) => {
+                        Ok(mut response) => {
                             active.outcome(!response.status().is_server_error());
+                            if let Some(client) = exchange.tunnel.take() {
+                                switch::granted_over_http2(&mut response, &client);
+                            }
                             let body = UpstreamBody::http2(sent, active);
                             return Poll::Ready(Ok(response.map(|()| body)));
                         }
@@ -317,10 +320,6 @@ impl Exchange {
         let Some(mut request) = self.request.take() else {
             return State::Failed(None);
         };
-        if request.body().is_switch() {
-            // RFC 8441 towards upstreams is not spoken.
-            return State::Failed(Some(ProxyError::new(ErrorKind::UpgradeRefused)));
-        }
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
@@ -330,6 +329,7 @@ impl Exchange {
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
             return State::Failed(Some(error));
         }
+        self.tunnel = switch::ask_over_http2(&mut request);
         match stream.send(request) {
             Ok(sent) => State::Http2(sent, active),
             Err(error) => self.recover(error, &active),
@@ -412,11 +412,7 @@ fn receive_http1(
     active: ActiveRequest,
     tunnel: Option<Body>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
-    let headers = response.headers();
-    if headers.contains_key(header::TRANSFER_ENCODING)
-        && headers.contains_key(header::CONTENT_LENGTH)
-    {
-        // RFC 9112 section 6.3: the one or the other; both is how responses are smuggled.
+    if is_misframed(&response) {
         active.outcome(false);
         active.cluster().stats().cx_protocol_error.increment(1);
         connection.close();
@@ -429,6 +425,10 @@ fn receive_http1(
             || headers.contains_key(header::TRANSFER_ENCODING);
         connection.expect_close(framed);
     }
+    if response.status() == StatusCode::NO_CONTENT {
+        // It may say 0, which goes no further (RFC 9110 section 8.6).
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
     // The client is answered in its own version, and in Envoy's words.
     *response.version_mut() = Version::HTTP_11;
     response.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
@@ -437,6 +437,16 @@ fn receive_http1(
     }
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
+}
+
+/// Whether a response contradicts itself about where it ends, which is how responses are smuggled:
+/// by two framings (RFC 9112 section 6.3), or by one of a body that a 204 can't have (section 6.1,
+/// RFC 9110 section 8.6).
+fn is_misframed(response: &Response<Incoming>) -> bool {
+    let chunked = response.headers().contains_key(header::TRANSFER_ENCODING);
+    let length = response.headers().get(header::CONTENT_LENGTH);
+    let body = chunked || length.is_some_and(|length| length != "0");
+    (chunked && length.is_some()) || (body && response.status() == StatusCode::NO_CONTENT)
 }
 
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -505,6 +515,9 @@ fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
     *request.version_mut() = Version::HTTP_2;
     let bad = |e: http::Error| ProxyError::new(ErrorKind::BadRequest).with_source(e);
     let host = request.headers_mut().remove(header::HOST);
+    // The target of a CONNECT is its authority (RFC 9113 section 8.5).
+    let host =
+        host.filter(|_| request.method() != Method::CONNECT || request.uri().authority().is_none());
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if let Some(host) = host {
         let authority = http::uri::Authority::from_maybe_shared(bytes::Bytes::from_owner(host));

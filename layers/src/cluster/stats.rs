@@ -51,17 +51,16 @@ macro_rules! cluster_stats {
 
 cluster_stats! {
     counters {
-        cx_close_notify, cx_connect_attempts_exceeded, cx_connect_fail, cx_connect_timeout,
+        cx_close_notify, cx_connect_fail, cx_connect_timeout,
         cx_destroy, cx_destroy_local, cx_destroy_local_with_active_rq, cx_destroy_remote,
         cx_destroy_remote_with_active_rq, cx_destroy_with_active_rq, cx_http1_total,
         cx_http2_total, cx_idle_timeout, cx_max_duration_reached, cx_max_requests,
-        cx_none_healthy, cx_overflow, cx_pool_overflow, cx_protocol_error, cx_rx_bytes_total,
+        cx_none_healthy, cx_overflow, cx_protocol_error, cx_rx_bytes_total,
         cx_total, cx_tx_bytes_total, rq_active_overflow, rq_cancelled, rq_max_duration_reached,
         rq_pending_failure_eject, rq_pending_overflow, rq_pending_total,
         rq_per_try_idle_timeout, rq_per_try_timeout, rq_retry, rq_retry_backoff_exponential,
-        rq_retry_backoff_ratelimited, rq_retry_limit_exceeded, rq_retry_overflow,
+        rq_retry_limit_exceeded, rq_retry_overflow,
         rq_retry_success, rq_rx_reset, rq_timeout, rq_total, rq_tx_reset,
-        bind_errors = "bind_errors",
         default_total_match_count = "default.total_match_count",
         lb_healthy_panic = "lb_healthy_panic",
         membership_change = "membership_change",

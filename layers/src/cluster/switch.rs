@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, header};
+use h2::ext::Protocol;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
@@ -53,6 +54,39 @@ pub(super) fn receive(
     }
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
+}
+
+/// Makes of a request that asks to switch protocols what asks for it over HTTP/2: a `CONNECT`, with
+/// the protocol as RFC 8441 section 4 has it. The stream is the tunnel, once it is granted. Returns
+/// what the client sends then, for the answer.
+///
+/// As in Envoy it is asked for whether or not the upstream has said that it knows how to.
+pub(super) fn ask_over_http2(request: &mut Request<Body>) -> Option<Body> {
+    let client = request.body().switch_again()?;
+    let asked = client.asked()?;
+    if !asked.is("CONNECT") {
+        let protocol = Protocol::from(asked.protocol().to_str().ok()?);
+        request.extensions_mut().insert(protocol);
+        *request.method_mut() = Method::CONNECT;
+    }
+    // RFC 9110 section 9.3.6: what follows is no content.
+    request.headers_mut().remove(header::CONTENT_LENGTH);
+    Some(client)
+}
+
+/// The answer to that, in the words of HTTP/1, in which the client asked.
+pub(super) fn granted_over_http2(response: &mut Response<()>, client: &Body) {
+    let Some(asked) = client.asked().filter(|asked| !asked.is("CONNECT")) else {
+        return;
+    };
+    if response.status() != StatusCode::OK {
+        return;
+    }
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::UPGRADE, asked.protocol().clone());
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
 }
 
 /// A `CONNECT` has its TCP connection.

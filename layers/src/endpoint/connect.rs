@@ -8,7 +8,11 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 
 use super::io::UpstreamIo;
+#[cfg(feature = "tls")]
+use super::tls::SharedClientConfig;
 use crate::cluster::ClusterStats;
+#[cfg(feature = "tls")]
+use crate::stats::SslStats;
 
 /// How connections to the endpoints of a cluster are opened.
 #[derive(Clone, Default)]
@@ -20,7 +24,8 @@ pub struct Connector {
 #[cfg(feature = "tls")]
 #[derive(Clone)]
 struct Tls {
-    connector: tokio_rustls::TlsConnector,
+    config: SharedClientConfig,
+    stats: Option<Arc<SslStats>>,
     server_name: Option<rustls::pki_types::ServerName<'static>>,
 }
 
@@ -50,10 +55,20 @@ impl Connector {
     /// checked against the endpoint's address.
     #[cfg(feature = "tls")]
     pub fn tls(
-        config: Arc<rustls::ClientConfig>,
+        config: impl Into<SharedClientConfig>,
         server_name: Option<rustls::pki_types::ServerName<'static>>,
     ) -> Self {
-        Self { tls: Some(Tls { connector: config.into(), server_name }) }
+        Self { tls: Some(Tls { config: config.into(), stats: None, server_name }) }
+    }
+
+    /// Counts handshakes. Without TLS there are none.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn ssl_stats(mut self, stats: Arc<SslStats>) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.stats = Some(stats);
+        }
+        self
     }
 
     /// Whether connections are encrypted.
@@ -74,14 +89,32 @@ impl Connector {
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            let name = tls
-                .server_name
-                .clone()
-                .unwrap_or_else(|| rustls::pki_types::ServerName::IpAddress(address.ip().into()));
-            let stream = tls.connector.connect(name, stream).await.map_err(ConnectError::Tls)?;
-            return Ok(UpstreamIo::tls(stream, stats));
+            return Ok(UpstreamIo::tls(tls.handshake(address, stream).await?, stats));
         }
         Ok(UpstreamIo::plain(stream, stats))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    async fn handshake(
+        &self,
+        address: SocketAddr,
+        stream: TcpStream,
+    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ConnectError> {
+        let name = self
+            .server_name
+            .clone()
+            .unwrap_or_else(|| rustls::pki_types::ServerName::IpAddress(address.ip().into()));
+        let connector = tokio_rustls::TlsConnector::from(self.config.current());
+        let result = connector.connect(name, stream).await;
+        if let Some(stats) = &self.stats {
+            match &result {
+                Ok(stream) => stats.handshake(stream.get_ref().1),
+                Err(error) => stats.failed(error),
+            }
+        }
+        result.map_err(ConnectError::Tls)
     }
 }
 

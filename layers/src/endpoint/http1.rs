@@ -405,7 +405,10 @@ pub(super) fn close_stats(
     }
     stats.cx_active.decrement(1.0);
     stats.cx_length_ms.record(opened.elapsed().as_millis() as f64);
-    stats.rq_per_cx.record(f64::from(requests));
+    // A connection that never came about has no number of requests.
+    if requests > 0 {
+        stats.rq_per_cx.record(f64::from(requests));
+    }
     shared.resources.connections.give();
     EndpointStats::lower(&endpoint.stats().cx_active);
 }

@@ -245,3 +245,34 @@ fn count_written(stats: &ClusterStats, polled: Poll<io::Result<usize>>) -> Poll<
     }
     polled
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::cluster::Cluster;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever an upstream begins its answer with is looked at without harm.
+        #[test]
+        fn interim_responses_are_looked_for_in_any_bytes(
+            parts in vec(prop_oneof![
+                select(vec![
+                    &b"HTTP/1.1 100 Continue\r\n\r\n"[..], b"HTTP/1.1 103 \r\na: b\r\n\r\n",
+                    b"HTTP/1.1 1", b"HTTP/1.1 1\xff\xff", b"\r\n\r\n", b"HTTP/1.1 101 x\r\n\r\n",
+                ]).prop_map(<[u8]>::to_vec),
+                vec(any::<u8>(), 0..20),
+            ], 0..8),
+        ) {
+            let cluster = Cluster::builder("c").build();
+            let expects = ExpectsHead::default();
+            expects.begin(false);
+            expects.look(&parts.concat(), cluster.stats());
+        }
+    }
+}

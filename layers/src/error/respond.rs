@@ -1,5 +1,7 @@
 //! A failure as an HTTP response: Envoy's statuses, bodies and headers.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
@@ -29,7 +31,8 @@ fn add_headers(error: &ProxyError, headers: &mut HeaderMap) {
     }
 }
 
-/// A response made by the proxy itself: with a body it is plain text, without one it has no type.
+/// A response made by the proxy itself: with a body it is plain text, without one it has neither
+/// type nor length, which is for the server to say.
 pub fn local_reply<B>(status: StatusCode, body: Bytes) -> Response<ResponseBody<B>> {
     local_reply_with(HeaderMap::with_capacity(8), status, body)
 }
@@ -41,10 +44,10 @@ pub fn local_reply_with<B: From<Bytes>>(
     status: StatusCode,
     body: Bytes,
 ) -> Response<B> {
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     if body.is_empty() {
         headers.remove(header::CONTENT_TYPE);
     } else {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.entry(header::CONTENT_TYPE).or_insert(PLAIN);
     }
     let mut response = Response::new(B::from(body));
@@ -68,30 +71,59 @@ pub(crate) fn grpc_status(http: u16) -> u16 {
 /// The answer to a failed gRPC request: a trailers-only response whose status is mapped from the
 /// HTTP one as gRPC's `http-grpc-status-mapping` says, with the body as `grpc-message`.
 pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
-    let status = grpc_status(error.kind().status().as_u16());
     let headers = error.headers().cloned().unwrap_or_default();
-    let mut response = grpc_reply_with(headers, status.into(), body(error));
+    let status = grpc_status(error.kind().status().as_u16());
+    let mut response = grpc_reply_with(headers, status.into(), &body(error));
     add_headers(error, response.headers_mut());
     response
+}
+
+/// The response of a route itself to a request with these headers: gRPC is answered in its own
+/// words, also where that is no failure.
+pub(crate) fn local_reply_to<B: From<Bytes>>(
+    request: &HeaderMap,
+    headers: HeaderMap,
+    status: StatusCode,
+    body: Bytes,
+) -> Response<B> {
+    if is_grpc(request) {
+        grpc_reply_with(headers, grpc_status(status.as_u16()).into(), &body)
+    } else {
+        local_reply_with(headers, status, body)
+    }
 }
 
 /// A trailers-only gRPC response with this status, on top of headers that are there already.
 pub(crate) fn grpc_reply_with<B: From<Bytes>>(
     mut headers: HeaderMap,
     status: u32,
-    message: Bytes,
+    message: &[u8],
 ) -> Response<B> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from(status));
-    if !message.is_empty() {
-        // The texts are ASCII without `%`: grpc-message's percent-encoding leaves them as they are.
-        if let Ok(value) = HeaderValue::from_maybe_shared(message) {
-            headers.insert("grpc-message", value);
-        }
+    if !message.is_empty()
+        && let Ok(message) = HeaderValue::try_from(percent_encoded(message))
+    {
+        headers.insert("grpc-message", message);
     }
     let mut response = Response::new(B::from(Bytes::new()));
     *response.headers_mut() = headers;
     response
+}
+
+/// As gRPC over HTTP/2 asks of `Status-Message`: all but printable ASCII, and `%`, in hexadecimal.
+fn percent_encoded(message: &[u8]) -> String {
+    let mut encoded = String::with_capacity(message.len());
+    for &byte in message {
+        match byte {
+            b'%' | ..b' ' | 0x7f.. => {
+                // Writing to a String can't fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+            _ => encoded.push(char::from(byte)),
+        }
+    }
+    encoded
 }
 
 /// Whether a request is gRPC: its errors are then gRPC's.
@@ -134,8 +166,18 @@ mod tests {
     fn an_empty_answer_has_no_type() {
         let response = response::<()>(&ProxyError::new(ErrorKind::NoRoute));
         assert_eq!(response.status(), 404);
-        assert_eq!(response.headers()["content-length"], "0");
-        assert!(!response.headers().contains_key("content-type"));
+        assert!(response.headers().is_empty());
+    }
+
+    #[test]
+    fn a_route_answers_grpc_in_its_words() {
+        let grpc = [(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"))];
+        let request = grpc.into_iter().collect();
+        let body = Bytes::from_static("50 % off\n\u{e9}".as_bytes());
+        let response = local_reply_to::<()>(&request, HeaderMap::new(), StatusCode::FOUND, body);
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["grpc-status"], "2");
+        assert_eq!(response.headers()["grpc-message"], "50 %25 off%0A%C3%A9");
     }
 
     #[test]

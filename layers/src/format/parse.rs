@@ -24,6 +24,8 @@ pub(super) enum Piece {
 pub struct FormatError {
     /// The byte at which the command (its `%`) begins.
     pub offset: usize,
+    /// How many bytes the command has, with both `%`; 1 where none can be read.
+    pub len: usize,
     /// What is wrong.
     pub kind: FormatErrorKind,
 }
@@ -49,17 +51,22 @@ pub enum FormatErrorKind {
 
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let offset = self.offset;
-        match &self.kind {
-            FormatErrorKind::NotACommand => {
-                write!(f, "no command begins at {offset} (a literal % is written %%)")
+        write!(f, "at byte {}: {}", self.offset, self.kind)
+    }
+}
+
+impl fmt::Display for FormatErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotACommand => {
+                f.write_str("this is no `%COMMAND%` (a percent sign is written `%%`)")
             }
-            FormatErrorKind::Unknown(name) => write!(f, "unknown command `{name}` at {offset}"),
-            FormatErrorKind::NotSupported(name) => {
-                write!(f, "the command `{name}` at {offset} is not supported yet")
+            Self::Unknown(name) => write!(f, "unknown format command `{name}`"),
+            Self::NotSupported(name) => {
+                write!(f, "the format command `{name}` is not supported yet")
             }
-            FormatErrorKind::Parameters { command, expected } => {
-                write!(f, "`{command}` at {offset} takes {expected}")
+            Self::Parameters { command, expected } => {
+                write!(f, "the format command `{command}` takes {expected}")
             }
         }
     }
@@ -79,12 +86,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<Piece>, FormatError> {
             at = percent + 2;
             continue;
         }
-        let fail = |kind| FormatError { offset: percent, kind };
-        let raw = RawCommand::read(rest).ok_or_else(|| fail(FormatErrorKind::NotACommand))?;
+        let fail = |len, kind| FormatError { offset: percent, len, kind };
+        let raw = RawCommand::read(rest).ok_or_else(|| fail(1, FormatErrorKind::NotACommand))?;
         if !literal.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut literal)));
         }
-        let command = raw.compile().map_err(fail)?;
+        let command = raw.compile().map_err(|kind| fail(1 + raw.len, kind))?;
         pieces.push(Piece::Command(command, raw.limit));
         at = percent + 1 + raw.len;
     }
@@ -159,10 +166,10 @@ impl<'t> RawCommand<'t> {
             }
         };
         match self.name {
-            "REQ" => headers(Side::Request),
+            "REQ" | "REQUEST_HEADER" => headers(Side::Request),
             "REQ_WITHOUT_QUERY" => headers(Side::RequestWithoutQuery),
-            "RESP" => headers(Side::Response),
-            "TRAILER" => headers(Side::Trailers),
+            "RESP" | "RESPONSE_HEADER" => headers(Side::Response),
+            "TRAILER" | "RESPONSE_TRAILER" => headers(Side::Trailers),
             "START_TIME" => time().map(Command::StartTime),
             "EMIT_TIME" => time().map(Command::EmitTime),
             "RESPONSE_CODE_DETAILS" => {
@@ -200,6 +207,10 @@ impl<'t> RawCommand<'t> {
                 "NUMBER" => Ok(Command::GrpcStatus(Style::Number)),
                 _ => Err(expects("CAMEL_STRING, SNAKE_STRING or NUMBER")),
             },
+            name if MAYBE_ABSENT.contains(&name) => Ok(Command::Plain(Plain::Absent)),
+            name if ALWAYS_ABSENT.contains(&name) && parameters.is_empty() => {
+                Err(expects("parameters"))
+            }
             name if ALWAYS_ABSENT.contains(&name) => Ok(Command::Plain(Plain::Absent)),
             name if NOT_SUPPORTED.contains(&name) => {
                 Err(FormatErrorKind::NotSupported(name.to_owned()))
@@ -297,9 +308,12 @@ fn host_name() -> String {
 /// Commands whose values may be cut.
 const TAKES_LENGTH: &[&str] = &[
     "REQ",
+    "REQUEST_HEADER",
     "REQ_WITHOUT_QUERY",
     "RESP",
+    "RESPONSE_HEADER",
     "TRAILER",
+    "RESPONSE_TRAILER",
     "ENVIRONMENT",
     "PATH",
     "QUERY_PARAM",
@@ -319,8 +333,14 @@ const ALWAYS_ABSENT: &[&str] = &[
     "METADATA",
     "FILTER_STATE",
     "UPSTREAM_FILTER_STATE",
+];
+
+/// The same, where parameters may be left out.
+const MAYBE_ABSENT: &[&str] = &[
     "DOWNSTREAM_PEER_CERT_V_START",
     "DOWNSTREAM_PEER_CERT_V_END",
+    "UPSTREAM_PEER_CERT_V_START",
+    "UPSTREAM_PEER_CERT_V_END",
 ];
 
 /// Commands of Envoy's that would have a value.
@@ -330,6 +350,43 @@ const NOT_SUPPORTED: &[&str] = &[
     "START_TIME_LOCAL",
     "EMIT_TIME_LOCAL",
     "QUERY_PARAMS",
-    "REQUEST_HEADER",
-    "ROUTE_RESOLUTION_COUNT",
+    "UPSTREAM_SERVER_NAME",
 ];
+
+/// Commands with a meaning of their own: those that [`RawCommand::compile`] names.
+const NAMED: &[&str] = &[
+    "REQ",
+    "REQUEST_HEADER",
+    "REQ_WITHOUT_QUERY",
+    "RESP",
+    "RESPONSE_HEADER",
+    "TRAILER",
+    "RESPONSE_TRAILER",
+    "START_TIME",
+    "EMIT_TIME",
+    "RESPONSE_CODE_DETAILS",
+    "RESPONSE_FLAGS",
+    "RESPONSE_FLAGS_LONG",
+    "UPSTREAM_HOST_NAME",
+    "UPSTREAM_HOST_NAME_WITHOUT_PORT",
+    "REQUEST_HEADERS_BYTES",
+    "RESPONSE_HEADERS_BYTES",
+    "RESPONSE_TRAILERS_BYTES",
+    "UNIQUE_ID",
+    "HOSTNAME",
+    "LOCAL_REPLY_BODY",
+    "CUSTOM_FLAGS",
+    "ENVIRONMENT",
+    "PATH",
+    "QUERY_PARAM",
+    "QUERY_PARAMS",
+    "COMMON_DURATION",
+    "GRPC_STATUS",
+    "GRPC_STATUS_NUMBER",
+];
+
+/// All commands that a format may hold.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let plain = PLAIN.iter().map(|(name, _)| *name);
+    plain.chain([NAMED, ALWAYS_ABSENT, MAYBE_ABSENT].concat())
+}

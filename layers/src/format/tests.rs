@@ -357,10 +357,41 @@ fn what_envoy_takes_is_taken() {
         GRPC_STATUS_NUMBER REQUEST_HEADERS_BYTES RESPONSE_HEADERS_BYTES RESPONSE_TRAILERS_BYTES
         ENVIRONMENT(x):2 PATH QUERY_PARAM(x) QUERY_PARAMS DYNAMIC_METADATA(x) CLUSTER_METADATA(x)
         METADATA(x) FILTER_STATE(x) UPSTREAM_HOSTS_ATTEMPTED UPSTREAM_HOST_NAMES_ATTEMPTED
-        UPSTREAM_CONNECTION_IDS_ATTEMPTED PROTOCOL()";
+        UPSTREAM_CONNECTION_IDS_ATTEMPTED PROTOCOL() UPSTREAM_TLS_GROUP REQUEST_HEADER(x)
+        RESPONSE_HEADER(x):3 RESPONSE_TRAILER(x) ROUTE_RESOLUTION_COUNT ROUTE_RESOLUTION_TIME_US
+        UPSTREAM_PEER_CERT_V_START(%Y) UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID";
     for command in names.split_whitespace() {
         assert!(Format::parse(&format!("%{command}%")).is_ok(), "{command}");
     }
+}
+
+#[test]
+fn headers_go_by_two_names() {
+    for (long, short) in
+        [("REQUEST_HEADER", "REQ"), ("RESPONSE_HEADER", "RESP"), ("RESPONSE_TRAILER", "TRAILER")]
+    {
+        let written = |name: &str| {
+            Format::parse(&format!("%{name}(x-long)% %{name}(:PATH?content-type):4%"))
+                .unwrap()
+                .render(&seen())
+        };
+        assert_eq!(written(long), written(short), "{long}");
+    }
+}
+
+#[test]
+fn all_commands_that_are_listed_are_known() {
+    let mut count = 0;
+    for name in Format::commands() {
+        let error = Format::parse(&format!("%{name}%")).err();
+        let takes = |e: &FormatError| matches!(e.kind, FormatErrorKind::Parameters { .. });
+        assert!(error.as_ref().is_none_or(takes), "{name}: {error:?}");
+        count += 1;
+    }
+    let mut names: Vec<_> = Format::commands().collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "none is listed twice");
 }
 
 proptest! {
@@ -371,7 +402,11 @@ proptest! {
                 format.render(&seen());
                 format.render(&());
             }
-            Err(error) => prop_assert!(text[error.offset..].starts_with('%'), "{}", error),
+            Err(error) => {
+                prop_assert!(text[error.offset..].starts_with('%'), "{}", error);
+                let whole = &text[error.offset..error.offset + error.len];
+                prop_assert!(whole.ends_with('%'), "{}: {}", error, whole);
+            }
         }
     }
 

@@ -207,18 +207,13 @@ impl ForwardedPolicy {
     }
 
     fn append(&self, headers: &mut HeaderMap, peer: Peer) {
-        let mut entry = match self.address_of(peer) {
+        let entry = match self.address_of(peer) {
             IpAddr::V4(v4) if self.ipv4_as_mapped_ipv6 => format!("::ffff:{v4}"),
             address => address.to_string(),
         };
         // One line: an upstream that looks at the first only must not see the client's alone.
-        let before: Vec<_> =
-            headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-        if !before.is_empty() {
-            entry = format!("{},{entry}", before.join(","));
-        }
-        if let Ok(value) = HeaderValue::from_str(&entry) {
-            headers.insert(FOR, value);
+        if let Ok(entry) = HeaderValue::from_str(&entry) {
+            headers::append_to_list(headers, &FOR, &entry, ",");
         }
     }
 

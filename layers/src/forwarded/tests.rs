@@ -1,4 +1,6 @@
 use http::{HeaderMap, HeaderValue};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -93,5 +95,61 @@ fn a_user_agent_is_given_only_where_there_is_none() {
         assert_eq!(headers["user-agent"], want);
         assert_eq!(headers["x-envoy-downstream-service-cluster"], "front");
         assert_eq!(headers["x-envoy-downstream-service-node"], "node-1");
+    }
+}
+
+/// Lines of `x-forwarded-for` as an attacker may write them.
+fn forwarded_for() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let entry = prop_oneof![
+        Just(b"203.0.113.9".to_vec()),
+        Just(b"::1".to_vec()),
+        Just(b"10.0.0.1:80".to_vec()),
+        Just(b"unknown".to_vec()),
+        Just(b"".to_vec()),
+        vec(prop_oneof![Just(b','), Just(b' '), b'!'..=b'~', 0x80..=0xffu8], 0..12),
+    ];
+    vec(vec(entry, 0..5).prop_map(|entries| entries.join(&b',')), 0..3)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Nothing that a client writes changes who it is where nobody is trusted; what it wrote stays
+    /// before what we add, and its controls go.
+    #[test]
+    fn a_client_can_not_choose_who_it_is(
+        lines in forwarded_for(),
+        hops in 0..3u32,
+        use_remote_address in any::<bool>(),
+        control in "[ -~]{0,9}",
+    ) {
+        let policy = ForwardedPolicy {
+            use_remote_address,
+            xff_num_trusted_hops: hops,
+            ..ForwardedPolicy::default()
+        };
+        let mut headers = HeaderMap::new();
+        for line in &lines {
+            headers.append("x-forwarded-for", HeaderValue::from_bytes(line).expect("a value"));
+        }
+        headers.insert("x-envoy-internal", HeaderValue::from_str(&control).expect("a value"));
+        policy.apply(&mut headers, peer(), None);
+        prop_assert!(!headers.contains_key("x-envoy-internal"));
+        let client = policy.client_address(&headers, peer());
+        if use_remote_address {
+            if hops == 0 {
+                prop_assert_eq!(client, peer().address);
+            }
+            let now: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+            prop_assert_eq!(now.len(), 1);
+            let mut want = lines.join(&b',');
+            if !want.is_empty() {
+                want.push(b',');
+            }
+            want.extend_from_slice(b"192.0.2.7");
+            prop_assert_eq!(now[0].as_bytes(), &want[..]);
+        } else {
+            prop_assert_eq!(headers.get_all("x-forwarded-for").iter().count(), lines.len());
+        }
     }
 }

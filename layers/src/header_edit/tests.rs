@@ -219,7 +219,7 @@ fn bad_edits_are_refused() {
     assert_eq!(compile(host), HeaderEditError::Host);
     assert_eq!(compile(request(vec![add("host", "x", AddIfAbsent)])), HeaderEditError::Host);
     let error = compile(request(vec![add("x-a", "a%NOPE%", AddIfAbsent)]));
-    assert_eq!(error.to_string(), "`x-a`: unknown command `NOPE` at 1");
+    assert_eq!(error.to_string(), "`x-a`: at byte 1: unknown format command `NOPE`");
     let error = compile(request(vec![add("x-a", "a\nb", AddIfAbsent)]));
     assert_eq!(error.to_string(), "`x-a`: not a header value");
 }

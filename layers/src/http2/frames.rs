@@ -193,6 +193,9 @@ fn number(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     const STREAM: &[u8] = b"\x00\x00\x03\x01\x05\x00\x00\x00\x01abc\
@@ -233,6 +236,40 @@ mod tests {
         assert!(begun[3].is_empty() && !begun[0].is_empty(), "padding is no content");
         for size in 1..STREAM.len() {
             assert_eq!(frames(STREAM.chunks(size).map(<[u8]>::to_vec)), whole, "cut by {size}");
+        }
+    }
+
+    /// Frames as they may come, and bytes that are none.
+    fn stream() -> impl Strategy<Value = Vec<u8>> {
+        let frame = (0..12u8, any::<u8>(), any::<u32>(), vec(any::<u8>(), 0..20)).prop_map(
+            |(kind, flags, stream, payload)| {
+                let len = u8::try_from(payload.len()).expect("short");
+                let head = [&[0, 0, len, kind, flags][..], &stream.to_be_bytes()].concat();
+                [head, payload].concat()
+            },
+        );
+        (vec(frame, 0..8), vec(any::<u8>(), 0..20))
+            .prop_map(|(frames, rest)| [frames.concat(), rest].concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever comes, it is seen the same however it is cut, and all of it is used.
+        #[test]
+        fn cuts_do_not_matter(bytes in stream(), cuts in vec(1..9usize, 1..12)) {
+            let whole = frames(std::iter::once(bytes.clone()));
+            let mut rest = &bytes[..];
+            let mut pieces = Vec::new();
+            for cut in cuts.into_iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (piece, after) = rest.split_at(cut.min(rest.len()));
+                pieces.push(piece.to_vec());
+                rest = after;
+            }
+            prop_assert_eq!(frames(pieces.into_iter()), whole);
         }
     }
 

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 
-use crate::body::ResponseBody;
 use crate::error::ProxyError;
-use crate::error::respond::local_reply_with;
 use crate::header_edit::HeaderEditor;
 use crate::stream_info::{Observer, StreamInfo};
 
@@ -81,19 +78,13 @@ impl Edits {
         error
     }
 
-    /// Makes the response of the route itself. Its status is not known to the edits yet, as in
-    /// Envoy.
-    pub(super) fn reply(
-        &self,
-        mut headers: HeaderMap,
-        status: StatusCode,
-        body: Bytes,
-    ) -> Response<ResponseBody<()>> {
+    /// Edits the headers of the route's own response. Its status is not known to the edits yet, as
+    /// in Envoy.
+    pub(super) fn reply(&self, headers: &mut HeaderMap) {
         if let Some(info) = &self.info {
             info.set_details("direct_response");
         }
-        self.edit_response(&mut headers);
-        local_reply_with(headers, status, body)
+        self.edit_response(headers);
     }
 
     fn edit_response(&self, headers: &mut HeaderMap) {

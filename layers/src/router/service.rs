@@ -11,7 +11,7 @@ use super::entry::{Action, Destination};
 use super::{ResponseFuture, RouteEntry, RouterStats};
 use crate::body::{Body, ResponseBody};
 use crate::cluster::{AutoHost, ConnectTcp};
-use crate::error::respond::local_reply_with;
+use crate::error::respond::local_reply_to;
 use crate::error::{ErrorKind, ProxyError};
 use crate::filters::ChainId;
 use crate::route::{Found, HostOutcome, Place, RequestView, RouteTable, redirect};
@@ -263,7 +263,7 @@ impl<S> Router<S> {
         &self,
         entry: &RouteEntry<S>,
         mut parts: Parts,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         status: StatusCode,
         body: Bytes,
     ) -> Response<ResponseBody<()>> {
@@ -277,10 +277,10 @@ impl<S> Router<S> {
         }
         // First: the edits may be made of it.
         note_answered(&parts);
-        match edits {
-            Some(edits) => edits.reply(headers, status, body),
-            None => local_reply_with(headers, status, body),
+        if let Some(edits) = edits {
+            edits.reply(&mut headers);
         }
+        local_reply_to(&parts.headers, headers, status, body)
     }
 }
 

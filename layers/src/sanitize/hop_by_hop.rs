@@ -192,7 +192,47 @@ fn te(map: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever `connection` says, what is between neighbours goes no further, and what frames or
+        /// routes the message stays.
+        #[test]
+        fn nothing_between_neighbours_passes(
+            tokens in vec(select(vec![
+                "close", "keep-alive", "Upgrade", "x-a", "X-A", "host", "content-length", "te", " ",
+                "", "a b", "transfer-encoding", "\u{e9}",
+            ]), 0..6),
+            lines in 1..3usize,
+            te in select(vec!["trailers", "gzip", "gzip, trailers"]),
+        ) {
+            let mut map = headers(&[
+                ("host", "h"), ("content-length", "3"), ("x-a", "1"), ("x-b", "2"),
+                ("keep-alive", "x"), ("transfer-encoding", "chunked"), ("proxy-connection", "x"),
+            ]);
+            map.insert(TE, HeaderValue::from_static(te));
+            for part in tokens.chunks(tokens.len().div_ceil(lines).max(1)) {
+                let value = part.join(",");
+                map.append(CONNECTION, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
+            }
+            request_headers(&mut map, Upgrade::Refuse).expect("nothing asked for is refused");
+            for name in ["connection", "keep-alive", "transfer-encoding", "proxy-connection"] {
+                prop_assert!(!map.contains_key(name), "{}", name);
+            }
+            let nominated = tokens.iter().any(|token| token.eq_ignore_ascii_case("x-a"));
+            prop_assert_eq!(map.contains_key("x-a"), !nominated);
+            for name in ["host", "content-length", "x-b"] {
+                prop_assert!(map.contains_key(name), "{}", name);
+            }
+            prop_assert_eq!(map.get(TE).is_some(), te.contains("trailers"));
+        }
+    }
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines

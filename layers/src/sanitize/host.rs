@@ -97,7 +97,28 @@ fn split_port(host: &str) -> (&str, Option<u16>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever is written for a host, the rules only take off its end, and do so once.
+        #[test]
+        fn a_host_only_loses_its_end(
+            given in "(\\[[0-9a-f:]{0,6}\\]?|[a-z.]{0,8})(:[0-9a-z+:]{0,6})?\\.?",
+            any_port in any::<bool>(),
+        ) {
+            let strip_port = if any_port { StripPort::Any } else { StripPort::Matching };
+            let rules = HostRules { strip_port, strip_trailing_dot: true, default_host: None };
+            if let Some(new) = rules.rewrite(&given, Some(80)) {
+                prop_assert!(new.len() < given.len());
+                let name: &str = split_port(&new).0;
+                prop_assert!(given.starts_with(name), "{given:?} {new:?}");
+            }
+        }
+    }
 
     fn host(rules: &HostRules, given: Option<&str>, version: Version) -> Option<String> {
         let mut headers = HeaderMap::new();

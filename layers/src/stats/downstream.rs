@@ -48,8 +48,7 @@ downstream_stats! {
         rq_timeout, rq_too_large, rq_too_many_premature_resets, rq_total, rq_tx_reset,
     }
     gauges {
-        cx_active, cx_http1_active, cx_http2_active, cx_rx_bytes_buffered, cx_ssl_active,
-        cx_tx_bytes_buffered, rq_active,
+        cx_active, cx_http1_active, cx_http2_active, cx_ssl_active, rq_active,
     }
     histograms { cx_length_ms, rq_time }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 use metrics::{Counter, Gauge, Histogram};
@@ -17,6 +18,7 @@ pub struct StatName {
     full: String,
     base: String,
     tags: Vec<(&'static str, String)>,
+    places: Vec<Range<usize>>,
 }
 
 impl StatName {
@@ -35,25 +37,61 @@ impl StatName {
         &self.tags
     }
 
-    /// The Prometheus name: `envoy_` and the base name with everything but `[a-zA-Z0-9_]` replaced by `_`.
-    pub fn prometheus(&self) -> String {
-        let mut out = String::with_capacity(self.base.len() + 6);
-        out.push_str("envoy_");
-        out.extend(self.base.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
-        out
+    /// Which bytes of the full name each of the [`tags`](Self::tags) takes out of the base name: its
+    /// value, with a dot or an underscore where one would be left over.
+    pub fn places(&self) -> &[Range<usize>] {
+        &self.places
     }
 
-    fn push(&mut self, full: &str, base: &str) {
-        for (to, part) in [(&mut self.full, full), (&mut self.base, base)] {
-            if part.is_empty() {
-                continue;
-            }
-            if !to.is_empty() {
-                to.push('.');
-            }
-            to.push_str(part);
-        }
+    /// The Prometheus name: `envoy_` and the base name with everything but `[a-zA-Z0-9_]` replaced by `_`.
+    pub fn prometheus(&self) -> String {
+        prometheus_name(&self.base)
     }
+
+    fn push(&mut self, part: &str) {
+        if !part.is_empty() {
+            if !self.full.is_empty() {
+                self.full.push('.');
+            }
+            self.full.push_str(part);
+        }
+        self.base = without(&self.full, &self.places);
+    }
+
+    /// Tags the part that comes next, or a piece of it, ahead of what was tagged before: the
+    /// innermost comes first, as Envoy prints them.
+    fn tag(&mut self, tag: &'static str, value: String, piece: Range<usize>) {
+        let next = if self.full.is_empty() { 0 } else { self.full.len() + 1 };
+        self.tags.insert(0, (tag, value));
+        self.places.insert(0, next + piece.start..next + piece.end);
+    }
+}
+
+/// As Envoy writes what a configuration calls something: a colon ends a name in StatsD's lines.
+fn sanitized(value: &str) -> String {
+    value.replace("://", "_").replace(":/", "_").replace([':', '\0'], "_")
+}
+
+/// `envoy_` and a dotted name with everything but `[a-zA-Z0-9_]` replaced by `_`.
+pub fn prometheus_name(base: &str) -> String {
+    let mut out = String::with_capacity(base.len() + 6);
+    out.push_str("envoy_");
+    out.extend(base.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+    out
+}
+
+/// A text without some of its bytes. What lies beyond its end is left out of account.
+pub fn without(full: &str, places: &[Range<usize>]) -> String {
+    let mut places = places.to_vec();
+    places.sort_by_key(|place| place.start);
+    let mut out = String::with_capacity(full.len());
+    let mut from = 0;
+    for place in places {
+        out.push_str(full.get(from..place.start).unwrap_or_default());
+        from = from.max(place.end);
+    }
+    out.push_str(full.get(from..).unwrap_or_default());
+    out
 }
 
 /// What a histogram measures. Envoy's Prometheus output shows milliseconds as they are.
@@ -163,17 +201,19 @@ impl Scope {
     #[must_use]
     pub fn child(&self, part: &str) -> Self {
         let mut prefix = self.prefix.clone();
-        prefix.push(part, part);
+        prefix.push(part);
         Self { sink: Arc::clone(&self.sink), prefix }
     }
 
-    /// `self.value`, where Prometheus gets the value as a tag instead.
+    /// `self.value`, where Prometheus gets the value as a tag instead. A colon becomes an underscore,
+    /// in both.
     #[must_use]
     pub fn tagged(&self, tag: &'static str, value: &str) -> Self {
         let mut prefix = self.prefix.clone();
-        prefix.push(value, "");
-        // The innermost first, as Envoy prints them.
-        prefix.tags.insert(0, (tag, value.to_owned()));
+        let value = &sanitized(value);
+        // With the dot that will follow.
+        prefix.tag(tag, value.clone(), 0..value.len() + 1);
+        prefix.push(value);
         Self { sink: Arc::clone(&self.sink), prefix }
     }
 
@@ -181,20 +221,23 @@ impl Scope {
     #[must_use]
     pub fn worker(&self, index: usize) -> Self {
         let mut prefix = self.prefix.clone();
-        prefix.push(&format!("worker_{index}"), "worker");
-        prefix.tags.insert(0, ("envoy_worker_id", index.to_string()));
+        let part = format!("worker_{index}");
+        // Envoy takes the index and the dot behind it: `worker_downstream_cx_total` is left.
+        prefix.tag("envoy_worker_id", index.to_string(), "worker_".len()..part.len() + 1);
+        prefix.push(&part);
         Self { sink: Arc::clone(&self.sink), prefix }
     }
 
     /// The name of `leaf` in this scope.
     pub fn name(&self, leaf: &str) -> StatName {
         let mut name = self.prefix.clone();
-        name.push(leaf, leaf);
+        name.push(leaf);
         name
     }
 
     /// The name of a leaf that carries a tag of its own, as `upstream_rq_200` does:
-    /// `full` in the dotted name, `base` with the tag to Prometheus.
+    /// `full` in the dotted name, `base` with the tag to Prometheus. The base is the full one
+    /// without one of its pieces.
     pub fn leaf_tagged(
         &self,
         full: &str,
@@ -203,8 +246,11 @@ impl Scope {
         value: impl Into<Cow<'static, str>>,
     ) -> StatName {
         let mut name = self.prefix.clone();
-        name.push(full, base);
-        name.tags.insert(0, (tag, value.into().into_owned()));
+        let begin = full.bytes().zip(base.bytes()).take_while(|(a, b)| a == b).count();
+        let end = begin + full.len().saturating_sub(base.len());
+        debug_assert!(full.get(end..) == base.get(begin..), "{base} is not {full} but for a piece");
+        name.tag(tag, value.into().into_owned(), begin..end);
+        name.push(full);
         name
     }
 
@@ -244,6 +290,11 @@ mod tests {
         let name =
             scope.leaf_tagged("upstream_rq_200", "upstream_rq", "envoy_response_code", "200");
         assert_eq!(name.full(), "cluster.a.b.upstream_rq_200");
+        assert_eq!(name.base(), "cluster.upstream_rq");
+        let taken = name.places().iter().map(|place| &name.full()[place.clone()]);
+        assert_eq!(taken.collect::<Vec<_>>(), ["_200", "a.b."]);
+        let class = scope.leaf_tagged("rq_2xx", "rq_xx", "envoy_response_code_class", "2");
+        assert_eq!(class.base(), "cluster.rq_xx");
         assert_eq!(name.prometheus(), "envoy_cluster_upstream_rq");
         assert_eq!(
             name.tags(),
@@ -259,6 +310,7 @@ mod tests {
             .worker(0)
             .name("downstream_cx_total");
         assert_eq!(name.full(), "listener.a_1.worker_0.downstream_cx_total");
+        assert_eq!(name.base(), "listener.worker_downstream_cx_total");
         assert_eq!(name.prometheus(), "envoy_listener_worker_downstream_cx_total");
         let tags = [("envoy_worker_id", "0"), ("envoy_listener_address", "a_1")];
         assert_eq!(name.tags(), tags.map(|(tag, value)| (tag, value.to_owned())));

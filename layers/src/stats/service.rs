@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -35,6 +35,8 @@ pub struct ActiveStream {
     stats: Arc<DownstreamStats>,
     listener: Option<Arc<ListenerCodes>>,
     began: Instant,
+    /// The response to a HEAD request: its end is that of its head, whatever its body says.
+    head: bool,
     /// The request, where it was not complete when the response began.
     request: Option<Arc<RequestProgress>>,
     completed: bool,
@@ -50,6 +52,7 @@ impl ActiveStream {
             }
         }
         self.request = response.extensions().get::<Arc<RequestProgress>>().map(Arc::clone);
+        self.completed = self.head;
     }
 
     /// The rest of the response will not come.
@@ -104,9 +107,87 @@ where
             stats: Arc::clone(stats),
             listener: self.listener.clone(),
             began: Instant::now(),
+            head: request.method() == Method::HEAD,
             request: None,
             completed: false,
         };
         ResponseFuture::new(self.inner.call(request), stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use http_body_util::{BodyExt as _, Full};
+    use metrics::{Counter, Gauge, Histogram, HistogramFn};
+    use tower::{ServiceExt as _, service_fn};
+    use tower_layer::Layer as _;
+
+    use super::*;
+    use crate::stats::{Scope, StatName, StatsLayer, StatsSink, Unit};
+
+    /// How often each counter and histogram was written to.
+    #[derive(Debug, Default)]
+    struct Written(Mutex<BTreeMap<String, Arc<Times>>>);
+
+    #[derive(Debug, Default)]
+    struct Times(Arc<AtomicU64>);
+
+    impl HistogramFn for Times {
+        fn record(&self, _: f64) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Written {
+        fn times(&self, name: &StatName) -> Arc<Times> {
+            let leaf = name.full().rsplit("downstream_").next().unwrap_or_default();
+            Arc::clone(self.0.lock().unwrap().entry(leaf.to_owned()).or_default())
+        }
+    }
+
+    impl StatsSink for Written {
+        fn counter(&self, name: &StatName) -> Counter {
+            Counter::from_arc(Arc::clone(&self.times(name).0))
+        }
+        fn gauge(&self, _: &StatName) -> Gauge {
+            Gauge::noop()
+        }
+        fn histogram(&self, name: &StatName, _: Unit) -> Histogram {
+            Histogram::from_arc(self.times(name))
+        }
+    }
+
+    /// What is counted of a request whose response is dropped, or read first.
+    async fn counted(method: Method, read: bool) -> Vec<String> {
+        let written = Arc::new(Written::default());
+        let scope = Scope::new(Arc::clone(&written) as _);
+        let app = service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from("page"))))
+        });
+        let service = StatsLayer::new(Arc::new(DownstreamStats::new(&scope, "h"))).layer(app);
+        let request = Request::builder().method(method).body(()).unwrap();
+        let response = service.oneshot(request).await.unwrap();
+        if read {
+            response.into_body().collect().await.unwrap();
+        } else {
+            drop(response);
+        }
+        let written = written.0.lock().unwrap();
+        let moved = written.iter().filter(|(_, times)| times.0.load(Ordering::Relaxed) > 0);
+        moved.map(|(name, _)| name.clone()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_ends_with_its_body_and_that_to_head_with_its_head() {
+        let whole = ["rq_2xx", "rq_completed", "rq_http1_total", "rq_time", "rq_total"];
+        assert_eq!(counted(Method::GET, true).await, whole);
+        assert_eq!(counted(Method::HEAD, false).await, whole);
+        let left = ["rq_2xx", "rq_completed", "rq_http1_total", "rq_rx_reset", "rq_total"];
+        assert_eq!(counted(Method::GET, false).await, left);
     }
 }

@@ -13,11 +13,14 @@ pub(super) fn mode(text: &str) -> Result<Mode, String> {
     }
 }
 
-pub(super) fn drain_strategy(text: &str) -> Result<DrainStrategy, String> {
+pub(super) fn drain_strategy(text: Option<&str>) -> Result<DrainStrategy, String> {
     match text {
-        "gradual" => Ok(DrainStrategy::Gradual),
-        "immediate" => Ok(DrainStrategy::Immediate),
-        other => Err(format!("unknown drain-strategy '{other}': it is 'gradual' or 'immediate'")),
+        None => Ok(DrainStrategy::default()),
+        Some("gradual") => Ok(DrainStrategy::Gradual),
+        Some("immediate") => Ok(DrainStrategy::Immediate),
+        Some(other) => {
+            Err(format!("unknown drain-strategy '{other}': it is 'gradual' or 'immediate'"))
+        }
     }
 }
 
@@ -79,6 +82,8 @@ pub(super) fn without_effect(args: &WithoutEffect) -> Vec<&'static str> {
         ("--socket-mode", args.socket_mode.is_some()),
         ("--skip-hot-restart-on-no-parent", args.skip_hot_restart_on_no_parent),
         ("--skip-hot-restart-parent-stats", args.skip_hot_restart_parent_stats),
+        ("--drain-strategy", args.drain_strategy.is_some()),
+        ("--stats-tag", !args.stats_tag.is_empty()),
         ("--local-address-ip-version", args.local_address_ip_version.is_some()),
         ("--cpuset-threads", args.cpuset_threads),
         ("--enable-mutex-tracing", args.enable_mutex_tracing),

@@ -1,5 +1,6 @@
 //! Access logs.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 
 use crate::config::decode::any::typed_config;
@@ -58,6 +59,10 @@ fn file(m: &Message<'_>) -> Option<AccessLogSink> {
     } else if path.is_dir() {
         let message = format!("unable to open file '{}': it is a folder", path.display());
         m.cx.error(place, message);
+    } else if path.is_file()
+        && let Err(why) = OpenOptions::new().append(true).open(path)
+    {
+        m.cx.error(place, format!("unable to open file '{}': {why}", path.display()));
     }
     Some(AccessLogSink::File(path.to_owned()))
 }
@@ -118,7 +123,7 @@ fn json(cx: &Context, node: &Node) -> AccessLogFormat {
 /// Every text in a JSON format is a format.
 fn check_json(cx: &Context, node: &Node) {
     match &node.value {
-        Value::Scalar(scalar) => check_format(cx, scalar.text(), node),
+        Value::Scalar(scalar) => _ = check_format(cx, scalar.text(), node),
         Value::List(items) => items.iter().for_each(|n| check_json(cx, n)),
         Value::Map(entries) => entries.iter().for_each(|e| check_json(cx, &e.node)),
     }

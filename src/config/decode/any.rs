@@ -9,6 +9,10 @@ use crate::config::yaml::{Node, Value};
 
 const EXTENSIONS: &str = "envoy.extensions.";
 
+/// Envoy's types that are used as extensions and live elsewhere.
+const OTHER_TYPES: [&str; 2] =
+    ["envoy.config.metrics.v3.HystrixSink", "envoy.config.metrics.v3.MetricsServiceConfig"];
+
 /// A message of a type that is one of those that its place takes.
 #[derive(Debug)]
 pub(super) struct Any<'a> {
@@ -67,6 +71,7 @@ pub(super) fn is_unread_type(node: &Node) -> bool {
 
 fn is_known(name: &str) -> bool {
     name.strip_prefix(EXTENSIONS).is_some_and(|n| KNOWN_TYPES.binary_search(&n).is_ok())
+        || OTHER_TYPES.contains(&name)
 }
 
 fn type_url<'a>(cx: &Context, node: &'a Node) -> Option<(&'a str, &'a Span)> {

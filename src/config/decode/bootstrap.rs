@@ -8,14 +8,14 @@ use crate::config::decode::dns::{self, Resolver};
 use crate::config::decode::listener::listener;
 use crate::config::decode::runtime::runtime;
 use crate::config::decode::shared::ip_port;
+use crate::config::decode::stats;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message};
 use crate::config::model::{Admin, Bootstrap, Cluster, Listener, Node as NodeModel, Source};
-use crate::config::scalar::Typed;
 use crate::config::schema::bootstrap::{ADMIN, BOOTSTRAP, LOCALITY, NODE, STATIC_RESOURCES};
 use crate::config::source::Span;
 use crate::config::suggest::nearest;
-use crate::config::yaml::{Node, Value};
+use crate::config::yaml::Node;
 
 /// Reads the whole tree.
 pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
@@ -37,18 +37,21 @@ pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
         out.listeners = listeners(&resources);
         resources.finish();
     }
-    out.source = Source(json(root));
+    stats::read(&m, &mut out);
+
     out.runtime = runtime.values;
     out.runtime_layers = runtime.layers;
     m.finish();
     check_references(cx, &out.clusters);
+    out.source = Source(cx.json(root));
+    out.unknown_fields = cx.unknown_fields();
     out
 }
 
 fn node_of(m: Message<'_>) -> NodeModel {
     let mut out = NodeModel {
-        id: m.string("id").unwrap_or_default(),
-        cluster: m.string("cluster").unwrap_or_default(),
+        id: m.header_text("id").unwrap_or_default(),
+        cluster: m.header_text("cluster").unwrap_or_default(),
         ..NodeModel::default()
     };
     if let Some((region, zone, sub_zone)) = locality(&m) {
@@ -72,32 +75,13 @@ pub(super) fn locality(m: &Message<'_>) -> Option<(String, String, String)> {
 
 /// A `google.protobuf.Struct` as JSON.
 pub(super) fn struct_of(cx: &Context, node: &Node) -> serde_json::Map<String, serde_json::Value> {
-    match json(node) {
+    match cx.json(node) {
         serde_json::Value::Object(map) => map,
         _ => {
             let message = format!("expected a mapping, found {}", node.describe());
             cx.error(&node.span, message);
             serde_json::Map::new()
         }
-    }
-}
-
-fn json(node: &Node) -> serde_json::Value {
-    use serde_json::Value as Json;
-    match &node.value {
-        Value::Map(entries) => entries
-            .iter()
-            .map(|e| (e.key.clone(), json(&e.node)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        Value::List(items) => items.iter().map(json).collect::<Vec<_>>().into(),
-        Value::Scalar(scalar) => match scalar.typed() {
-            Typed::Null => Json::Null,
-            Typed::Bool(value) => value.into(),
-            Typed::Integer(value) => value.into(),
-            Typed::Float(value) => value.into(),
-            Typed::Text(value) => value.into(),
-        },
     }
 }
 

@@ -6,7 +6,6 @@ use front_proxy_layers::balance::Maglev;
 
 use crate::config::decode::bootstrap::locality;
 use crate::config::decode::dns::{self, Resolver};
-use crate::config::decode::listener::buffer_limit;
 use crate::config::decode::route_action::PRIORITIES;
 use crate::config::decode::shared::{HostPort, host_port};
 use crate::config::decode::{tls, upstream_http};
@@ -81,7 +80,7 @@ pub(super) fn cluster(cx: &Context, node: &Node, resolver: &Resolver) -> Option<
         maglev_table_size: maglev_table_size(&m),
         endpoints,
         connect_timeout: m.positive_duration("connect_timeout").unwrap_or(DEFAULT_CONNECT_TIMEOUT),
-        per_connection_buffer_limit: buffer_limit(&m),
+        per_connection_buffer_limit: m.u32("per_connection_buffer_limit_bytes"),
         protocol: http.protocol,
         http1: http.http1,
         http2: http.http2,

@@ -1,13 +1,16 @@
 //! Changes of headers: what is added and removed at a route, a virtual host or a table.
 
+use std::ops::Range;
+
+use front_proxy_layers::format::{Format, FormatError, FormatErrorKind};
 use front_proxy_layers::route::{AppendAction, HeaderAdd, HeaderEdits};
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use crate::config::diagnostic::Diagnostic;
-use crate::config::format;
 use crate::config::message::{Context, Message, Variants};
 use crate::config::schema::route::{HEADER_VALUE, HEADER_VALUE_OPTION};
 use crate::config::source::Span;
+use crate::config::suggest::nearest;
 use crate::config::yaml::Node;
 
 const APPEND_ACTIONS: &Variants<AppendAction> = &[
@@ -69,7 +72,7 @@ fn add(m: Message<'_>) -> Option<HeaderAdd> {
         }
     }
     if let Some(node) = header.get("value") {
-        check_format(header.cx, &value, node);
+        header_format(header.cx, &value, node);
     }
     header.finish();
     Some(HeaderAdd { name: name?, value, action: action.unwrap_or_default(), keep_empty_value })
@@ -103,14 +106,31 @@ pub(super) fn header_name(cx: &Context, name: &str, place: &Span) -> Option<Head
     parsed
 }
 
-/// Checks the `%COMMAND%`s of a text. `node` holds it, or names the file that does.
-pub(super) fn check_format(cx: &Context, text: &str, node: &Node) {
-    if let Err(why) = format::check(text) {
-        let place = node.within(why.position, why.width);
-        let mut diagnostic = Diagnostic::new(&place, why.message);
-        if let Some(help) = why.help {
-            diagnostic = diagnostic.help(help);
-        }
-        cx.report(diagnostic);
+/// Checks a text with `%COMMAND%`s that becomes a header's value.
+fn header_format(cx: &Context, text: &str, node: &Node) {
+    let format = check_format(cx, text, node);
+    let literal = format.as_ref().and_then(Format::as_literal);
+    if literal.is_some_and(|text| HeaderValue::from_bytes(text.as_bytes()).is_err()) {
+        cx.error(&node.span, "a header's value can't hold this text");
     }
+}
+
+/// Compiles the `%COMMAND%`s of a text. `node` holds it, or names the file that does.
+pub(super) fn check_format(cx: &Context, text: &str, node: &Node) -> Option<Format> {
+    let FormatError { offset, len, kind } = match Format::parse(text) {
+        Ok(format) => return Some(format),
+        Err(why) => why,
+    };
+    let characters = |bytes: Range<usize>| text.get(bytes).map_or(0, |part| part.chars().count());
+    let place = node.within(characters(0..offset), characters(offset..offset + len));
+    let diagnostic = Diagnostic::new(&place, kind.to_string());
+    cx.report(match &kind {
+        FormatErrorKind::NotACommand => diagnostic.help("commands look like `%REQ(x-name):20%`"),
+        FormatErrorKind::Unknown(name) => match nearest(name, Format::commands()) {
+            Some(near) => diagnostic.help(format!("did you mean `%{near}%`?")),
+            None => diagnostic,
+        },
+        _ => diagnostic,
+    });
+    None
 }

@@ -7,6 +7,7 @@ use crate::config::model::{ConnectionTimeouts, Http1Options, Http2Options, Under
 use crate::config::schema::http::{
     HEADER_KEY_FORMAT, HTTP1_OPTIONS, HTTP2_OPTIONS, KEEPALIVE, PROPER_CASE_WORDS,
 };
+use crate::config::yaml::Value;
 
 const UNDERSCORES: &Variants<UnderscoresAction> = &[
     ("ALLOW", 0, Some(UnderscoresAction::Allow)),
@@ -121,27 +122,32 @@ pub(super) fn http2(m: &Message<'_>, field: &str) -> (Http2Options, Option<bool>
     (out, keep)
 }
 
-/// The options of a cluster: what is said of bad messages has no place there.
+/// The options of a cluster. What would change nothing there is refused, but for what changes
+/// nothing in Envoy either: what a server takes.
 pub(super) fn upstream_http1(m: &Message<'_>, field: &str) -> Http1Options {
     let (out, keep) = http1(m, field);
-    refuse_keep(m, field, keep);
+    refuse(m, field, BAD_MESSAGES, keep.is_some());
+    refuse(m, field, "allow_chunked_length", out.allow_chunked_length);
     out
 }
 
-/// The options of a cluster: what is said of bad messages has no place there.
+/// The options of a cluster. There is no extended CONNECT towards upstreams.
 pub(super) fn upstream_http2(m: &Message<'_>, field: &str) -> Http2Options {
     let (out, keep) = http2(m, field);
-    refuse_keep(m, field, keep);
+    refuse(m, field, BAD_MESSAGES, keep.is_some());
+    refuse(m, field, "allow_connect", out.allow_connect);
     out
 }
 
-fn refuse_keep(m: &Message<'_>, field: &str, keep: Option<bool>) {
-    if keep.is_some()
-        && let Some(entry) = m.entry(field)
-    {
-        m.cx.error(
-            &entry.place,
-            "`override_stream_error_on_invalid_http_message` is not supported yet for clusters",
-        );
+const BAD_MESSAGES: &str = "override_stream_error_on_invalid_http_message";
+
+fn refuse(m: &Message<'_>, field: &str, option: &str, given: bool) {
+    if given && let Some(entry) = m.entry(field) {
+        let place = match &entry.node.value {
+            Value::Map(options) => options.iter().find(|one| one.key == option),
+            _ => None,
+        };
+        let place = place.map_or(&entry.place, |option| &option.place);
+        m.cx.error(place, format!("`{option}` is not supported yet for clusters"));
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn listener(cx: &Context, node: &Node) -> Option<Listener> {
 }
 
 /// `per_connection_buffer_limit_bytes`
-pub(super) fn buffer_limit(m: &Message<'_>) -> usize {
+fn buffer_limit(m: &Message<'_>) -> usize {
     let limit = m.u32("per_connection_buffer_limit_bytes");
     usize::try_from(limit.unwrap_or(DEFAULT_BUFFER)).unwrap_or(usize::MAX)
 }

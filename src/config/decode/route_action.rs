@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use front_proxy_layers::route::{HashPolicy, HostRewrite, PathRewrite, UpgradeRule};
+use front_proxy_layers::route::{
+    HashPolicy, HostRewrite, PathRewrite, RequestRewrite, UpgradeRule,
+};
 use http::{HeaderValue, StatusCode};
 
 use crate::config::decode::filters::{overrides, route_cors_policy};
@@ -133,11 +135,12 @@ fn host_rewrite(m: &Message<'_>) -> Option<HostRewrite> {
     match m.one_of(&kinds, false)? {
         ("host_rewrite_literal", node) => {
             let text = m.header_text("host_rewrite_literal")?;
-            let value = HeaderValue::from_str(&text).ok();
-            if value.is_none() {
+            let rewrite = HeaderValue::from_str(&text).ok().map(HostRewrite::Literal);
+            let rewrite = rewrite.filter(|r| RequestRewrite::new(None, Some(r.clone())).is_ok());
+            if rewrite.is_none() {
                 m.cx.error(&node.span, format!("`{text}` can't be a host"));
             }
-            value.map(HostRewrite::Literal)
+            rewrite
         }
         ("auto_host_rewrite", _) => m.bool("auto_host_rewrite").then_some(HostRewrite::Auto),
         ("host_rewrite_header", node) => {

@@ -1,12 +1,13 @@
 //! What many messages hold: addresses, data from files, regular expressions.
 
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+use front_proxy_layers::route::Substitution;
 use regex::Regex;
 
 use crate::config::diagnostic::Diagnostic;
+use crate::config::files;
 use crate::config::message::{Context, Message, Variants};
 use crate::config::model::DataSource;
 use crate::config::re2;
@@ -16,9 +17,7 @@ use crate::config::source::Span;
 use crate::config::yaml::Node;
 
 const PROTOCOLS: &Variants<()> = &[("TCP", 0, Some(())), ("UDP", 1, None)];
-
-/// Far more than any certificate or error page needs.
-const MAX_FILE: u64 = 16 << 20;
+const DATAGRAMS: &Variants<()> = &[("TCP", 0, Some(())), ("UDP", 1, Some(()))];
 
 /// The host and port of an address, and where the host stands.
 pub(super) struct HostPort<'a> {
@@ -43,11 +42,26 @@ pub(super) fn host_port<'a>(m: &Message<'a>, field: &str) -> Option<HostPort<'a>
 
 /// An `Address`.
 pub(super) fn host_port_of<'a>(cx: &'a Context, node: &'a Node) -> Option<HostPort<'a>> {
+    host_port_by(cx, node, PROTOCOLS)
+}
+
+/// An IP address that datagrams are sent to; its `protocol` says nothing, as in Envoy.
+pub(super) fn datagram_address(m: &Message<'_>, field: &str) -> Option<SocketAddr> {
+    let node = m.required(field)?;
+    let address = host_port_by(m.cx, node, DATAGRAMS)?;
+    ip_or_report(m.cx, &address)
+}
+
+fn host_port_by<'a>(
+    cx: &'a Context,
+    node: &'a Node,
+    protocols: &'static Variants<()>,
+) -> Option<HostPort<'a>> {
     let m = Message::open(cx, node, &ADDRESS)?;
     let socket = m.one_of(&["socket_address"], true);
     m.finish();
     let s = Message::open(cx, socket?.1, &SOCKET_ADDRESS)?;
-    s.enumeration("protocol", PROTOCOLS);
+    s.enumeration("protocol", protocols);
     let host = s.required_string("address");
     let place = s.place_of("address");
     s.required("port_value");
@@ -108,28 +122,13 @@ pub(super) fn data_source_of<'a>(
 }
 
 fn read_file(cx: &Context, name: &str, place: &Span) -> Option<DataSource> {
-    match read_regular_file(Path::new(name)) {
+    match files::read(Path::new(name)) {
         Ok(bytes) => Some(DataSource { file: Some(name.into()), bytes: bytes.into() }),
         Err(why) => {
             cx.error(place, format!("can't read the file `{name}`: {why}"));
             None
         }
     }
-}
-
-fn read_regular_file(path: &Path) -> Result<Vec<u8>, String> {
-    let metadata = path.metadata().map_err(|e| e.to_string())?;
-    // Opening a pipe or a terminal would wait for whoever writes to it.
-    if !metadata.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
-    }
-    Ok(bytes)
 }
 
 /// A `RegexMatcher`, anchored on both sides.
@@ -164,8 +163,15 @@ fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) 
 /// what replaces it.
 pub(super) fn substitution(m: &Message<'_>, field: &str) -> Option<(Regex, String)> {
     let m = m.message(field, &REGEX_SUBSTITUTE)?;
+    let cx = m.cx;
     let pattern = m.required("pattern").and_then(|n| regex(m.cx, n, re2::unanchored));
     let substitution = m.header_text("substitution").unwrap_or_default();
+    let place = m.place_of("substitution").clone();
     m.finish();
-    Some((pattern?, substitution))
+    let pattern = pattern?;
+    if let Err(why) = Substitution::parse(&substitution, &pattern) {
+        cx.error(&place, format!("this substitution is not valid: {why}"));
+        return None;
+    }
+    Some((pattern, substitution))
 }

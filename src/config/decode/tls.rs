@@ -5,16 +5,16 @@ use crate::config::decode::route_match::string_match;
 use crate::config::decode::shared::data_source;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Message, Variants};
-use crate::config::model::{DataSource, DownstreamTls, TlsCertificate, TlsVersions, UpstreamTls};
+use crate::config::model::{
+    DataSource, DownstreamTls, PeerValidation, SanType, SubjectAltNameMatch, TlsCertificate,
+    TlsVersions, UpstreamTls,
+};
 use crate::config::pem;
 use crate::config::schema::Schema;
 use crate::config::schema::listener::{RAW_BUFFER, TRANSPORT_SOCKET};
 use crate::config::schema::tls::{
-    COMMON_TLS, DOWNSTREAM_VALIDATION, SAN_MATCHER, TLS_CERTIFICATE, TLS_PARAMETERS,
-    UPSTREAM_VALIDATION,
+    COMMON_TLS, SAN_MATCHER, TLS_CERTIFICATE, TLS_PARAMETERS, VALIDATION,
 };
-
-use front_proxy_layers::route::StringMatch;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
@@ -31,12 +31,12 @@ const VERSIONS: &Variants<Version> = &[
     ("TLSv1_3", 4, Some(Version::Tls13)),
 ];
 
-const SAN_TYPES: &Variants<()> = &[
-    ("EMAIL", 1, None),
-    ("DNS", 2, Some(())),
-    ("URI", 3, Some(())),
-    ("IP_ADDRESS", 4, Some(())),
-    ("OTHER_NAME", 5, None),
+const SAN_TYPES: &Variants<&str> = &[
+    ("EMAIL", 1, Some("EMAIL")),
+    ("DNS", 2, Some("DNS")),
+    ("URI", 3, Some("URI")),
+    ("IP_ADDRESS", 4, Some("IP_ADDRESS")),
+    ("OTHER_NAME", 5, Some("OTHER_NAME")),
 ];
 
 /// The TLS context, of this schema, in the `transport_socket` of a message; `None` is plain text.
@@ -54,7 +54,7 @@ pub(super) fn context<'a>(m: &Message<'a>, tls: &'static Schema) -> Option<Messa
 
 /// `DownstreamTlsContext`
 pub(super) fn downstream(m: Message<'_>) -> DownstreamTls {
-    let common = common(&m, &DOWNSTREAM_VALIDATION);
+    let common = common(&m);
     if common.certificates.is_empty() && !common.failed {
         m.cx.report(
             Diagnostic::new(m.span(), "no TLS certificates found for this server context")
@@ -62,11 +62,19 @@ pub(super) fn downstream(m: Message<'_>) -> DownstreamTls {
         );
     }
     let require_client_certificate = m.bool("require_client_certificate");
+    if require_client_certificate && common.validation.trusted_ca.is_none() {
+        let place = m.place_of("require_client_certificate");
+        m.cx.report(
+            Diagnostic::new(place, "client certificates are required, but not verified").help(
+                "add a `validation_context` with a `trusted_ca`: without one Envoy asks for none",
+            ),
+        );
+    }
     m.finish();
     DownstreamTls {
         alpn: common.alpn,
         certificates: common.certificates,
-        trusted_ca: common.trusted_ca,
+        validation: common.validation,
         require_client_certificate,
         versions: common.versions,
     }
@@ -74,7 +82,7 @@ pub(super) fn downstream(m: Message<'_>) -> DownstreamTls {
 
 /// `UpstreamTlsContext`
 pub(super) fn upstream(m: Message<'_>) -> UpstreamTls {
-    let mut common = common(&m, &UPSTREAM_VALIDATION);
+    let mut common = common(&m);
     if common.certificates.len() > 1 {
         m.error("multiple TLS certificates are not supported for client contexts");
     }
@@ -82,11 +90,15 @@ pub(super) fn upstream(m: Message<'_>) -> UpstreamTls {
     if sni.as_ref().is_some_and(|s| s.len() > 255) {
         m.error("`sni` must not be longer than 255 bytes");
     }
+    if let Some(name) = &sni
+        && rustls::pki_types::ServerName::try_from(name.as_str()).is_err()
+    {
+        m.cx.error(m.place_of("sni"), format!("`{name}` is not a name of a host"));
+    }
     m.finish();
     UpstreamTls {
         sni,
-        trusted_ca: common.trusted_ca,
-        subject_alt_names: common.subject_alt_names,
+        validation: common.validation,
         alpn: common.alpn,
         certificate: common.certificates.pop(),
         versions: common.versions,
@@ -97,18 +109,16 @@ struct Common {
     certificates: Vec<TlsCertificate>,
     /// A certificate was given and didn't load.
     failed: bool,
-    trusted_ca: Option<DataSource>,
-    subject_alt_names: Vec<String>,
+    validation: PeerValidation,
     alpn: Vec<String>,
     versions: TlsVersions,
 }
 
-fn common(m: &Message<'_>, validation: &'static Schema) -> Common {
+fn common(m: &Message<'_>) -> Common {
     let mut out = Common {
         certificates: Vec::new(),
         failed: false,
-        trusted_ca: None,
-        subject_alt_names: Vec::new(),
+        validation: PeerValidation::default(),
         alpn: Vec::new(),
         versions: TlsVersions::Both,
     };
@@ -131,16 +141,8 @@ fn common(m: &Message<'_>, validation: &'static Schema) -> Common {
         }
         out.alpn.push(protocol.to_owned());
     }
-    if let Some(v) = m.message("validation_context", validation) {
-        out.trusted_ca = trusted_ca(&v);
-        if validation.supported.contains(&"match_typed_subject_alt_names") {
-            out.subject_alt_names = v
-                .messages("match_typed_subject_alt_names", &SAN_MATCHER)
-                .into_iter()
-                .filter_map(subject_alt_name)
-                .collect();
-        }
-        v.finish();
+    if let Some(v) = m.message("validation_context", &VALIDATION) {
+        out.validation = peer_validation(v);
     }
     m.finish();
     out
@@ -155,7 +157,7 @@ fn tls_certificate(m: Message<'_>) -> Option<TlsCertificate> {
     m.finish();
     let certificates = chain.as_ref().and_then(|(chain, node)| {
         let read = pem::certificates(&chain.bytes);
-        let from = origin(chain);
+        let from = chain.origin();
         read.map_err(|why| {
             let message = format!("failed to load certificate chain from {from}: {why}");
             cx.error(&node.span, message);
@@ -164,7 +166,7 @@ fn tls_certificate(m: Message<'_>) -> Option<TlsCertificate> {
     });
     let signing = key.as_ref().and_then(|(key, node)| {
         let read = pem::signing_key(&key.bytes);
-        let from = origin(key);
+        let from = key.origin();
         read.map_err(|why| {
             cx.error(&node.span, format!("failed to load private key from {from}: {why}"));
         })
@@ -180,21 +182,29 @@ fn tls_certificate(m: Message<'_>) -> Option<TlsCertificate> {
     Some(TlsCertificate { chain, key })
 }
 
+fn peer_validation(m: Message<'_>) -> PeerValidation {
+    let trusted_ca = trusted_ca(&m);
+    let field = "match_typed_subject_alt_names";
+    let subject_alt_names: Vec<_> =
+        m.messages(field, &SAN_MATCHER).into_iter().filter_map(subject_alt_name).collect();
+    if !m.has("trusted_ca") && m.has(field) {
+        m.cx.error(
+            m.place_of(field),
+            "SAN-based verification of peer certificates without trusted CA is insecure and not allowed",
+        );
+    }
+    m.finish();
+    PeerValidation { trusted_ca, subject_alt_names }
+}
+
 fn trusted_ca(m: &Message<'_>) -> Option<DataSource> {
     let (ca, node) = data_source(m, "trusted_ca")?;
     if let Err(why) = pem::trust_anchors(&ca.bytes) {
-        let from = origin(&ca);
+        let from = ca.origin();
         let message = format!("failed to load trusted CA certificates from {from}: {why}");
         m.cx.error(&node.span, message);
     }
     Some(ca)
-}
-
-fn origin(source: &DataSource) -> String {
-    match &source.file {
-        Some(path) => path.display().to_string(),
-        None => "<inline>".to_owned(),
-    }
 }
 
 fn versions(m: Message<'_>) -> TlsVersions {
@@ -215,19 +225,39 @@ fn versions(m: Message<'_>) -> TlsVersions {
     out
 }
 
-/// One exact name that the upstream's certificate may have.
-fn subject_alt_name(m: Message<'_>) -> Option<String> {
+/// One of the names that a peer's certificate may have.
+fn subject_alt_name(m: Message<'_>) -> Option<SubjectAltNameMatch> {
     m.required("san_type");
-    m.enumeration("san_type", SAN_TYPES);
-    let matcher = m.required("matcher");
-    let found = matcher.and_then(|n| Some((string_match(m.cx, n)?, n)));
-    let cx = m.cx;
-    m.finish();
-    match found? {
-        (StringMatch::Exact { value, ignore_case: false }, _) => Some(value),
-        (_, node) => {
-            cx.error(&node.span, "only an `exact` match without `ignore_case` is supported yet");
+    let kind = m.enumeration("san_type", SAN_TYPES);
+    let matcher = m.required("matcher").and_then(|node| string_match(m.cx, node));
+    let oid = m.string("oid").unwrap_or_default();
+    let kind = match kind {
+        Some("OTHER_NAME") => {
+            if !is_oid(&oid) {
+                let message = format!("an OTHER_NAME needs its `oid`, as `1.3.6.1`, not `{oid}`");
+                m.cx.error(m.place_of("oid"), message);
+            }
+            Some(SanType::OtherName(oid))
+        }
+        // Envoy takes an `oid` here and does nothing with it.
+        Some(_) if !oid.is_empty() => {
+            m.cx.error(m.place_of("oid"), "only names of the type OTHER_NAME have an `oid`");
             None
         }
-    }
+        Some("EMAIL") => Some(SanType::Email),
+        Some("URI") => Some(SanType::Uri),
+        Some("IP_ADDRESS") => Some(SanType::IpAddress),
+        Some(_) => Some(SanType::Dns),
+        None => None,
+    };
+    m.finish();
+    Some(SubjectAltNameMatch { kind: kind?, matcher: matcher? })
+}
+
+/// Whether a text is an object identifier in dotted form.
+fn is_oid(text: &str) -> bool {
+    let arcs: Vec<_> = text.split('.').collect();
+    let is_number = |arc: &&str| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit());
+    let is_plain = |arc: &&str| is_number(arc) && (*arc == "0" || !arc.starts_with('0'));
+    arcs.len() > 1 && arcs.iter().all(is_plain) && matches!(arcs[0], "0" | "1" | "2")
 }

@@ -8,7 +8,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::message::Message;
 use crate::config::model::{Http1Options, Http2Options, UpstreamProtocol};
 use crate::config::schema::cluster::{
-    AUTO_HTTP, DOWNSTREAM_HTTP, EXPLICIT_HTTP, UPSTREAM_COMMON_HTTP, UPSTREAM_HTTP,
+    AUTO_HTTP, EXPLICIT_HTTP, UPSTREAM_COMMON_HTTP, UPSTREAM_HTTP,
 };
 use crate::config::yaml::{Entry, Value};
 
@@ -109,7 +109,7 @@ fn extension_entry<'a>(m: &Message<'a>) -> Option<&'a Entry> {
 
 fn extension_options(m: Message<'_>, out: &mut UpstreamHttp) {
     common(&m, out);
-    let kinds = ["explicit_http_config", "use_downstream_protocol_config", "auto_config"];
+    let kinds = ["explicit_http_config", "auto_config"];
     match m.one_of(&kinds, true) {
         Some(("explicit_http_config", _)) => {
             if let Some(explicit) = m.message("explicit_http_config", &EXPLICIT_HTTP) {
@@ -120,16 +120,10 @@ fn extension_options(m: Message<'_>, out: &mut UpstreamHttp) {
                 both(explicit, out);
             }
         }
-        Some(("auto_config", _)) => {
+        Some(_) => {
             out.protocol = UpstreamProtocol::Auto;
             if let Some(auto) = m.message("auto_config", &AUTO_HTTP) {
                 both(auto, out);
-            }
-        }
-        Some(_) => {
-            out.protocol = UpstreamProtocol::Downstream;
-            if let Some(config) = m.message("use_downstream_protocol_config", &DOWNSTREAM_HTTP) {
-                both(config, out);
             }
         }
         None => {}

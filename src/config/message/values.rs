@@ -33,11 +33,11 @@ impl<'a> Message<'a> {
         String::new()
     }
 
-    /// Text that goes into a header; it can't hold line ends or NUL.
+    /// Text that goes into a header; it can't hold control characters, such as line ends.
     pub(in crate::config) fn header_text(&self, name: &str) -> Option<String> {
         let text = self.string(name)?;
-        if text.contains(['\n', '\r', '\0']) {
-            let message = format!("`{name}` must not hold line ends or NUL");
+        if text.contains(|c: char| c.is_ascii_control() && c != '\t') {
+            let message = format!("`{name}` must not hold line ends or other control characters");
             self.cx.error(&self.get(name)?.span, message);
             return None;
         }
@@ -54,15 +54,22 @@ impl<'a> Message<'a> {
         let node = unwrapped(self.get(name)?);
         if let Value::Scalar(scalar) = &node.value {
             match scalar.typed() {
-                Typed::Bool(value) => return Some(value),
-                Typed::Text("true") => return Some(true),
-                Typed::Text("false") => return Some(false),
+                Typed::Bool(value) => return Some(self.read_as(name, value)),
+                Typed::Text("true") => return Some(self.read_as(name, true)),
+                Typed::Text("false") => return Some(self.read_as(name, false)),
                 _ => {}
             }
         }
         let found = describe(node);
         self.cx.error(&node.span, format!("`{name}` must be `true` or `false`, not {found}"));
         None
+    }
+
+    fn read_as(&self, name: &str, value: bool) -> bool {
+        if let Some(node) = self.get(name) {
+            self.cx.written.value(node, value);
+        }
+        value
     }
 
     /// A boolean; `false` where not given.
@@ -93,7 +100,10 @@ impl<'a> Message<'a> {
     pub(in crate::config) fn duration(&self, name: &str) -> Option<Duration> {
         let node = self.get(name)?;
         match duration(node) {
-            Ok(value) => Some(value),
+            Ok(value) => {
+                self.cx.written.duration(node, value);
+                Some(value)
+            }
             Err(why) => {
                 let message = format!("`{name}` is not a duration: {why}");
                 let mut diagnostic = Diagnostic::new(&node.span, message);
@@ -160,7 +170,10 @@ impl<'a> Message<'a> {
             .iter()
             .find(|(n, value, _)| n.eq_ignore_ascii_case(text) || number == Some(*value));
         match found {
-            Some((_, _, Some(value))) => return Some(*value),
+            Some((name, _, Some(value))) => {
+                self.cx.written.value(node, *name);
+                return Some(*value);
+            }
             Some((variant, _, None)) => {
                 let message = format!("`{name}: {variant}` is not supported yet");
                 self.cx.error(&node.span, message);
@@ -209,6 +222,7 @@ impl Context {
         node: &Node,
         limits: RangeInclusive<i64>,
     ) -> Option<i64> {
+        let whole_node = node;
         let node = unwrapped(node);
         let value = match &node.value {
             Value::Scalar(scalar) => match scalar.typed() {
@@ -237,6 +251,7 @@ impl Context {
             self.error(&node.span, message);
             return None;
         }
+        self.written.value(whole_node, value);
         Some(value)
     }
 }

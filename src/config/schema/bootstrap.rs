@@ -11,6 +11,10 @@ pub(in crate::config) const BOOTSTRAP: Schema = Schema {
         "layered_runtime",
         "admin",
         "typed_dns_resolver_config",
+        "stats_config",
+        "stats_sinks",
+        "stats_flush_interval",
+        "stats_flush_on_admin",
     ],
     refused: &[
         "application_log_config",
@@ -37,12 +41,8 @@ pub(in crate::config) const BOOTSTRAP: Schema = Schema {
         "node_context_params",
         "overload_manager",
         "perf_tracing_file_path",
-        "stats_config",
         "stats_eviction_interval",
-        "stats_flush_interval",
-        "stats_flush_on_admin",
         "stats_server_version_override",
-        "stats_sinks",
         "tracing",
         "use_tcp_for_dns_lookups",
         "watchdog",
@@ -50,6 +50,67 @@ pub(in crate::config) const BOOTSTRAP: Schema = Schema {
         "xds_config_tracker_extension",
         "xds_delegate_extension",
     ],
+};
+
+pub(in crate::config) const STATS_CONFIG: Schema = Schema {
+    message: "envoy.config.metrics.v3.StatsConfig",
+    note: "",
+    supported: &[
+        "stats_tags",
+        "use_all_default_tags",
+        "stats_matcher",
+        "histogram_bucket_settings",
+    ],
+    refused: &[],
+};
+
+pub(in crate::config) const TAG_SPECIFIER: Schema = Schema {
+    message: "envoy.config.metrics.v3.TagSpecifier",
+    note: "",
+    supported: &["tag_name", "regex", "fixed_value"],
+    refused: &[],
+};
+
+pub(in crate::config) const STATS_MATCHER: Schema = Schema {
+    message: "envoy.config.metrics.v3.StatsMatcher",
+    note: "",
+    supported: &["reject_all", "exclusion_list", "inclusion_list"],
+    refused: &[],
+};
+
+pub(in crate::config) const LIST_STRING_MATCHER: Schema = Schema {
+    message: "envoy.type.matcher.v3.ListStringMatcher",
+    note: "",
+    supported: &["patterns"],
+    refused: &[],
+};
+
+pub(in crate::config) const HISTOGRAM_BUCKETS: Schema = Schema {
+    message: "envoy.config.metrics.v3.HistogramBucketSettings",
+    note: "",
+    supported: &["match", "buckets"],
+    refused: &["bins"],
+};
+
+pub(in crate::config) const STATS_SINK: Schema = Schema {
+    message: "envoy.config.metrics.v3.StatsSink",
+    note: "",
+    supported: &["name", "typed_config"],
+    refused: &[],
+};
+
+pub(in crate::config) const STATSD_SINK: Schema = Schema {
+    message: "envoy.config.metrics.v3.StatsdSink",
+    note: "",
+    supported: &["address", "prefix"],
+    refused: &["tcp_cluster_name"],
+};
+
+pub(in crate::config) const DOG_STATSD_SINK: Schema = Schema {
+    message: "envoy.config.metrics.v3.DogStatsdSink",
+    note: "",
+    supported: &["address", "prefix", "max_bytes_per_datagram"],
+    refused: &[],
 };
 
 pub(in crate::config) const STATIC_RESOURCES: Schema = Schema {
@@ -139,6 +200,14 @@ pub(in crate::config) const TYPED_EXTENSION: Schema = Schema {
 
 pub(super) const ALL: &[&Schema] = &[
     &BOOTSTRAP,
+    &STATS_CONFIG,
+    &TAG_SPECIFIER,
+    &STATS_MATCHER,
+    &LIST_STRING_MATCHER,
+    &HISTOGRAM_BUCKETS,
+    &STATS_SINK,
+    &STATSD_SINK,
+    &DOG_STATSD_SINK,
     &STATIC_RESOURCES,
     &ADMIN,
     &NODE,

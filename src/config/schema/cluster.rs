@@ -140,12 +140,7 @@ pub(in crate::config) const THRESHOLDS: Schema = Schema {
 pub(in crate::config) const UPSTREAM_HTTP: Schema = Schema {
     message: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
     note: "",
-    supported: &[
-        "common_http_protocol_options",
-        "explicit_http_config",
-        "use_downstream_protocol_config",
-        "auto_config",
-    ],
+    supported: &["common_http_protocol_options", "explicit_http_config", "auto_config"],
     refused: &[
         "hash_policy",
         "header_validation_config",
@@ -154,18 +149,12 @@ pub(in crate::config) const UPSTREAM_HTTP: Schema = Schema {
         "request_mirror_policies",
         "retry_policy",
         "upstream_http_protocol_options",
+        "use_downstream_protocol_config",
     ],
 };
 
 pub(in crate::config) const EXPLICIT_HTTP: Schema = Schema {
     message: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
-    note: "",
-    supported: &["http_protocol_options", "http2_protocol_options"],
-    refused: &["http3_protocol_options"],
-};
-
-pub(in crate::config) const DOWNSTREAM_HTTP: Schema = Schema {
-    message: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
     note: "",
     supported: &["http_protocol_options", "http2_protocol_options"],
     refused: &["http3_protocol_options"],
@@ -239,7 +228,6 @@ pub(super) const ALL: &[&Schema] = &[
     &THRESHOLDS,
     &UPSTREAM_HTTP,
     &EXPLICIT_HTTP,
-    &DOWNSTREAM_HTTP,
     &AUTO_HTTP,
     &UPSTREAM_COMMON_HTTP,
     &CARES_RESOLVER,

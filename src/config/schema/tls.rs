@@ -73,32 +73,9 @@ pub(in crate::config) const TLS_CERTIFICATE: Schema = Schema {
     ],
 };
 
-pub(in crate::config) const DOWNSTREAM_VALIDATION: Schema = Schema {
+pub(in crate::config) const VALIDATION: Schema = Schema {
     message: "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext",
-    note: "(of a listener)",
-    supported: &["trusted_ca"],
-    refused: &[
-        "allow_expired_certificate",
-        "ca_certificate_provider_instance",
-        "crl",
-        "custom_validator_config",
-        "match_subject_alt_names",
-        "match_typed_subject_alt_names",
-        "max_verify_depth",
-        "only_verify_leaf_cert_crl",
-        "require_signed_certificate_timestamp",
-        "suppress_client_ca_list",
-        "system_root_certs",
-        "trust_chain_verification",
-        "verify_certificate_hash",
-        "verify_certificate_spki",
-        "watched_directory",
-    ],
-};
-
-pub(in crate::config) const UPSTREAM_VALIDATION: Schema = Schema {
-    message: "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext",
-    note: "(of a cluster)",
+    note: "",
     supported: &["trusted_ca", "match_typed_subject_alt_names"],
     refused: &[
         "allow_expired_certificate",
@@ -121,8 +98,8 @@ pub(in crate::config) const UPSTREAM_VALIDATION: Schema = Schema {
 pub(in crate::config) const SAN_MATCHER: Schema = Schema {
     message: "envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher",
     note: "",
-    supported: &["san_type", "matcher"],
-    refused: &["oid"],
+    supported: &["san_type", "matcher", "oid"],
+    refused: &[],
 };
 
 pub(super) const ALL: &[&Schema] = &[
@@ -131,7 +108,6 @@ pub(super) const ALL: &[&Schema] = &[
     &COMMON_TLS,
     &TLS_PARAMETERS,
     &TLS_CERTIFICATE,
-    &DOWNSTREAM_VALIDATION,
-    &UPSTREAM_VALIDATION,
+    &VALIDATION,
     &SAN_MATCHER,
 ];

@@ -87,9 +87,27 @@ where
         }
         let last = leave || self.state.requests() >= self.max_requests || is_last(&request);
         let chunks = request.version() == Version::HTTP_11;
-        let connect = request.method() == Method::CONNECT;
+        let asked = Asked::of(request.method());
         let inner = self.inner.call(request);
-        TrackedFuture { inner, exchange: Some(exchange), last, connect, chunks, at_once: true }
+        TrackedFuture { inner, exchange: Some(exchange), last, asked, chunks, at_once: true }
+    }
+}
+
+/// What of a method decides how the answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Head,
+    Connect,
+    Other,
+}
+
+impl Asked {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::Head,
+            Method::CONNECT => Self::Connect,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -101,7 +119,7 @@ pin_project! {
         inner: F,
         exchange: Option<Exchange>,
         last: bool,
-        connect: bool,
+        asked: Asked,
         chunks: bool,
         // Not polled yet.
         at_once: bool,
@@ -129,8 +147,8 @@ where
                 exchange.state().set_delay_close();
             }
             let status = answer.status();
-            let tunnel =
-                status == StatusCode::SWITCHING_PROTOCOLS || is_granted(*this.connect, status);
+            let tunnel = status == StatusCode::SWITCHING_PROTOCOLS
+                || is_granted(*this.asked == Asked::Connect, status);
             if *this.last && !tunnel {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -141,6 +159,13 @@ where
                 // Answered before it was read: the client may be sending still, and would lose
                 // the answer to a reset.
                 exchange.state().set_delay_close();
+            }
+            if let Some(exchange) = &exchange
+                && *this.chunks
+                && *this.asked == Asked::Head
+                && !has_length(&answer)
+            {
+                exchange.state().set_chunked_head();
             }
             let announced = announced(&answer);
             let (parts, body) = answer.into_parts();
@@ -183,6 +208,12 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 
 fn ends_connection<B>(answer: &Response<B>) -> bool {
     answer.headers().get(CONNECTION).is_some_and(|value| value == "close")
+}
+
+/// Whether the length of an answer's body is known, if only from its status (RFC 9112 section 6.3).
+fn has_length<B>(answer: &Response<B>) -> bool {
+    let bodiless = matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    bodiless || answer.status().is_informational() || answer.headers().contains_key(CONTENT_LENGTH)
 }
 
 /// The length that a 304 announces of a body it has not (RFC 9110 section 8.6). hyper writes

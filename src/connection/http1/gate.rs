@@ -24,6 +24,12 @@ use super::state::{GateState, Phase};
 
 pub use self::handle::{GateHandle, Returned};
 
+/// Whether this is the whole head of an answer in HTTP/1.1, and nothing after it.
+fn is_lone_head(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"HTTP/1.1 ")
+        && bytes.windows(4).position(|end| end == b"\r\n\r\n") == bytes.len().checked_sub(4)
+}
+
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Stands between a client's byte stream and hyper's HTTP/1 server codec.
@@ -46,11 +52,15 @@ pub struct Http1Gate<IO> {
     ready: BytesMut,
     /// What the gate itself has to write to the client.
     owed: BytesMut,
+    /// How much of what hyper writes `owed` stands for.
+    claimed: usize,
     /// No answer is due or being written, so the next head may be looked at.
     quiet: bool,
     /// Whether hyper has written part of the answer to the last request.
     answering: bool,
     tunnel: Tunnel,
+    /// Whether the last request is `HEAD`.
+    to_head: bool,
     /// Puts trailers into answers, where they are enabled.
     trailers: Option<TrailerWriter>,
     /// The head that was let pass last is still here: hyper has not seen it.
@@ -114,9 +124,11 @@ impl<IO> Http1Gate<IO> {
             end: EndFinder::default(),
             ready: BytesMut::new(),
             owed: BytesMut::new(),
+            claimed: 0,
             quiet: true,
             answering: false,
             tunnel: Tunnel::Never,
+            to_head: false,
             trailers,
             refusable: false,
             began: false,
@@ -187,6 +199,30 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
             advance(&mut self.owed, count);
         }
         Pin::new(io(&mut self.io)?).poll_flush(cx)
+    }
+
+    /// Writes the head of an answer to `HEAD` with `transfer-encoding: chunked`. None if that is not
+    /// what hyper writes here.
+    fn poll_chunked_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Option<Poll<io::Result<usize>>> {
+        if self.claimed == 0 {
+            if self.answering || !self.state.take_chunked_head() || !is_lone_head(bytes) {
+                return None;
+            }
+            self.owed.extend_from_slice(bytes.strip_suffix(b"\r\n")?);
+            self.owed.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
+            self.claimed = bytes.len();
+        }
+        let polled = self.poll_owed(cx);
+        self.state.set_stalled(polled.is_pending());
+        Some(polled.map_ok(|()| {
+            let count = std::mem::take(&mut self.claimed);
+            self.answer_begins(bytes, count);
+            count
+        }))
     }
 
     /// Stops hyper where the service must not get to answer any more: an error from the writing
@@ -319,6 +355,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
+        if let Some(polled) = self.poll_chunked_head(cx, buf) {
+            return polled;
+        }
         if self.trailers.is_some() {
             return self.poll_write_vectored(cx, &[io::IoSlice::new(buf)]);
         }
@@ -337,6 +376,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        if let Some(polled) = self.poll_chunked_head(cx, first) {
+            return polled;
+        }
         let Self { io: transport, trailers, .. } = &mut *self;
         let transport = io(transport)?;
         let polled = match trailers {
@@ -347,7 +390,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         };
         self.state.set_stalled(polled.is_pending());
         let count = ready!(polled)?;
-        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         self.answer_begins(first, count);
         Poll::Ready(Ok(count))
     }

@@ -64,6 +64,12 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
         Err(RefusalKind::FragmentInPath) => return Err(fragment(request_line, &fields)),
         other => other.map_err(Refusal::new)?,
     };
+    if config.refuse_https_url
+        && config.allow_absolute_url
+        && request.target.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"https://"))
+    {
+        return refuse(RefusalKind::HttpsInPlaintext);
+    }
     if old_version && framing == Framing::Chunked {
         return refuse(RefusalKind::BadRequest);
     }
@@ -95,9 +101,37 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
         fields.remove(at);
     }
     let upgrade = fields.iter().any(|field| field.is(b"upgrade"));
+    let framing = if !old_version && !connect && asks_to_switch(&fields) {
+        without_body(&mut fields, framing)
+    } else {
+        framing
+    };
     let bytes = write(&request, old_version, &fields, input.len());
     let expect_continue = expect.is_some();
     Ok(Head { bytes, framing, upgrade, connect, expect_continue, dropped_underscores })
+}
+
+/// Whether the request asks for another protocol. The switch to HTTP/2 is not among them: Envoy
+/// serves such a request as if it had not asked.
+fn asks_to_switch(fields: &[Field<'_>]) -> bool {
+    let upgrades = |field: &Field<'_>| {
+        let mut tokens = field.value.split(|&byte| byte == b',');
+        field.is(b"connection") && tokens.any(|token| trim(token).eq_ignore_ascii_case(b"upgrade"))
+    };
+    let mut protocols = fields.iter().filter(|field| field.is(b"upgrade"));
+    protocols.next().is_some_and(|field| !field.value.eq_ignore_ascii_case(b"h2c"))
+        && fields.iter().any(upgrades)
+}
+
+/// What follows a request for another protocol is that protocol's, as Envoy's codec has it, and not
+/// a body of so many bytes or chunks: nothing of it goes anywhere before the switch is granted, and
+/// where it is not the connection ends.
+fn without_body(fields: &mut Vec<Field<'_>>, framing: Framing) -> Framing {
+    if matches!(framing, Framing::Empty | Framing::Length(0)) {
+        return framing;
+    }
+    fields.retain(|field| !field.is(b"content-length") && !field.is(b"transfer-encoding"));
+    Framing::Empty
 }
 
 /// `METHOD target HTTP/x.y`, however many blanks lie between.
@@ -268,9 +302,33 @@ mod tests {
         assert_eq!(normal(head).as_deref(), Ok(plain));
     }
 
+    #[test]
+    fn what_follows_a_request_to_switch_is_no_body() {
+        let read = |lines: &str| {
+            let head = format!("POST / HTTP/1.1\r\n{lines}\r\n");
+            let head = read(head.as_bytes(), &GateConfig::default()).expect("sound");
+            (head.framing, String::from_utf8_lossy(&head.bytes).contains("content-length"))
+        };
+        let switch = "connection: keep-alive, Upgrade\r\nupgrade: websocket\r\n";
+        assert_eq!(read(&format!("{switch}content-length: 5\r\n")), (Framing::Empty, false));
+        assert_eq!(
+            read(&format!("{switch}transfer-encoding: chunked\r\n")),
+            (Framing::Empty, false)
+        );
+        assert_eq!(read(&format!("{switch}content-length: 0\r\n")), (Framing::Length(0), true));
+        for other in [
+            "connection: upgrade\r\n",
+            "upgrade: websocket\r\n",
+            "connection: upgrade, http2-settings\r\nupgrade: h2c\r\n",
+        ] {
+            let kept = (Framing::Length(5), true);
+            assert_eq!(read(&format!("{other}content-length: 5\r\n")), kept, "{other}");
+        }
+    }
+
     fn head() -> impl Strategy<Value = String> {
         let target = "(/[a-c?%#<]{0,4}|\\*|http://h(:1)?/?)";
-        let line = "(x|host|te|content-length|transfer-encoding|expect|upgrade|a_b): ?(chunked|100-continue|[0-9]{1,3}|[a-c \\t\r]{0,4})(\r\n|\n| \r\n)";
+        let line = "(x|host|te|content-length|transfer-encoding|expect|upgrade|connection|a_b): ?(chunked|100-continue|upgrade|[0-9]{1,3}|[a-c \\t\r]{0,4})(\r\n|\n| \r\n)";
         let headers = proptest::collection::vec(line, 0..5);
         ("(GET|POST|OPTIONS|BREW)", target, "(HTTP/1\\.[01])", headers, "(\r\n|\n)").prop_map(
             |(method, target, version, headers, end)| {
@@ -308,7 +366,8 @@ mod tests {
                 prop_assert_eq!(once.framing, twice.framing);
                 let bytes = String::from_utf8_lossy(&once.bytes).into_owned();
                 let path = bytes.split(' ').nth(1).is_some_and(|target| target.starts_with('/'));
-                if path && bytes.contains(" HTTP/1.1\r\n") && !bytes.contains("expect") {
+                let plain = !bytes.contains("expect") && !bytes.contains("connection");
+                if path && plain && bytes.contains(" HTTP/1.1\r\n") {
                     prop_assert!(scan(&once.bytes, &config).is_some(), "{bytes:?}");
                 }
             }

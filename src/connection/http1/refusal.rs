@@ -15,6 +15,8 @@ pub enum RefusalKind {
     InvalidCharacters,
     /// A well-formed target Envoy does not take: a foreign scheme, `GET *`.
     InvalidUrl,
+    /// An `https` URL on a connection without TLS.
+    HttpsInPlaintext,
     /// A byte in Host that none may have.
     InvalidAuthority,
     /// `content-length` next to `transfer-encoding`.
@@ -50,6 +52,7 @@ impl RefusalKind {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::HttpsInPlaintext => StatusCode::FORBIDDEN,
             Self::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -70,6 +73,7 @@ impl RefusalKind {
             Self::BadRequest => "http1.codec_error",
             Self::InvalidCharacters => "http1.invalid_characters",
             Self::InvalidUrl => "http1.invalid_url",
+            Self::HttpsInPlaintext => "http1.https_url_on_plaintext_connection",
             Self::InvalidAuthority => "http.invalid_authority",
             Self::LengthAndChunked => "http1.content_length_and_chunked_not_allowed",
             Self::BodyDisallowed => "http1.body_disallowed",
@@ -105,6 +109,8 @@ pub struct Refusal {
     /// Whether the head was already with the service (a broken body). Such a request has been
     /// counted, and its log record is the service's to write; the service is dropped.
     pub head_seen: bool,
+    /// Whether the request is `HEAD`, whose answer has the length of a body but no body.
+    pub to_head: bool,
     /// Whether the answer was written. It is not if the service's own answer had begun.
     pub answered: bool,
     /// The method, where Envoy logs it: for what its connection manager refuses.
@@ -117,7 +123,15 @@ pub struct Refusal {
 
 impl Refusal {
     pub(super) fn new(kind: RefusalKind) -> Self {
-        Self { kind, head_seen: false, answered: false, method: None, target: None, host: None }
+        Self {
+            kind,
+            head_seen: false,
+            to_head: false,
+            answered: false,
+            method: None,
+            target: None,
+            host: None,
+        }
     }
 
     /// The status of the answer.
@@ -148,7 +162,9 @@ impl Refusal {
             answer.extend_from_slice(b"content-length: 0\r\n");
         }
         answer.extend_from_slice(b"\r\n");
-        answer.extend_from_slice(body.as_bytes());
+        if !self.to_head {
+            answer.extend_from_slice(body.as_bytes());
+        }
         answer
     }
 }

@@ -49,6 +49,7 @@ pub struct GateState {
     /// The same for the moment since when the client has taken nothing that is due to it.
     stalled_since: AtomicU64,
     unasked_switch: AtomicBool,
+    chunked_head: AtomicBool,
     client_closed: AtomicBool,
     delay_close: AtomicBool,
     linger: AtomicBool,
@@ -73,6 +74,7 @@ impl GateState {
             head_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
             unasked_switch: AtomicBool::new(false),
+            chunked_head: AtomicBool::new(false),
             client_closed: AtomicBool::new(false),
             delay_close: AtomicBool::new(false),
             linger: AtomicBool::new(false),
@@ -179,6 +181,17 @@ impl GateState {
 
     pub(super) fn head_timed_out(&self) -> bool {
         self.time_out.load(Ordering::Relaxed)
+    }
+
+    /// The answer that comes is one to `HEAD` that does not know its length: Envoy says `chunked`
+    /// there as it would to `GET` (RFC 9112 section 6.1 allows it). hyper can't.
+    pub(super) fn set_chunked_head(&self) {
+        self.chunked_head.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_chunked_head(&self) -> bool {
+        self.chunked_head.load(Ordering::Relaxed)
+            && self.chunked_head.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn set_unasked_switch(&self) {

@@ -391,3 +391,6 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Http2Gate<IO> {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

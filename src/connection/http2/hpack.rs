@@ -69,6 +69,10 @@ fn integer(rest: &mut &[u8], prefix: u32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     #[test]
@@ -83,6 +87,69 @@ mod tests {
             [&b"\xff\xff\x0f"[..], b"\x80", b"\x41\x0fwww", b"\xff", b"\x3f\xe2\x1f", b"\x00\x01a"]
         {
             assert!(is_broken(broken), "{broken:?}");
+        }
+    }
+
+    /// An integer of so many bits behind `first` (RFC 7541 section 5.1).
+    fn integer(first: u8, prefix: u32, value: u64) -> Vec<u8> {
+        let most = (1 << prefix) - 1;
+        if value < most {
+            return vec![first | u8::try_from(value).expect("small")];
+        }
+        let mut bytes = vec![first | u8::try_from(most).expect("small")];
+        let mut rest = value - most;
+        while rest >= 128 {
+            bytes.push(u8::try_from(rest % 128).expect("small") | 0x80);
+            rest /= 128;
+        }
+        bytes.push(u8::try_from(rest).expect("small"));
+        bytes
+    }
+
+    fn string() -> impl Strategy<Value = Vec<u8>> {
+        (any::<bool>(), vec(any::<u8>(), 0..300)).prop_map(|(huffman, text)| {
+            let first = if huffman { 0x80 } else { 0 };
+            [integer(first, 7, text.len() as u64), text].concat()
+        })
+    }
+
+    /// Representations as an encoder may write them.
+    fn representation() -> impl Strategy<Value = Vec<u8>> {
+        let literal = (select(vec![(0x40, 6), (0x00, 4), (0x10, 4)]), 0..=LAST_INDEX, string())
+            .prop_flat_map(|((first, prefix), name, value)| {
+                string().prop_map(move |new_name| {
+                    let new_name = if name == 0 { new_name } else { Vec::new() };
+                    [integer(first, prefix, name), new_name, value.clone()].concat()
+                })
+            });
+        prop_oneof![
+            (1..=LAST_INDEX).prop_map(|index| integer(0x80, 7, index)),
+            (0..=4096u64).prop_map(|size| integer(0x20, 5, size)),
+            literal,
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// No bytes make it panic, or read on and on.
+        #[test]
+        fn any_bytes_are_judged(block in vec(any::<u8>(), 0..200)) {
+            is_broken(&block);
+        }
+
+        /// What an encoder may write is not broken, and is if its last representation is cut.
+        #[test]
+        fn only_what_is_cut_off_is_broken(
+            block in vec(representation(), 1..8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (whole, last) = (block.concat(), block[block.len() - 1].len());
+            prop_assert!(!is_broken(&whole));
+            if last > 1 {
+                let missing = 1 + cut.index(last - 1);
+                prop_assert!(is_broken(&whole[..whole.len() - missing]));
+            }
         }
     }
 }

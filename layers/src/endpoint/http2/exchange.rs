@@ -24,6 +24,8 @@ pub(crate) struct Http2Exchange {
     body: Option<Http2Body>,
     sending: Option<Pin<Box<SendBody<Body>>>>,
     ended: bool,
+    /// The request asks for a tunnel: its own half of the stream has no end.
+    tunnel: bool,
     streams: Http2Streams,
 }
 
@@ -53,6 +55,7 @@ impl Http2Streams {
                 return Err(unsent(request, source));
             }
         }
+        let tunnel = request.body().is_switch();
         let (parts, body) = request.into_parts();
         let mut head = Request::from_parts(parts, ());
         http2::strip_connection(head.headers_mut());
@@ -68,6 +71,7 @@ impl Http2Streams {
             body: None,
             sending,
             ended: false,
+            tunnel,
             streams: self,
         })
     }
@@ -117,6 +121,10 @@ impl Http2Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, ProxyError>>> {
         if let Err(error) = self.poll_sending(cx) {
+            if self.tunnel {
+                // The client has left it. Whoever reads this has been told by its other half.
+                return Poll::Pending;
+            }
             let error = ProxyError::new(ErrorKind::DownstreamClosed).with_source(error);
             return Poll::Ready(Some(Err(error)));
         }
@@ -180,7 +188,7 @@ impl Http2Exchange {
 impl Drop for Http2Exchange {
     fn drop(&mut self) {
         // The client has left, or a timeout has struck. `h2` resets the stream.
-        if !self.ended {
+        if !self.ended || (self.tunnel && self.sending.is_some()) {
             self.streams.stats().rq_tx_reset.increment(1);
         }
     }

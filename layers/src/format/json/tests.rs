@@ -103,7 +103,7 @@ fn an_error_names_its_place() {
     let fields = object([("a", JsonTemplate::Object(object([("b", nested)])))]);
     let error = JsonFormat::compile(&fields).unwrap_err();
     assert_eq!((error.path.as_str(), error.error.offset), ("a.b.1", 2));
-    assert_eq!(error.to_string(), "a.b.1: unknown command `NOPE` at 2");
+    assert_eq!(error.to_string(), "a.b.1: at byte 2: unknown format command `NOPE`");
 }
 
 /// Reads a JSON string as far as this module writes them; gives the characters.

@@ -29,7 +29,7 @@ impl<IO> Http1Gate<IO> {
                         break;
                     };
                     let upgrade = if head.upgrade { Tunnel::ByUpgrade } else { Tunnel::Never };
-                    self.release(head.framing, upgrade);
+                    self.release(is_head(rest), head.framing, upgrade);
                     (head.len, true)
                 }
                 At::Length(left) => {
@@ -138,9 +138,10 @@ impl<IO> Http1Gate<IO> {
                 self.end = EndFinder::default();
                 let head = self.held.get(..len).unwrap_or_default();
                 if let Some(plain) = scan(head, &self.config) {
+                    let to_head = is_head(head);
                     self.ready.extend_from_slice(head);
                     let tunnel = if plain.upgrade { Tunnel::ByUpgrade } else { Tunnel::Never };
-                    self.release(plain.framing, tunnel);
+                    self.release(to_head, plain.framing, tunnel);
                 } else {
                     match read(head, &self.config) {
                         Ok(head) => self.accept(head),
@@ -171,12 +172,13 @@ impl<IO> Http1Gate<IO> {
             (false, true) => Tunnel::ByUpgrade,
             (false, false) => Tunnel::Never,
         };
-        self.release(head.framing, tunnel);
+        self.release(is_head(&head.bytes), head.framing, tunnel);
     }
 
     /// A request goes to hyper.
-    fn release(&mut self, framing: Framing, tunnel: Tunnel) {
+    fn release(&mut self, to_head: bool, framing: Framing, tunnel: Tunnel) {
         self.began = true;
+        self.to_head = to_head;
         self.quiet = false;
         self.answering = false;
         self.tunnel = tunnel;
@@ -230,11 +232,12 @@ impl<IO> Http1Gate<IO> {
             self.state.take_back();
             self.ready = BytesMut::new();
             self.tunnel = Tunnel::Never;
-            self.refuse(Refusal::new(kind));
+            self.refuse(Refusal { to_head: self.to_head, ..Refusal::new(kind) });
             return;
         }
         let answered = !self.answering && !self.state.all_answered();
-        let refusal = Refusal { head_seen: true, answered, ..Refusal::new(kind) };
+        let refusal =
+            Refusal { head_seen: true, to_head: self.to_head, answered, ..Refusal::new(kind) };
         if answered {
             self.owed.extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
         }
@@ -251,4 +254,9 @@ impl<IO> Http1Gate<IO> {
             || start.first() != Some(&b'P')
             || protocol(start) == Some(Protocol::Http1)
     }
+}
+
+/// Whether a request's head is one of `HEAD`.
+fn is_head(head: &[u8]) -> bool {
+    head.starts_with(b"HEAD ")
 }

@@ -6,7 +6,7 @@ use metrics::{Counter, Gauge};
 
 /// A resolver whose lookups are counted.
 #[derive(Debug)]
-pub(super) struct CountedResolver {
+pub(super) struct CountedLookups {
     inner: DnsResolver,
     stats: DnsStats,
 }
@@ -41,13 +41,13 @@ impl std::fmt::Debug for DnsStats {
     }
 }
 
-impl CountedResolver {
+impl CountedLookups {
     pub(super) fn new(inner: DnsResolver, root: &Scope) -> Self {
         Self { inner, stats: DnsStats::new(root) }
     }
 }
 
-impl Resolver for CountedResolver {
+impl Resolver for CountedLookups {
     async fn lookup(&self, name: &str, family: LookupFamily) -> Result<Answer, LookupError> {
         self.stats.resolve_total.increment(1);
         let pending = Pending::begin(&self.stats.pending_resolutions);

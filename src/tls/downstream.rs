@@ -1,0 +1,83 @@
+//! The server side of a TLS listener.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+
+use super::certificates::Certificates;
+use super::names::uris;
+use super::verify::ClientVerifier;
+use super::watch::{Contents, Context};
+use super::{certified, provider, versions};
+use crate::config::model::DownstreamTls;
+
+/// The TLS context of a filter chain.
+#[derive(Debug)]
+pub(crate) struct Downstream(ArcSwap<ServerSide>);
+
+/// What connections are accepted with.
+pub(crate) struct ServerSide {
+    /// With the certificates as they are now.
+    pub(crate) source: DownstreamTls,
+    pub(crate) config: Arc<ServerConfig>,
+    /// The URIs in our certificate: of the first, where there are several.
+    pub(crate) uris: Vec<String>,
+}
+
+impl Downstream {
+    pub(crate) fn new(source: &DownstreamTls) -> Result<Self, String> {
+        Ok(Self(ArcSwap::from_pointee(ServerSide::new(source.clone())?)))
+    }
+
+    /// As it is now.
+    pub(crate) fn current(&self) -> Arc<ServerSide> {
+        self.0.load_full()
+    }
+}
+
+impl Context for Downstream {
+    fn contents(&self) -> Contents {
+        Contents::of(self.0.load().source.sources())
+    }
+
+    fn renew(&self, contents: &Contents) -> Result<(), String> {
+        let mut source = self.current().source.clone();
+        source.sources_mut().for_each(|source| contents.put_into(source));
+        self.0.store(Arc::new(ServerSide::new(source)?));
+        Ok(())
+    }
+}
+
+impl ServerSide {
+    fn new(source: DownstreamTls) -> Result<Self, String> {
+        let DownstreamTls {
+            alpn,
+            certificates,
+            validation,
+            require_client_certificate,
+            versions: spoken,
+        } = &source;
+        let certificates = certificates.iter().map(certified).collect::<Result<Vec<_>, _>>()?;
+        let leaf = certificates.first().and_then(|first| first.cert.first());
+        let uris = leaf.map(uris).unwrap_or_default();
+        let certificates = Certificates::new(certificates).ok_or("no certificate is given")?;
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions(*spoken))
+            .map_err(|e| e.to_string())?;
+        let builder = match ClientVerifier::new(validation, *require_client_certificate)? {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(certificates));
+        config.alpn_protocols = alpn.iter().map(|p| p.clone().into_bytes()).collect();
+        Ok(Self { config: Arc::new(config), uris, source })
+    }
+}
+
+impl fmt::Debug for ServerSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSide").finish_non_exhaustive()
+    }
+}

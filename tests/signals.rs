@@ -1,0 +1,220 @@
+//! What the process does when it is told to end, or to open its logs anew.
+#![cfg(unix)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+struct Process(Child);
+
+impl Process {
+    fn start(arguments: &[&str], config: &str) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_front-proxy"))
+            .args(["--concurrency", "1", "--config-yaml", config])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the process to end", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..600 {
+        if is() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("waited in vain for {what}");
+}
+
+fn until_open(address: SocketAddr) -> TcpStream {
+    let mut stream = None;
+    until("the port to open", || {
+        stream = TcpStream::connect(address).ok();
+        stream.is_some()
+    });
+    stream.unwrap()
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A listener whose requests go to `upstream` and are logged in `log`.
+fn config(listener: SocketAddr, upstream: SocketAddr, log: &Path) -> String {
+    format!(
+        "
+static_resources:
+  listeners:
+  - name: front
+    address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}
+    filter_chains:
+    - name: the-chain
+      filters:
+      - name: hcm
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: front
+          access_log:
+          - name: file
+            typed_config:
+              '@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+              path: {log:?}
+              log_format: {{text_format_source: {{inline_string: \"%REQ(:PATH)% %FILTER_CHAIN_NAME% %RESPONSE_CODE%\\n\"}}}}
+          route_config:
+            virtual_hosts:
+            - name: v
+              domains: ['*']
+              routes:
+              - match: {{path: /slow}}
+                route: {{cluster: slow}}
+              - match: {{prefix: /}}
+                direct_response: {{status: 200}}
+          http_filters:
+          - name: router
+            typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+  clusters:
+  - name: slow
+    load_assignment:
+      cluster_name: slow
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}
+",
+        listener.port(),
+        upstream.port()
+    )
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// Moves a file away, and says where to.
+fn move_away(path: &Path) -> PathBuf {
+    let to = path.with_extension("old");
+    std::fs::rename(path, &to).unwrap();
+    to
+}
+
+fn send(stream: &mut TcpStream, path: &str) {
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+}
+
+fn get(address: SocketAddr, path: &str) {
+    let mut stream = until_open(address);
+    send(&mut stream, path);
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+/// Names may take long to resolve, and nobody who wants the process to end waits for that.
+#[test]
+fn it_ends_before_its_listeners_are_open() {
+    let dns = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = dns.local_addr().unwrap().port();
+    let config = format!(
+        "static_resources:
+  clusters:
+  - name: a
+    type: STRICT_DNS
+    typed_dns_resolver_config:
+      name: cares
+      typed_config:
+        '@type': type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig
+        resolvers: [{{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}]
+    load_assignment:
+      cluster_name: a
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: never.test, port_value: 80}}}}}}}}]}}]
+  listeners:
+  - name: front
+    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: front
+          route_config: {{}}
+          http_filters:
+          - name: router
+            typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+"
+    );
+    let mut process = Process::start(&[], &config);
+    // It asks, and is told nothing.
+    dns.recv(&mut [0; 512]).unwrap();
+    process.signal("-TERM");
+    assert!(process.wait().success());
+    let mut said = String::new();
+    process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!said.contains("listener front"), "it waited for its names: {said}");
+}
+
+#[test]
+fn logs_are_opened_anew_and_what_is_cut_is_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, access) = (folder.path().join("own.log"), folder.path().join("access.log"));
+    // Takes requests and answers none.
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let front = free_address();
+    let config = config(front, upstream.local_addr().unwrap(), &access);
+    let flags = ["--log-path", own.to_str().unwrap(), "--file-flush-interval-msec", "20"];
+    let mut process = Process::start(&flags, &config);
+    get(front, "/first");
+    until("the first line", || read(&access) == "/first the-chain 200\n");
+
+    let (old_own, old_access) = (move_away(&own), move_away(&access));
+    process.signal("-USR1");
+    until("both logs to be made anew", || own.exists() && access.exists());
+    get(front, "/second");
+    until("the second line", || read(&access) == "/second the-chain 200\n");
+    assert_eq!(read(&old_access), "/first the-chain 200\n");
+
+    // A request hangs; the process is told to end, and waits for it.
+    let mut hanging = until_open(front);
+    send(&mut hanging, "/slow");
+    let (_connection, _) = upstream.accept().unwrap();
+    process.signal("-TERM");
+    until("the listener to close", || TcpStream::connect(front).is_err());
+    assert!(process.0.try_wait().unwrap().is_none(), "it did not wait");
+    // Logs are rotated all the same.
+    move_away(&access);
+    process.signal("-USR1");
+    until("the access log to be made anew", || access.exists());
+
+    // Told again, it cuts the request, and says so in the log.
+    process.signal("-TERM");
+    assert!(process.wait().success());
+    assert_eq!(hanging.read(&mut [0; 16]).unwrap_or(0), 0);
+    let line = read(&access);
+    assert!(line.starts_with("/slow the-chain ") && line.lines().count() == 1, "{line:?}");
+    assert!(read(&old_own).contains("listener front"), "{}", read(&old_own));
+    assert!(read(&own).contains("told to end again"), "{}", read(&own));
+}

@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use super::front::{Front, Parts, answers, app};
+
+const CHUNKED: &str = "\r\ntransfer-encoding: chunked\r\n";
+
+/// RFC 9112 section 6.1: the answer to HEAD may say what the one to GET would.
+#[tokio::test]
+async fn head_is_told_of_chunks_where_no_length_is_known() {
+    let upstream = app(async |mut stream, _| {
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.expect("written");
+        std::future::pending::<()>().await;
+    });
+    let parts = Parts { matching: "{prefix: /app}", ..Parts::default() };
+    let front = Front::start(upstream.await, parts).await;
+    let mut client = front.connect().await;
+    // One after the other, and each with its own: from the upstream, made here, and a GET between.
+    client
+        .send(
+            "HEAD /app HTTP/1.1\r\nHost: a\r\n\r\nHEAD /none HTTP/1.1\r\nHost: a\r\n\r\n\
+             GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+    let (all, _) = client.rest().await;
+    let heads: Vec<_> = all.split_inclusive("\r\n\r\n").collect();
+    assert_eq!(heads.len(), 3, "{all}");
+    assert!(heads[0].starts_with("HTTP/1.1 200 ") && heads[0].contains(CHUNKED), "{all}");
+    assert!(heads[1].starts_with("HTTP/1.1 404 ") && heads[1].contains(CHUNKED), "{all}");
+    assert!(heads[2].contains("\r\ncontent-length: 0\r\n") && !heads[2].contains(CHUNKED), "{all}");
+}
+
+#[tokio::test]
+async fn head_keeps_a_length_that_is_known() {
+    let upstream = answers(Duration::ZERO, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let front = Front::start(upstream, Parts::default()).await;
+    let mut client = front.connect().await;
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert!(answer.contains("\r\ncontent-length: 0\r\n") && !answer.contains(CHUNKED), "{answer}");
+}
+
+/// A body that breaks after the head of HEAD was taken is refused without a body.
+#[tokio::test]
+async fn a_refusal_of_head_has_no_body() {
+    let front = Front::start(answers(Duration::ZERO, "").await, Parts::default()).await;
+    let mut client = front.connect().await;
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
+    let (answer, _) = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_204_with_a_body_is_refused() {
+    for framing in ["transfer-encoding: chunked", "content-length: 5"] {
+        let answer = format!("HTTP/1.1 204 No Content\r\n{framing}\r\n\r\n");
+        let front = Front::start(answers(Duration::ZERO, answer.leak()).await, Parts::default());
+        let front = front.await;
+        let mut client = front.connect().await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{framing}: {answer}");
+        front.expect("cluster.app.upstream_cx_protocol_error", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn proxy_connection_closes_both_sides() {
+    let answer = "HTTP/1.1 200 OK\r\nproxy-connection: close\r\ncontent-length: 2\r\n\r\nok";
+    let front = Front::start(answers(Duration::ZERO, answer).await, Parts::default()).await;
+    let mut client = front.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(!client.answer().await.contains("connection: close"));
+    front.expect("cluster.app.upstream_cx_destroy_local", 1).await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n").await;
+    let (answer, _) = client.rest().await;
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+}
+
+/// The edge sees that there is no TLS.
+#[tokio::test]
+async fn the_edge_takes_no_https_url_in_plain_text() {
+    for (manager, status) in [("use_remote_address: true", 403), ("use_remote_address: false", 200)]
+    {
+        let manager = format!("          {manager}");
+        let app = answers(Duration::ZERO, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        let front = Front::start(app, Parts { manager: &manager, ..Parts::default() }).await;
+        let mut client = front.connect().await;
+        client.send("GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let answer = client.answer().await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
