@@ -26,6 +26,7 @@
 mod builder;
 mod endpoint_set;
 mod future;
+mod permits;
 mod resources;
 mod service;
 mod source;

@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+// Says of each item which feature it needs. docs.rs builds with a compiler that can.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod headers;
 mod lock;
 mod oneshot;
+mod sync;
 mod timer;
 mod uri_path;
 pub mod worker;

@@ -9,9 +9,11 @@ mod future;
 
 pub use future::ResponseFuture;
 
+use future::Answer;
+
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::{Method, Request, Response, Version};
 use tower_layer::Layer;
@@ -53,16 +55,28 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner, inside: self.inside, keep_connection: self.keep_connection }
+        let Self { inside, keep_connection } = *self;
+        Respond { inner, inside, keep_connection, unready: None }
     }
 }
 
 /// Turns errors into responses; see the [module](self).
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Respond<S> {
     inner: S,
     inside: bool,
     keep_connection: bool,
+    /// Why the inner service did not become ready, until the request comes that is told so.
+    unready: Option<Box<ProxyError>>,
+}
+
+impl<S: Clone> Clone for Respond<S> {
+    /// Whether the clone can become ready is for its own inner service to say.
+    fn clone(&self) -> Self {
+        let Self { inner, inside, keep_connection, unready: _ } = self;
+        let (inside, keep_connection) = (*inside, *keep_connection);
+        Self { inner: inner.clone(), inside, keep_connection, unready: None }
+    }
 }
 
 impl<S, B, R> Service<Request<B>> for Respond<S>
@@ -76,8 +90,11 @@ where
     type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // An inner service that fails to become ready fails its request too, where it is answered.
-        self.inner.poll_ready(cx).map(|_| Ok(()))
+        // The failure is the answer to the request that comes: such a service must not be called.
+        if self.unready.is_none() {
+            self.unready = ready!(self.inner.poll_ready(cx)).err().map(Box::new);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
@@ -102,7 +119,11 @@ where
             keep: self.keep_connection,
             inside: self.inside,
         };
-        ResponseFuture::new(self.inner.call(request), progress, kind, info)
+        let answer = match self.unready.take() {
+            None => Answer::Called { future: self.inner.call(request) },
+            unready => Answer::Unready { error: unready },
+        };
+        ResponseFuture::new(answer, progress, kind, info)
     }
 }
 

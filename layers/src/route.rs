@@ -24,6 +24,7 @@
 pub mod action;
 mod domains;
 pub mod matching;
+mod pattern;
 pub mod redirect;
 pub mod rewrite;
 pub mod substitution;
@@ -33,6 +34,7 @@ pub mod weighted;
 
 pub use action::*;
 pub use matching::*;
+pub use pattern::{Pattern, PatternError};
 pub use redirect::Redirector;
 pub use rewrite::{HostOutcome, RequestRewrite};
 pub use substitution::Substitution;

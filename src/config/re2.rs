@@ -8,7 +8,7 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-use regex::{Regex, RegexBuilder};
+use front_proxy_layers::route::Pattern;
 
 mod class;
 
@@ -17,11 +17,8 @@ use self::class::class;
 /// RE2's limit on `{n}`.
 const MAX_REPEAT: u32 = 1000;
 
-/// Envoy's own patterns stay far below; the crate's default is 10 MiB.
-const MAX_SIZE: usize = 10 << 20;
-
 /// Compiles a pattern that must match the whole text.
-pub(super) fn anchored(pattern: &str) -> Result<Regex, String> {
+pub(super) fn anchored(pattern: &str) -> Result<Pattern, String> {
     let inner = translate(pattern)?;
     // The pattern must stand on its own before it is wrapped: `a)|(b` would else slip through.
     regex_syntax::Parser::new().parse(&inner).map_err(|e| last_line(&e.to_string()))?;
@@ -29,15 +26,16 @@ pub(super) fn anchored(pattern: &str) -> Result<Regex, String> {
 }
 
 /// Compiles a pattern that may match anywhere in the text.
-pub(super) fn unanchored(pattern: &str) -> Result<Regex, String> {
+pub(super) fn unanchored(pattern: &str) -> Result<Pattern, String> {
     compile(&translate(pattern)?)
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(MAX_SIZE).build().map_err(|e| match e {
-        regex::Error::Syntax(text) => last_line(&text),
-        regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
-        other => other.to_string(),
+fn compile(pattern: &str) -> Result<Pattern, String> {
+    Pattern::new(pattern).map_err(|error| {
+        if error.is_too_large() {
+            return "it is too large when compiled".to_owned();
+        }
+        last_line(&error.to_string())
     })
 }
 

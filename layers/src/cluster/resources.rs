@@ -3,10 +3,9 @@
 //! Envoy's [resource limits](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking):
 //! 1024 connections, 1024 pending requests, 1024 requests and 3 retries by default, per priority.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use metrics::Gauge;
 
+use super::permits::{Change, Permits};
 use crate::stats::Scope;
 
 /// The limits of one priority.
@@ -70,8 +69,7 @@ impl Resources {
 /// One resource.
 #[derive(Debug)]
 pub struct Resource {
-    taken: AtomicU32,
-    max: u32,
+    permits: Permits,
     open: Gauge,
     remaining: Option<Gauge>,
 }
@@ -84,60 +82,48 @@ impl Resource {
         if let Some(remaining) = &remaining {
             remaining.set(f64::from(max));
         }
-        Self { taken: AtomicU32::new(0), max, open, remaining }
+        Self { permits: Permits::new(max), open, remaining }
     }
 
     /// Takes one if there is one left.
     #[must_use]
     pub fn try_take(&self) -> bool {
-        // Taking first and giving back keeps the limit exact over workers without a loop.
-        let before = self.taken.fetch_add(1, Ordering::Relaxed);
-        if before >= self.max {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-            return false;
-        }
-        self.note_taken(before + 1);
-        true
+        self.permits.try_take().map(|change| self.show(change)).is_some()
     }
 
     /// Takes one whether or not there is one left.
     pub fn take(&self) {
-        let now = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
-        self.note_taken(now);
+        self.show(self.permits.take());
     }
 
     /// Gives one back.
     pub fn give(&self) {
-        let before = self.taken.fetch_sub(1, Ordering::Relaxed);
-        if before == self.max {
-            self.open.set(0.0);
-        }
-        if let Some(remaining) = &self.remaining {
-            remaining.set(f64::from(self.max.saturating_sub(before.saturating_sub(1))));
-        }
+        self.show(self.permits.give());
     }
 
     /// Whether there is one left.
     pub fn is_free(&self) -> bool {
-        self.taken.load(Ordering::Relaxed) < self.max
+        self.permits.is_free()
     }
 
     /// How many are taken.
     pub fn taken(&self) -> u32 {
-        self.taken.load(Ordering::Relaxed)
+        self.permits.taken()
     }
 
     /// The limit.
     pub fn max(&self) -> u32 {
-        self.max
+        self.permits.max()
     }
 
-    fn note_taken(&self, now: u32) {
-        if now == self.max {
-            self.open.set(1.0);
+    fn show(&self, change: Change) {
+        if change.full != 0 {
+            self.open.increment(f64::from(change.full));
         }
-        if let Some(remaining) = &self.remaining {
-            remaining.set(f64::from(self.max.saturating_sub(now)));
+        if let Some(remaining) = &self.remaining
+            && change.left != 0
+        {
+            remaining.increment(f64::from(change.left));
         }
     }
 }

@@ -11,6 +11,7 @@ use super::io::UpstreamIo;
 #[cfg(feature = "tls")]
 use super::tls::SharedClientConfig;
 use crate::cluster::ClusterStats;
+use crate::error::BoxError;
 #[cfg(feature = "tls")]
 use crate::stats::SslStats;
 
@@ -38,9 +39,9 @@ pub enum ConnectError {
     /// The TLS handshake failed: the certificate was not trusted, or no common version.
     Tls(io::Error),
     /// The HTTP handshake failed.
-    Http(hyper::Error),
+    Http(BoxError),
     /// The HTTP/2 handshake failed.
-    Http2(h2::Error),
+    Http2(BoxError),
     /// It took longer than the connect timeout.
     Timeout,
 }
@@ -140,8 +141,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Tcp(e) | Self::Tls(e) => Some(e),
-            Self::Http(e) => Some(e),
-            Self::Http2(e) => Some(e),
+            Self::Http(e) | Self::Http2(e) => Some(&**e),
             Self::Timeout => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tokio::sync::oneshot;
+use crate::sync::oneshot;
 
 /// What a request that waits is sent: a connection, or nothing, which means "look again".
 pub(super) type Handed<C> = Option<C>;

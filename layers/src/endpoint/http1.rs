@@ -108,7 +108,7 @@ impl Http1Connection {
             // An answer with folded lines or blanks before a colon is refused, as Envoy does.
             .handshake(TokioIo::new(io))
             .await
-            .map_err(ConnectError::Http)?;
+            .map_err(|error| ConnectError::Http(error.into()))?;
         let waker = ConnectionWaker::new(id, watcher);
         let now = Instant::now();
         Ok(Box::new(Self {

@@ -71,7 +71,7 @@ impl Http2Connection {
             .max_header_list_size(MAX_HEAD)
             .handshake(io)
             .await
-            .map_err(ConnectError::Http2)?;
+            .map_err(|error| ConnectError::Http2(error.into()))?;
         let this = Arc::new(Self {
             send: Mutex::new(send),
             streams: AtomicU32::new(0),

@@ -11,12 +11,11 @@
 //! - while it is idle: to the pool's watcher, since an idle connection that wakes has most
 //!   likely been closed by the upstream.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 use crate::lock::lock;
-use atomic_waker::AtomicWaker;
+use crate::sync::{AtomicU8, AtomicWaker, Mutex, Ordering};
 
 const IN_USE: u8 = 0;
 const POLLING: u8 = 1;

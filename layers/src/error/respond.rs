@@ -174,7 +174,8 @@ mod tests {
         let grpc = [(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"))];
         let request = grpc.into_iter().collect();
         let body = Bytes::from_static("50 % off\n\u{e9}".as_bytes());
-        let response = local_reply_to::<ResponseBody<()>>(&request, HeaderMap::new(), StatusCode::FOUND, body);
+        let response =
+            local_reply_to::<ResponseBody<()>>(&request, HeaderMap::new(), StatusCode::FOUND, body);
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["grpc-status"], "2");
         assert_eq!(response.headers()["grpc-message"], "50 %25 off%0A%C3%A9");

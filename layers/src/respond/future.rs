@@ -20,21 +20,32 @@ pin_project! {
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
-        inner: F,
+        answer: Answer<F>,
         progress: Option<Arc<RequestProgress>>,
         kind: RequestKind,
         info: Option<Arc<StreamInfo>>,
     }
 }
 
+pin_project! {
+    /// Where the answer comes from.
+    #[project = AnswerProj]
+    #[derive(Debug)]
+    pub(super) enum Answer<F> {
+        Called { #[pin] future: F },
+        /// The inner service failed before it could be called.
+        Unready { error: Option<Box<ProxyError>> },
+    }
+}
+
 impl<F> ResponseFuture<F> {
     pub(super) fn new(
-        inner: F,
+        answer: Answer<F>,
         progress: Option<Arc<RequestProgress>>,
         kind: RequestKind,
         info: Option<Arc<StreamInfo>>,
     ) -> Self {
-        Self { inner, progress, kind, info }
+        Self { answer, progress, kind, info }
     }
 }
 
@@ -46,8 +57,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let outcome = match this.answer.project() {
+            AnswerProj::Called { future } => ready!(future.poll(cx)),
+            AnswerProj::Unready { error } => match error.take() {
+                Some(error) => Err(*error),
+                None => return Poll::Pending,
+            },
+        };
         let mut close;
-        let mut response = match ready!(this.inner.poll(cx)) {
+        let mut response = match outcome {
             Ok(response) => {
                 if let Some(info) = this.info {
                     note(info, &response);

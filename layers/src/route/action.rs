@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use regex::Regex;
 
+use super::Pattern;
 use super::matching::HeaderMatch;
 
 /// A change of the path on its way upstream.
@@ -16,7 +16,7 @@ pub enum PathRewrite {
     /// Replace the matched prefix (for an exact match: the whole path).
     Prefix(String),
     /// Replace every match in the path; `\1` names a group.
-    Regex { pattern: Regex, substitution: String },
+    Regex { pattern: Pattern, substitution: String },
 }
 
 /// A change of the authority on its way upstream.
@@ -31,7 +31,7 @@ pub enum HostRewrite {
     /// The value of a request header.
     Header(HeaderName),
     /// The path, by a regular expression (`host_rewrite_path_regex`).
-    PathRegex { pattern: Regex, substitution: String },
+    PathRegex { pattern: Pattern, substitution: String },
 }
 
 /// Answer with a redirect.
@@ -61,7 +61,7 @@ pub enum RedirectPath {
     /// Another prefix.
     Prefix(String),
     /// By a regular expression.
-    Regex { pattern: Regex, substitution: String },
+    Regex { pattern: Pattern, substitution: String },
 }
 
 /// Answer with a fixed response.

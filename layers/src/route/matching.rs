@@ -1,17 +1,17 @@
 //! What a route asks of a request: its path, headers and query.
 //!
 //! ```
-//! use front_proxy_layers::route::{StringMatch, full_match};
+//! use front_proxy_layers::route::{Pattern, StringMatch};
 //!
-//! let digits = StringMatch::Regex(full_match("[0-9]+")?);
+//! let digits = StringMatch::Regex(Pattern::whole("[0-9]+")?);
 //! assert!(digits.matches(b"12"));
 //! assert!(!digits.matches(b"12x"));
-//! # Ok::<(), regex::Error>(())
+//! # Ok::<(), front_proxy_layers::route::PatternError>(())
 //! ```
 
 use http::{HeaderMap, HeaderName, header};
-use regex::Regex;
 
+use super::Pattern;
 use super::view::{RequestView, query_parameter};
 use crate::headers;
 
@@ -29,14 +29,7 @@ pub enum StringMatch {
     /// Anywhere in it.
     Contains { value: String, ignore_case: bool },
     /// The whole text, by a regular expression that is anchored on both sides.
-    Regex(Regex),
-}
-
-/// Compiles a regular expression that has to match the whole text, as Envoy's matchers do.
-pub fn full_match(pattern: &str) -> Result<Regex, regex::Error> {
-    // Compiled alone first, so that an unbalanced `)` can't close the group added here.
-    Regex::new(pattern)?;
-    Regex::new(&format!(r"\A(?:{pattern})\z"))
+    Regex(Pattern),
 }
 
 impl StringMatch {
@@ -212,7 +205,7 @@ pub enum PathMatch {
     /// The path is this.
     Exact(String),
     /// The whole path, by a regular expression that is anchored on both sides.
-    Regex(Regex),
+    Regex(Pattern),
     /// A CONNECT request.
     Connect,
 }

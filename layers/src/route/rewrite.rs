@@ -21,8 +21,8 @@ use std::fmt;
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Uri};
-use regex::Regex;
 
+use super::Pattern;
 use super::action::{HostRewrite, PathRewrite};
 use super::matching::PathMatch;
 use super::substitution::{Substitution, SubstitutionError};
@@ -44,7 +44,7 @@ pub struct RequestRewrite {
 #[derive(Clone, Debug)]
 pub(super) enum PathChange {
     Prefix(String),
-    Regex(Regex, Substitution),
+    Regex(Pattern, Substitution),
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ enum HostChange {
     Literal(HostName),
     Auto,
     Header(HeaderName),
-    PathRegex(Regex, Substitution),
+    PathRegex(Pattern, Substitution),
 }
 
 /// What goes with a change of the host.

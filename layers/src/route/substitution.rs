@@ -1,9 +1,9 @@
 //! What regular expressions put in place of a match: RE2's rewrite strings, `\1` for a group.
 //!
 //! ```
-//! use front_proxy_layers::route::Substitution;
+//! use front_proxy_layers::route::{Pattern, Substitution};
 //!
-//! let pattern = regex::Regex::new("^/rx/([^/]+)/([^/]+)$")?;
+//! let pattern = Pattern::new("^/rx/([^/]+)/([^/]+)$")?;
 //! let swap = Substitution::parse(r"/\2/\1", &pattern)?;
 //! assert_eq!(swap.replace_all(&pattern, "/rx/one/two"), "/two/one");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -12,7 +12,7 @@
 use std::error::Error;
 use std::fmt;
 
-use regex::Regex;
+use super::Pattern;
 
 /// A rewrite string, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ enum Piece {
 
 impl Substitution {
     /// Parses a rewrite string: `\0` to `\9` name groups of `pattern`, `\\` is a backslash.
-    pub fn parse(text: &str, pattern: &Regex) -> Result<Self, SubstitutionError> {
+    pub fn parse(text: &str, pattern: &Pattern) -> Result<Self, SubstitutionError> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut chars = text.char_indices();
@@ -38,7 +38,7 @@ impl Substitution {
             match chars.next().map(|(_, c)| (c, c.to_digit(10))) {
                 Some((_, Some(group))) => {
                     let group = group as usize;
-                    if group >= pattern.captures_len() {
+                    if group >= pattern.regex().captures_len() {
                         return Err(SubstitutionError::NoSuchGroup { offset, group });
                     }
                     if !literal.is_empty() {
@@ -58,10 +58,10 @@ impl Substitution {
 
     /// `text` with every match of `pattern` replaced; the pattern is the one given to
     /// [`parse`](Self::parse).
-    pub fn replace_all(&self, pattern: &Regex, text: &str) -> String {
+    pub fn replace_all(&self, pattern: &Pattern, text: &str) -> String {
         let mut out = String::with_capacity(text.len() + 16);
         let mut end = 0;
-        for captures in pattern.captures_iter(text) {
+        for captures in pattern.regex().captures_iter(text) {
             let Some(whole) = captures.get(0) else { break };
             out.push_str(&text[end..whole.start()]);
             end = whole.end();
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn replaced(pattern: &str, substitution: &str, text: &str) -> String {
-        let pattern = Regex::new(pattern).unwrap();
+        let pattern = Pattern::new(pattern).unwrap();
         Substitution::parse(substitution, &pattern).unwrap().replace_all(&pattern, text)
     }
 
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn refuses_what_re2_refuses() {
-        let pattern = Regex::new("(a)").unwrap();
+        let pattern = Pattern::new("(a)").unwrap();
         assert_eq!(
             Substitution::parse(r"x\2", &pattern),
             Err(SubstitutionError::NoSuchGroup { offset: 1, group: 2 })

@@ -3,8 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use front_proxy_layers::route::Substitution;
-use regex::Regex;
+use front_proxy_layers::route::{Pattern, Substitution};
 
 use crate::config::diagnostic::Diagnostic;
 use crate::config::files;
@@ -132,11 +131,15 @@ fn read_file(cx: &Context, name: &str, place: &Span) -> Option<DataSource> {
 }
 
 /// A `RegexMatcher`, anchored on both sides.
-pub(super) fn anchored_regex(cx: &Context, node: &Node) -> Option<Regex> {
+pub(super) fn anchored_regex(cx: &Context, node: &Node) -> Option<Pattern> {
     regex(cx, node, re2::anchored)
 }
 
-fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) -> Option<Regex> {
+fn regex(
+    cx: &Context,
+    node: &Node,
+    compile: fn(&str) -> Result<Pattern, String>,
+) -> Option<Pattern> {
     let m = Message::open(cx, node, &REGEX_MATCHER)?;
     if let Some(engine) = m.message("google_re2", &GOOGLE_RE2) {
         engine.finish();
@@ -161,7 +164,7 @@ fn regex(cx: &Context, node: &Node, compile: fn(&str) -> Result<Regex, String>) 
 
 /// A `RegexMatchAndSubstitute` in a field, where given: the pattern, which may match anywhere, and
 /// what replaces it.
-pub(super) fn substitution(m: &Message<'_>, field: &str) -> Option<(Regex, String)> {
+pub(super) fn substitution(m: &Message<'_>, field: &str) -> Option<(Pattern, String)> {
     let m = m.message(field, &REGEX_SUBSTITUTE)?;
     let cx = m.cx;
     let pattern = m.required("pattern").and_then(|n| regex(m.cx, n, re2::unanchored));

@@ -87,7 +87,10 @@ fn tag(m: Message<'_>) -> Option<Tag> {
 }
 
 fn pattern_of(cx: &Context, node: &Node, pattern: &str) -> Option<Regex> {
-    match re2::unanchored(pattern) {
+    // What is found, not only whether: that takes the expression itself.
+    let compiled = re2::unanchored(pattern)
+        .and_then(|pattern| Regex::new(pattern.as_str()).map_err(|e| e.to_string()));
+    match compiled {
         Ok(regex) if regex.captures_len() < 2 => {
             let message = "the regular expression has no group, so it finds no tag";
             cx.report(

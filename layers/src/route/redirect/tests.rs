@@ -1,9 +1,9 @@
 //! Locations as real Envoy 1.40 built them.
 
 use http::Request;
-use regex::Regex;
 
 use super::*;
+use crate::route::Pattern;
 
 fn location(config: Redirect, matched: &str, host: &str, proto: &str, target: &str) -> String {
     let request = Request::get(target)
@@ -57,7 +57,7 @@ fn paths_are_redirected_as_envoys() {
     let prefix = |path: &str| Some(RedirectPath::Prefix(path.into()));
     let regex = |pattern: &str, substitution: &str| {
         Some(RedirectPath::Regex {
-            pattern: Regex::new(pattern).unwrap(),
+            pattern: Pattern::new(pattern).unwrap(),
             substitution: substitution.into(),
         })
     };
@@ -98,7 +98,7 @@ fn a_prefix_takes_the_whole_of_other_matches() {
     for (matched, want) in [
         (PathMatch::SegmentPrefix("/sgp".into()), "http://f.x/e/x?q"),
         (PathMatch::Exact("/sgp/x".into()), "http://f.x/e?q"),
-        (PathMatch::Regex(Regex::new("/s.*").unwrap()), "http://f.x/e?q"),
+        (PathMatch::Regex(Pattern::new("/s.*").unwrap()), "http://f.x/e?q"),
     ] {
         assert_eq!(redirector.location(&matched, &view), want);
     }

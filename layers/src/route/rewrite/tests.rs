@@ -22,7 +22,10 @@ fn prefix(new: &str) -> PathRewrite {
 }
 
 fn regex(pattern: &str, substitution: &str) -> PathRewrite {
-    PathRewrite::Regex { pattern: Regex::new(pattern).unwrap(), substitution: substitution.into() }
+    PathRewrite::Regex {
+        pattern: Pattern::new(pattern).unwrap(),
+        substitution: substitution.into(),
+    }
 }
 
 fn header(parts: &Parts, name: &str) -> Option<String> {
@@ -34,7 +37,7 @@ fn header(parts: &Parts, name: &str) -> Option<String> {
 fn paths_are_rewritten_as_envoys() {
     let exact = PathMatch::Exact("/full".into());
     let segment = || PathMatch::SegmentPrefix("/sg".into());
-    let any = PathMatch::Regex(Regex::new(".*").unwrap());
+    let any = PathMatch::Regex(Pattern::new(".*").unwrap());
     for (matched, rewrite, target, want) in [
         (prefix_match("/api/"), prefix("/"), "/api/v1/x?y=1", "/v1/x?y=1"),
         (prefix_match("/api/"), prefix("/"), "/api/", "/"),
@@ -95,7 +98,7 @@ fn hosts_are_rewritten_as_envoys() {
     let literal = || HostRewrite::Literal("in.x".parse().unwrap());
     let by_header = || HostRewrite::Header(HeaderName::from_static("x-h"));
     let by_path = || HostRewrite::PathRegex {
-        pattern: Regex::new("^/prx/(.*)$").unwrap(),
+        pattern: Pattern::new("^/prx/(.*)$").unwrap(),
         substitution: r"\1.h".into(),
     };
     let same = HostRewrite::Literal("front.example".parse().unwrap());

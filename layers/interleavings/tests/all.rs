@@ -1,0 +1,24 @@
+//! Runs the models. Which orders each covers is said where it stands.
+
+macro_rules! models {
+    ($($module:ident: $($model:ident)*;)*) => {
+        $($(#[test] fn $model() { front_proxy_interleavings::$module::$model(); })*)*
+    };
+}
+
+models! {
+    breakers:
+        never_more_than_there_are
+        a_refusal_disturbs_nobody
+        what_goes_over_the_limit_comes_back;
+    pool:
+        a_connection_serves_one_request_at_a_time
+        what_a_leaving_request_was_handed_is_the_next_ones
+        a_place_that_is_free_wakes_who_waits
+        whoever_looks_again_keeps_its_turn;
+    wakes:
+        no_wake_of_a_request_is_lost
+        a_wake_goes_to_the_task_that_polled_last
+        no_end_of_an_idle_connection_is_missed
+        no_wake_is_lost_on_the_way_out_of_the_pool;
+}
