@@ -15,7 +15,6 @@ use super::Buffer;
 use super::whole::Whole;
 use crate::body::{Body, RequestProgress};
 use crate::local_reply::LocalReply;
-use crate::oneshot::Oneshot;
 
 const TOO_LARGE: LocalReply = LocalReply::new(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large")
     .details("request_payload_too_large");
@@ -36,7 +35,6 @@ pin_project! {
     enum State<S, F> {
         Reading { reading: Option<Reading<S>> },
         Called { #[pin] future: F },
-        CalledLate { #[pin] future: Oneshot<S, F, Body> },
     }
 }
 
@@ -76,16 +74,14 @@ where
                     let Some(reading) = reading.take() else { return Poll::Pending };
                     match end {
                         End::Complete => {
-                            let (service, request) = reading.complete();
-                            let future = Oneshot::new(service, request);
-                            this.state.set(State::CalledLate { future });
+                            let (mut service, request) = reading.complete();
+                            this.state.set(State::Called { future: service.call(request) });
                         }
                         End::TooLarge => return Poll::Ready(Ok(reading.refuse())),
                         End::Broken => return Poll::Ready(Ok(BROKEN.respond(&reading.request))),
                     }
                 }
                 StateProj::Called { future } => return future.poll(cx),
-                StateProj::CalledLate { future } => return future.poll(cx),
             }
         }
     }

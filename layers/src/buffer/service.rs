@@ -59,6 +59,8 @@ where
         if request.body().is_end_stream() || request.body().is_switch() {
             return ResponseFuture::call(self.inner.call(request));
         }
-        ResponseFuture::read(self.clone(), request)
+        // The one that is ready waits for the request; the next one is to be made ready anew.
+        let next = self.clone();
+        ResponseFuture::read(std::mem::replace(self, next), request)
     }
 }

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{ActiveFault, Fault, ResponseBody};
-use crate::oneshot::Oneshot;
 use crate::timer::Timer;
 
 pin_project! {
@@ -28,7 +27,6 @@ pin_project! {
     enum State<S, F, B, R> {
         Delayed { waiting: Option<Waiting<S, B>> },
         Called { #[pin] future: F },
-        CalledLate { #[pin] future: Oneshot<S, F, B> },
         Replied { reply: Option<Response<R>> },
     }
 }
@@ -80,14 +78,10 @@ where
                     };
                     this.state.set(match service.abort(&request, this.fault) {
                         Some(reply) => State::Replied { reply: Some(reply) },
-                        // Not the one that was ready when the request came: that was long ago.
-                        None => State::CalledLate {
-                            future: Oneshot::new(service.into_inner(), request),
-                        },
+                        None => State::Called { future: service.into_inner().call(request) },
                     });
                 }
                 StateProj::Called { future } => break ready!(future.poll(cx))?,
-                StateProj::CalledLate { future } => break ready!(future.poll(cx))?,
                 StateProj::Replied { reply } => match reply.take() {
                     Some(reply) => break reply,
                     None => return Poll::Pending,

@@ -84,7 +84,10 @@ where
             return ResponseFuture::call(self.inner.call(request), None);
         }
         if let Some((until, fault)) = self.delay(&request) {
-            return ResponseFuture::delay(self.clone(), request, until, fault);
+            // The one that is ready waits with the request; the next one is to be made ready anew.
+            let next = self.clone();
+            let ready = std::mem::replace(self, next);
+            return ResponseFuture::delay(ready, request, until, fault);
         }
         let mut fault = None;
         match self.abort(&request, &mut fault) {

@@ -52,6 +52,8 @@ pub(crate) struct Case {
     pub(crate) passes_readiness: bool,
     /// Whether it answers for a service inside that fails.
     pub(crate) answers_failures: bool,
+    /// Whether a request waits for a clock before it gets to the service inside.
+    pub(crate) waits_for_time: bool,
 }
 
 impl Case {
@@ -61,7 +63,14 @@ impl Case {
         L::Service: IntoOuter,
     {
         let wrap = Box::new(move |probe| layer.layer(probe).into_outer());
-        Self { name, setup, wrap, passes_readiness: true, answers_failures: false }
+        Self {
+            name,
+            setup,
+            wrap,
+            passes_readiness: true,
+            answers_failures: false,
+            waits_for_time: false,
+        }
     }
 
     pub(crate) fn around(&self, ledger: &Ledger) -> Outer {
@@ -137,7 +146,7 @@ pub(crate) fn layers() -> Vec<Case> {
         Case::new("HashPolicyLayer", "cookie", HashPolicyLayer::new([cookie])),
         Case::new("UpstreamTimingLayer", "", UpstreamTimingLayer::new()),
         Case::new("FaultLayer", "none", FaultLayer::new(FaultSettings::default())),
-        Case::new("FaultLayer", "a delay", FaultLayer::new(delay)),
+        Case { waits_for_time: true, ..Case::new("FaultLayer", "a delay", FaultLayer::new(delay)) },
         Case::new("CorsLayer", "", CorsLayer::new(CorsPolicy::default())),
         Case::new(
             "LocalRateLimitLayer",
@@ -154,7 +163,14 @@ pub(crate) fn layers() -> Vec<Case> {
 /// The router, which is no layer: it makes ready what it calls in its future.
 fn router() -> Case {
     let wrap = Box::new(|probe| routed(probe).into_outer());
-    Case { name: "Router", setup: "", wrap, passes_readiness: false, answers_failures: false }
+    Case {
+        name: "Router",
+        setup: "",
+        wrap,
+        passes_readiness: false,
+        answers_failures: false,
+        waits_for_time: false,
+    }
 }
 
 fn routed<S>(service: S) -> Router<S> {
@@ -184,7 +200,14 @@ fn chain() -> Case {
         .layer(UpstreamTimingLayer::new())
         .layer(RetryLayer::disabled());
     let wrap = Box::new(move |probe| before.service(routed(behind.service(probe))).into_outer());
-    Case { name: "all of them", setup: "", wrap, passes_readiness: false, answers_failures: true }
+    Case {
+        name: "all of them",
+        setup: "",
+        wrap,
+        passes_readiness: false,
+        answers_failures: true,
+        waits_for_time: false,
+    }
 }
 
 pub(crate) fn cases() -> Vec<Case> {
