@@ -6,7 +6,7 @@
 //! A filter is any tower layer that takes a [`Request`](http::Request) with a [`Body`] and lets
 //! errors of the service inside pass; what the router fails comes to it as a response. Those of this
 //! crate: [`fault`](crate::fault), [`cors`](crate::cors), [`buffer`](crate::buffer),
-//! [`local_rate_limit`](crate::local_rate_limit), [`health_check`](crate::health_check).
+//! [`local_rate_limit`](crate::local_rate_limit), [`health_check_filter`](crate::health_check_filter).
 //!
 //! A request whose chain is empty goes to the router as if there were no filters. Otherwise each
 //! filter costs a boxed future.

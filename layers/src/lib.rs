@@ -28,7 +28,7 @@ pub mod fault;
 pub mod cors;
 pub mod local_rate_limit;
 pub mod buffer;
-pub mod health_check;
+pub mod health_check_filter;
 pub mod local_reply;
 pub mod route;
 pub mod router;

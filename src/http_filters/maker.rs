@@ -7,7 +7,7 @@ use front_proxy_layers::buffer::BufferLayer;
 use front_proxy_layers::cors::{CorsLayer, CorsPolicy, CorsStats};
 use front_proxy_layers::fault::{FaultLayer, FaultStats};
 use front_proxy_layers::header_edit::HeaderEditor;
-use front_proxy_layers::health_check::{HealthCheckLayer, HealthCheckStats};
+use front_proxy_layers::health_check_filter::{HealthCheckLayer, HealthCheckStats};
 use front_proxy_layers::local_rate_limit::{LocalRateLimitLayer, LocalRateLimitStats, TokenBucket};
 use front_proxy_layers::stats::DownstreamStats;
 use front_proxy_layers::timeout::TimeoutLayer;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestProgress;
-use crate::health_check::HealthChecked;
+use crate::health_check_filter::HealthChecked;
 
 use super::{DownstreamStats, ListenerCodes, ResponseBody, ResponseFuture};
 

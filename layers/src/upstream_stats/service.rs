@@ -9,7 +9,7 @@ use super::{ResponseBody, ResponseFuture};
 use crate::body::RequestProgress;
 use crate::cluster::ClusterStats;
 use crate::error::ProxyError;
-use crate::health_check::HealthChecked;
+use crate::health_check_filter::HealthChecked;
 use crate::route::view;
 
 /// Counts what came of each request to a cluster; see the [module](super).

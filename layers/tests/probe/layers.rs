@@ -14,7 +14,7 @@ use front_proxy_layers::fault::{Delay, DelayFor, FaultLayer, FaultSettings};
 use front_proxy_layers::format::Format;
 use front_proxy_layers::forwarded::{ForwardedLayer, ForwardedPolicy};
 use front_proxy_layers::hash_policy::HashPolicyLayer;
-use front_proxy_layers::health_check::HealthCheckLayer;
+use front_proxy_layers::health_check_filter::HealthCheckLayer;
 use front_proxy_layers::local_rate_limit::{LocalRateLimitLayer, LocalRateLimitSettings};
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::respond::RespondLayer;

@@ -16,7 +16,7 @@
 //!
 //! use axum::body::Body;
 //! use axum::{Router, routing::get};
-//! use front_proxy_layers::health_check::HealthCheckLayer;
+//! use front_proxy_layers::health_check_filter::HealthCheckLayer;
 //! use front_proxy_layers::route::{HeaderMatch, HeaderMatchName, HeaderRule, StringMatch};
 //! use http::{Request, StatusCode};
 //! use tower::ServiceExt;
