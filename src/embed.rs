@@ -58,6 +58,8 @@ use crate::server::StartError;
 pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedded, StartError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let clusters = ClusterManager::start(&bootstrap.clusters, scope, threads).await?;
+    // Nobody can tell it to fail.
+    let failing = Arc::default();
     let logs = LogFiles::new(scope, FlushOptions::default());
     let watch = crate::tls::watch(clusters.watched(scope), || {});
     let kept = Arc::new(Kept { logs, clusters, _watch: watch });
@@ -69,6 +71,7 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
             node: &bootstrap.node,
             logs: Some(&kept.logs),
             stats: scope,
+            failing: &failing,
         };
         let port = config.address.port();
         let chains = listener::filter_chains(config, port, around, &listener_scope)?;

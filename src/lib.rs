@@ -33,6 +33,7 @@ pub mod connection;
 mod request_path;
 pub mod access_log;
 mod routes;
+mod http_filters;
 pub mod cluster_manager;
 pub mod server;
 pub mod embed;

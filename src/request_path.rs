@@ -8,13 +8,13 @@ use std::sync::{Arc, OnceLock};
 use front_proxy_layers::access_log::{self, AccessLog, AccessLogLayer, AccessLogger};
 use front_proxy_layers::body::{Body, ResponseBody};
 use front_proxy_layers::cluster::Cluster;
+use front_proxy_layers::filters::Filtered;
 use front_proxy_layers::forwarded::{Forwarded, ForwardedLayer, ForwardedPolicy, Peer};
 use front_proxy_layers::hash_policy::{HashPolicyLayer, Hashing};
 use front_proxy_layers::http2::CodecStats;
 use front_proxy_layers::request_id::{RequestId, RequestIdLayer};
 use front_proxy_layers::respond::{Respond, RespondLayer};
 use front_proxy_layers::retry::{self, Retry, RetryLayer};
-use front_proxy_layers::router::Router;
 use front_proxy_layers::sanitize::{Sanitize, SanitizeLayer};
 use front_proxy_layers::server_header::{ServerHeader, ServerHeaderLayer};
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope, Stats, StatsLayer};
@@ -39,24 +39,19 @@ pub(crate) type RouteService = UpstreamStats<Timeout<Hashing<UpstreamTiming<Retr
 pub(crate) type ConnectionService =
     Upgrade<Stats<AccessLog<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Routed>>>>>>>>;
 
-/// The last of the HTTP filters.
-type Routed = Router<RouteService>;
+/// The HTTP filters, and the last of them.
+type Routed = Filtered<RouteService, RouteBody>;
+
+/// The body of what a route forwards.
+pub(crate) type RouteBody =
+    upstream_stats::ResponseBody<timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>>;
 
 /// The future of its responses.
 pub(crate) type ConnectionFuture = <ConnectionService as Service<Request<Body>>>::Future;
 
 /// The body of its responses.
-pub(crate) type ConnectionBody = upgrade::ResponseBody<
-    stats::ResponseBody<
-        access_log::ResponseBody<
-            ResponseBody<
-                upstream_stats::ResponseBody<
-                    timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>,
-                >,
-            >,
-        >,
-    >,
->;
+pub(crate) type ConnectionBody =
+    upgrade::ResponseBody<stats::ResponseBody<access_log::ResponseBody<ResponseBody<RouteBody>>>>;
 
 /// From a route to its cluster. A request meets these from top to bottom, its response from
 /// bottom to top.
@@ -115,8 +110,9 @@ pub(crate) struct HttpFilters {
     /// Some route asks whose a request is.
     pub(crate) share_client: bool,
     pub(crate) request_id: RequestIdLayer,
-    pub(crate) router: Router<RouteService>,
-    /// Some routes add headers that are made of what is known of a request.
+    /// What `http_filters` say, and the router.
+    pub(crate) routed: Routed,
+    /// Some routes or filters add headers that are made of what is known of a request.
     pub(crate) observed: bool,
 }
 
@@ -152,6 +148,7 @@ impl HttpFilters {
                     .share_client(self.share_client),
             )
             .layer(self.request_id)
-            .service(self.router.clone().observer(observer))
+            // Finds the route first: it says which filters a request passes on its way to it.
+            .service(self.routed.clone().observer(observer))
     }
 }

@@ -20,6 +20,7 @@ use crate::cluster_manager::ClusterManager;
 use crate::config::model::{
     self, ConnectionTimeouts, Forward, HttpConnectionManager, RouteAction, Target,
 };
+use crate::http_filters::{ChainBuilder, ChainFor};
 use crate::request_path::{RouteService, route_service};
 
 /// Builds the table. What can fail has been checked by the configuration reader: an error here is
@@ -29,6 +30,7 @@ pub(crate) fn table(
     clusters: &ClusterManager,
     stats: &Arc<DownstreamStats>,
     buffer_limit: usize,
+    chains: &mut ChainBuilder<'_>,
 ) -> Result<RouteTable<RouteEntry<RouteService>>, String> {
     let mut builder = RouteTable::builder();
     // Without a router among the filters no request finds a route: Envoy answers 404.
@@ -47,7 +49,7 @@ pub(crate) fn table(
         let routes = host
             .routes
             .iter()
-            .map(|route| Ok((route.matching.clone(), entry(route, &around)?)))
+            .map(|route| Ok((route.matching.clone(), entry(route, &around, chains)?)))
             .collect::<Result<Vec<_>, String>>()?;
         builder = builder
             .virtual_host(host.name.clone(), host.domains.clone(), routes)
@@ -95,11 +97,15 @@ struct Around<'a> {
     host: &'a model::VirtualHost,
 }
 
-fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteService>, String> {
+fn entry(
+    route: &model::Route,
+    around: &Around<'_>,
+    chains: &mut ChainBuilder<'_>,
+) -> Result<RouteEntry<RouteService>, String> {
     let edits = editor(route, None, around)?;
     let entry = match &route.action {
         RouteAction::Forward(forward) => {
-            let entry = RouteEntry::forward_to(target(route, forward, around, &edits)?)
+            let entry = RouteEntry::forward_to(target(route, forward, around, &edits, chains)?)
                 .upgrades(forward.upgrades.clone());
             match rewrite(forward, around)? {
                 Some(rewrite) => entry.rewrite(rewrite),
@@ -111,8 +117,34 @@ fn entry(route: &model::Route, around: &Around<'_>) -> Result<RouteEntry<RouteSe
         }
         RouteAction::Direct(direct) => RouteEntry::direct(direct.clone()),
     };
-    let entry = entry.headers(edits);
+    let entry = entry.headers(edits).filters(chains.chain(&chain_for(route, None, around))?);
     Ok(if route.name.is_empty() { entry } else { entry.named(route.name.as_str()) })
+}
+
+/// What decides the filters of a route, or of one of its weighted clusters.
+fn chain_for<'a>(
+    route: &'a model::Route,
+    weighted: Option<&'a model::WeightedCluster>,
+    around: &Around<'a>,
+) -> ChainFor<'a> {
+    let of_cluster = weighted.map_or(&[][..], |weighted| &weighted.filters);
+    let levels = [of_cluster, &route.filters, &around.host.filters, &around.table.filters];
+    let forward = match &route.action {
+        RouteAction::Forward(forward) => Some(forward),
+        RouteAction::Redirect(_) | RouteAction::Direct(_) => None,
+    };
+    let cluster = forward.map(|forward| match (weighted, &forward.target) {
+        (Some(weighted), _) => weighted.name.as_str(),
+        (None, Target::Cluster(name)) => name,
+        (None, Target::Weighted(_)) => "",
+    });
+    let own_idle = forward.and_then(|forward| forward.idle_timeout);
+    ChainFor {
+        levels,
+        cluster,
+        cors: [forward.and_then(|forward| forward.cors.as_ref()), around.host.cors.as_ref()],
+        idle_timeout: own_idle.unwrap_or(around.timeouts.stream_idle),
+    }
 }
 
 fn rewrite(forward: &Forward, around: &Around<'_>) -> Result<Option<RequestRewrite>, String> {
@@ -150,6 +182,7 @@ fn target(
     forward: &Forward,
     around: &Around<'_>,
     edits: &HeaderEditor,
+    chains: &mut ChainBuilder<'_>,
 ) -> Result<ForwardTarget<RouteService>, String> {
     let choices = match &forward.target {
         Target::Cluster(name) => {
@@ -165,7 +198,10 @@ fn target(
         .map(|choice| {
             let editor = editor(route, Some(&choice.headers), around)?;
             let target = match destination(&choice.name, forward, around, &editor) {
-                Some(destination) => ForwardTarget::Single(destination.headers(editor)),
+                Some(destination) => {
+                    let chain = chains.chain(&chain_for(route, Some(choice), around))?;
+                    ForwardTarget::Single(destination.headers(editor).filters(chain))
+                }
                 None => ForwardTarget::Missing(forward.cluster_not_found),
             };
             Ok((choice.weight, target))

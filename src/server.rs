@@ -6,6 +6,7 @@ mod views;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -184,7 +185,7 @@ impl Server {
         unknown.increment(bootstrap.unknown_fields);
         let log_files = Arc::new(LogFiles::new(&scope, options.log_flush));
         let (listeners, sockets) =
-            open_listeners(&bootstrap, &clusters, &log_files, &scope, workers)?;
+            open_listeners(&bootstrap, &clusters, &log_files, &scope, workers, status.failing())?;
         status.listen(&listeners);
         let scopes = bootstrap.listeners.iter().zip(&listeners).map(|(config, listener)| {
             (Arc::clone(listener), listener::stats_scope(config, listener.address, &scope))
@@ -331,9 +332,15 @@ impl Server {
 pub fn check(bootstrap: &Bootstrap) -> Result<(), StartError> {
     let stats = Scope::noop();
     let clusters = ClusterManager::build(&bootstrap.clusters, &stats, 1)?;
+    let failing = Arc::default();
     for config in &bootstrap.listeners {
-        let around =
-            Surroundings { clusters: &clusters, node: &bootstrap.node, logs: None, stats: &stats };
+        let around = Surroundings {
+            clusters: &clusters,
+            node: &bootstrap.node,
+            logs: None,
+            stats: &stats,
+            failing: &failing,
+        };
         build_listener(config, config.address, around, 1)?;
     }
     Ok(())
@@ -366,6 +373,7 @@ fn open_listeners(
     logs: &LogFiles,
     scope: &Scope,
     workers: usize,
+    failing: &Arc<AtomicBool>,
 ) -> Result<(Vec<Arc<Listener>>, Vec<Sockets>), StartError> {
     let mut sockets: Vec<Sockets> = (0..workers).map(|_| Vec::new()).collect();
     let mut listeners = Vec::with_capacity(bootstrap.listeners.len());
@@ -382,8 +390,9 @@ fn open_listeners(
             Some(socket) => socket.local_addr()?,
             None => config.address,
         };
-        let around =
-            Surroundings { clusters, node: &bootstrap.node, logs: Some(logs), stats: scope };
+        let node = &bootstrap.node;
+        let logs = Some(logs);
+        let around = Surroundings { clusters, node, logs, stats: scope, failing };
         let listener = Arc::new(build_listener(config, address, around, workers)?);
         for (worker, socket) in bound.into_iter().enumerate() {
             if let Some(sockets) = sockets.get_mut(worker) {

@@ -167,12 +167,105 @@ fn unknown_types_are_named() {
         ["22:24 unknown type `envoy.extensions.filters.http.ruoter.v3.Router` \
           (did you mean `envoy.extensions.filters.http.router.v3.Router`?)"]
     );
-    let text = bootstrap(&[("filters.http.router.v3.Router", "filters.http.fault.v3.HTTPFault")]);
+    let text = bootstrap(&[("filters.http.router.v3.Router", "filters.http.lua.v3.Lua")]);
     assert_eq!(
         summary(&text),
-        ["22:24 `HTTPFault` is not supported yet as an HTTP filter \
-          (`envoy.extensions.filters.http.fault.v3.HTTPFault`) (supported here: `Router`)"]
+        ["22:24 `Lua` is not supported yet as an HTTP filter \
+          (`envoy.extensions.filters.http.lua.v3.Lua`) (supported here: `Buffer`, `Cors`, \
+          `HTTPFault`, `HealthCheck`, `LocalRateLimit` or `Router`)"]
     );
+}
+
+/// The template with one filter before the router and these fields of the route.
+fn with_filter(filter: &str, route: &str) -> String {
+    let filter = filter.replace("EXT/", "type.googleapis.com/envoy.extensions.filters.http.");
+    let route = route.replace("EXT/", "type.googleapis.com/envoy.extensions.filters.http.");
+    bootstrap(&[
+        ("http_filters:\n", &format!("http_filters:\n          - {filter}\n")),
+        ("{cluster: one}", &format!("{{cluster: one}}\n                {route}")),
+    ])
+}
+
+#[test]
+fn filters_are_checked() {
+    for (filter, wanted) in [
+        (
+            "{name: f, typed_config: {'@type': EXT/buffer.v3.Buffer}}",
+            &["21:37 `max_request_bytes` is required in `Buffer`"][..],
+        ),
+        (
+            "{name: f, typed_config: {'@type': EXT/buffer.v3.Buffer, max_request_bytes: 0}}",
+            &["21:134 `max_request_bytes` must be between 1 and 4294967295, not 0"],
+        ),
+        (
+            "{name: f, typed_config: {'@type': EXT/fault.v3.HTTPFault, \
+             abort: {http_status: 600}, delay: {fixed_delay: 0s}, response_rate_limit: {}}}",
+            &[
+                "21:138 `http_status` must be between 200 and 599, not 600",
+                "21:165 `fixed_delay` must be more than 0s",
+                "21:170 `response_rate_limit` is not supported yet",
+            ],
+        ),
+        (
+            "{name: f, typed_config: {'@type': EXT/fault.v3.HTTPFault, abort: {}, delay: {}}}",
+            &[
+                "21:124 `FaultAbort` needs one of `http_status`, `grpc_status` or `header_abort`",
+                "21:135 `FaultDelay` needs one of `fixed_delay` or `header_delay`",
+            ],
+        ),
+        (
+            "{name: f, typed_config: {'@type': EXT/local_ratelimit.v3.LocalRateLimit, \
+             token_bucket: {fill_interval: 0.01s}, status: {code: ServiceUnavailible}, descriptors: []}}",
+            &[
+                "21:162 `fill_interval` must be at least 0.05s",
+                "21:185 unknown value `ServiceUnavailible` of `code` \
+                 (did you mean `ServiceUnavailable`?)",
+                "21:206 `descriptors` is not supported yet",
+            ],
+        ),
+        (
+            "{name: f, typed_config: {'@type': EXT/health_check.v3.HealthCheck, \
+             pass_through_mode: false, cache_time: 1s, \
+             cluster_min_healthy_percentages: {a: {value: 101}}}}",
+            &[
+                "21:164 `cache_time` must not be set when `pass_through_mode` is off",
+                "21:213 `value` must be a number from 0 to 100",
+            ],
+        ),
+    ] {
+        assert_eq!(summary(&with_filter(filter, "name: r")), wanted, "{filter}");
+    }
+}
+
+#[test]
+fn what_a_route_says_about_filters_is_checked() {
+    let fault = "{name: f, typed_config: {'@type': EXT/fault.v3.HTTPFault}}";
+    for (said, wanted) in [
+        (
+            "{g: {'@type': EXT/fault.v3.HTTPFault}}",
+            "19:43 no HTTP filter before the router is called `g` (did you mean `f`?)",
+        ),
+        (
+            "{f: {'@type': EXT/cors.v3.CorsPolicy}}",
+            "19:56 `CorsPolicy` can't be used as what a route says about this filter \
+             (it can be `FilterConfig` or `HTTPFault`)",
+        ),
+        (
+            "{f: {'@type': type.googleapis.com/envoy.config.route.v3.FilterConfig}}",
+            "19:46 it says nothing: give `config`, or `disabled: true`",
+        ),
+        ("[f]", "19:42 `typed_per_filter_config` must be a mapping, not a list"),
+    ] {
+        let text = with_filter(fault, &format!("typed_per_filter_config: {said}"));
+        assert_eq!(summary(&text), [wanted], "{said}");
+    }
+    // Who can't read the filter can't say what is wrong here.
+    let lua = "{name: f, typed_config: {'@type': EXT/lua.v3.Lua}}";
+    let text = with_filter(lua, "typed_per_filter_config: {f: {'@type': EXT/lua.v3.LuaPerRoute}}");
+    assert_eq!(summary(&text).len(), 1);
+    let optional = lua.replace("name: f", "name: f, is_optional: true");
+    let text = with_filter(&optional, "name: r");
+    assert_eq!(summary(&text), [""; 0]);
 }
 
 #[test]

@@ -52,6 +52,34 @@ async fn header_values_are_made_of_the_request() {
 }
 
 #[tokio::test]
+async fn so_are_those_of_timeouts_and_refused_upgrades() {
+    let route = "{name: r, match: {prefix: /}, route: {cluster: CLUSTER}, \
+                 response_headers_to_add: [{header: {key: x-route, value: '%ROUTE_NAME%'}}]}";
+    let half = "POST / HTTP/1.1\r\nHost: a\r\nx-hang: 1\r\nContent-Length: 8\r\n\r\nabc";
+    for limit in [
+        "request_timeout: 0.1s",
+        "stream_idle_timeout: 0.1s",
+        "common_http_protocol_options: {max_stream_duration: 0.1s}",
+    ] {
+        let proxy = Proxy::with_routes(limit, route).await;
+        let answer = proxy.send(half).await;
+        assert!(matches!(answer.status, 408 | 504), "{limit}");
+        assert_eq!(answer.header("x-route").as_deref(), Some("r"), "{limit}");
+    }
+    let proxy = Proxy::with_routes("", route).await;
+    let answer = proxy.get("/", &["connection: upgrade", "upgrade: other"]).await;
+    assert_eq!((answer.status, answer.header("x-route").as_deref()), (403, Some("r")));
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_has_no_type() {
+    let route = "{match: {prefix: /}, direct_response: {status: 200}, \
+                 response_headers_to_add: [{header: {key: content-type, value: a/b}}]}";
+    let answer = Proxy::with_routes("", route).await.get("/", &[]).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, None));
+}
+
+#[tokio::test]
 async fn answers_of_the_proxy_are_edited_too() {
     let add = "response_headers_to_add: [{header: {key: x-why, value: \
                '%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%'}}]";

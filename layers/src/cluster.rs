@@ -141,6 +141,12 @@ impl Cluster {
         self.inner.endpoints.load().all().to_vec()
     }
 
+    /// How many of its endpoints are healthy, and how many there are.
+    pub fn membership(&self) -> (usize, usize) {
+        let endpoints = self.inner.endpoints.load();
+        (endpoints.counts().healthy, endpoints.all().len())
+    }
+
     /// Waits until each of the cluster's own discoveries has looked for members once, whatever it found,
     /// and until those that are members then were checked once, whatever came of it. At once where it
     /// has neither discovery nor health checks.

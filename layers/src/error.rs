@@ -226,7 +226,6 @@ impl ErrorKind {
             Self::NoRoute => ResponseFlag::NoRouteFound,
             Self::ClusterNotFound(_) => ResponseFlag::NoClusterFound,
             Self::IdleTimeout | Self::RequestIdleTimeout => ResponseFlag::StreamIdleTimeout,
-            Self::MaxDuration => ResponseFlag::DurationTimeout,
             Self::MaxUpstreamDuration => ResponseFlag::UpstreamMaxStreamDurationReached,
             Self::RemoteReset | Self::RefusedStream => ResponseFlag::UpstreamRemoteReset,
             Self::DownstreamClosed => ResponseFlag::DownstreamConnectionTermination,
@@ -236,6 +235,7 @@ impl ErrorKind {
             | Self::RequestTimeout
             | Self::RequestTooLarge
             | Self::HandshakeFailed(_)
+            | Self::MaxDuration
             | Self::UpgradeRefused => return None,
         })
     }
@@ -246,21 +246,12 @@ impl ErrorKind {
         matches!(self, Self::BadRequest | Self::UpgradeRefused)
     }
 
-    /// Whether it is the router that fails, on the route's behalf. What the connection manager
-    /// fails of its own accord has nothing to do with the route.
+    /// Whether the route of the request was known when it failed: then its answer gets what the
+    /// route adds to responses.
     pub fn is_of_route(self) -> bool {
         !matches!(
             self,
-            Self::BadRequest
-                | Self::DownstreamClosed
-                | Self::IdleTimeout
-                | Self::MaxDuration
-                | Self::NonRelativePath
-                | Self::PathNotNormal
-                | Self::RequestIdleTimeout
-                | Self::RequestTimeout
-                | Self::RequestTooLarge
-                | Self::UpgradeRefused
+            Self::BadRequest | Self::DownstreamClosed | Self::NonRelativePath | Self::PathNotNormal
         )
     }
 

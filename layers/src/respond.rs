@@ -19,7 +19,7 @@ use http::{Method, Request, Response, Version};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::body::{Body, ResponseBody};
+use crate::body::{Body, RequestProgress, ResponseBody};
 use crate::error::respond::is_grpc;
 use crate::error::{BoxError, ErrorKind, ProxyError};
 use crate::stream_info::StreamInfo;
@@ -27,13 +27,19 @@ use crate::stream_info::StreamInfo;
 /// Turns errors into responses; see the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RespondLayer {
+    inside: bool,
     keep_connection: bool,
 }
 
 impl RespondLayer {
     /// The layer.
     pub const fn new() -> Self {
-        Self { keep_connection: false }
+        Self { inside: false, keep_connection: false }
+    }
+
+    /// Inside another one, which follows the request.
+    pub(crate) const fn inside() -> Self {
+        Self { inside: true, ..Self::new() }
     }
 
     /// Whether an HTTP/1 connection outlives a request that has come whole and is refused for its
@@ -49,7 +55,8 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner, keep_connection: self.keep_connection, unready: None }
+        let Self { inside, keep_connection } = *self;
+        Respond { inner, inside, keep_connection, unready: None }
     }
 }
 
@@ -57,6 +64,7 @@ impl<S> Layer<S> for RespondLayer {
 #[derive(Debug)]
 pub struct Respond<S> {
     inner: S,
+    inside: bool,
     keep_connection: bool,
     /// Why the inner service did not become ready, until the request comes that is told so.
     unready: Option<Box<ProxyError>>,
@@ -65,8 +73,9 @@ pub struct Respond<S> {
 impl<S: Clone> Clone for Respond<S> {
     /// Whether the clone can become ready is for its own inner service to say.
     fn clone(&self) -> Self {
-        let Self { inner, keep_connection, unready: _ } = self;
-        Self { inner: inner.clone(), keep_connection: *keep_connection, unready: None }
+        let Self { inner, inside, keep_connection, unready: _ } = self;
+        let (inside, keep_connection) = (*inside, *keep_connection);
+        Self { inner: inner.clone(), inside, keep_connection, unready: None }
     }
 }
 
@@ -90,9 +99,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
-        let progress = request.body_mut().track();
         let info = StreamInfo::of(request.extensions()).map(Arc::clone);
-        if let Some(progress) = &progress {
+        let progress = if self.inside {
+            request.extensions().get::<Arc<RequestProgress>>().map(Arc::clone)
+        } else {
+            request.body_mut().track()
+        };
+        if let Some(progress) = progress.as_ref().filter(|_| !self.inside) {
             if let Some(info) = &info {
                 info.set_request_body(progress);
             }
@@ -104,6 +117,7 @@ where
             head: request.method() == Method::HEAD,
             connect: request.method() == Method::CONNECT,
             keep: self.keep_connection,
+            inside: self.inside,
         };
         let answer = match self.unready.take() {
             None => Answer::Called { future: self.inner.call(request) },
@@ -121,6 +135,8 @@ struct RequestKind {
     head: bool,
     connect: bool,
     keep: bool,
+    /// Somebody further out decides about the connection.
+    inside: bool,
 }
 
 impl RequestKind {
@@ -128,6 +144,7 @@ impl RequestKind {
     /// request, whatever became of it.
     fn ends(self, kind: ErrorKind) -> bool {
         let kept = self.keep && kind == ErrorKind::BadRequest;
-        self.connect || (kind.ends_connection() && !kept)
+        let ends = self.connect || (kind.ends_connection() && !kept);
+        self.http1 && !self.inside && ends
     }
 }

@@ -38,6 +38,6 @@ pub use pattern::{Pattern, PatternError};
 pub use redirect::Redirector;
 pub use rewrite::{HostOutcome, RequestRewrite};
 pub use substitution::Substitution;
-pub use table::{Found, RequireTls, RouteTable, RouteTableBuilder, RouteTableError};
+pub use table::{Found, Place, RequireTls, RouteTable, RouteTableBuilder, RouteTableError};
 pub use view::RequestView;
 pub use weighted::WeightedChoice;

@@ -35,7 +35,9 @@ mod future;
 mod service;
 mod stats;
 
+pub(crate) use edits::RouteEdits;
 pub use entry::{Destination, ForwardTarget, RouteEntry};
 pub use future::ResponseFuture;
 pub use service::Router;
+pub(crate) use service::Selected;
 pub use stats::RouterStats;

@@ -102,6 +102,8 @@ pub struct StreamInfo {
     downstream: Arc<DownstreamConnection>,
     client: OnceLock<SocketAddr>,
     request: OnceLock<RequestHead>,
+    /// The request before its filters, should it get no further.
+    entered: OnceLock<RequestHead>,
     route: OnceLock<Arc<str>>,
     cluster: OnceLock<ClusterNames>,
     tries: Tries,
@@ -139,6 +141,7 @@ impl StreamInfo {
             downstream,
             client: OnceLock::new(),
             request: OnceLock::new(),
+            entered: OnceLock::new(),
             route: OnceLock::new(),
             cluster: OnceLock::new(),
             tries: Tries::default(),
@@ -178,9 +181,14 @@ impl StreamInfo {
         let _ = self.request.set(request);
     }
 
+    /// The request as it comes to filters, which may keep it for themselves.
+    pub(crate) fn set_entered(&self, request: RequestHead) {
+        let _ = self.entered.set(request);
+    }
+
     /// The request, once it is known.
     pub fn request(&self) -> Option<&RequestHead> {
-        self.request.get()
+        self.request.get().or_else(|| self.entered.get())
     }
 
     /// The name of the route.

@@ -3,19 +3,26 @@
 #![cfg(feature = "axum")]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::routing::get;
 use axum::{Router, serve};
+use front_proxy_layers::buffer::BufferLayer;
 use front_proxy_layers::cluster::Cluster;
+use front_proxy_layers::fault::{Abort, FaultLayer, FaultSettings};
 use front_proxy_layers::forwarded::{ForwardedPolicy, Peer};
+use front_proxy_layers::local_rate_limit::{
+    LocalRateLimitLayer, LocalRateLimitSettings, TokenBucket,
+};
 use front_proxy_layers::proxy::Proxy;
-use front_proxy_layers::route::{RetryOn, RetryPolicy};
+use front_proxy_layers::route::{Fraction, RetryOn, RetryPolicy};
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceExt;
+use tower::{ServiceBuilder, ServiceExt};
 
 #[tokio::test]
 async fn an_app_has_routes_of_its_own_beside_the_proxys() {
@@ -51,6 +58,24 @@ async fn nest_service_takes_from_the_path_what_can_be_put_back() {
     assert_eq!(ask(app, "/put/back").await, "200 a GET /put/back xff=-");
     assert_eq!(ask(app, "/original/x").await, "200 a GET /original/x xff=-");
     assert_eq!(ask(app, "/original").await, "200 a GET /original xff=-");
+}
+
+#[tokio::test]
+async fn filters_stand_around_a_proxy_and_around_each_other() {
+    let teapot =
+        FaultSettings { abort: Some(Abort::by_header(Fraction::ALL)), ..FaultSettings::default() };
+    let tokens = TokenBucket::new(2, 1, Duration::from_secs(3600));
+    let proxy = ServiceBuilder::new()
+        .layer(LocalRateLimitLayer::new(Arc::new(tokens), LocalRateLimitSettings::default()))
+        .layer(FaultLayer::new(teapot))
+        .layer(BufferLayer::new(1000))
+        .service(Proxy::new(cluster("a").await));
+    let app = listen(Router::new().fallback_service(proxy)).await;
+    assert_eq!(ask(app, "/x").await, "200 a GET /x xff=-");
+    let abort = http::Request::get("/x").header("host", "h");
+    let abort = abort.header("x-envoy-fault-abort-request", "418").body(Full::default()).unwrap();
+    assert_eq!(send(app, abort).await.status(), 418);
+    assert_eq!(ask(app, "/x").await, "429 local_rate_limited");
 }
 
 #[tokio::test]

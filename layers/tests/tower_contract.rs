@@ -306,6 +306,9 @@ fn wakes_go_to_who_polled_last() {
         let (first, second) = (Task::new(), Task::new());
         assert!(first.poll(|cx| call.as_mut().poll(cx)).is_pending());
         assert!(second.poll(|cx| call.as_mut().poll(cx)).is_pending());
+        if case.waits_for_time {
+            tokio::time::advance(Duration::from_millis(500)).await;
+        }
         ledger.wake_all();
         assert_eq!((first.wakes(), second.wakes()), (0, 1));
     });

@@ -8,6 +8,8 @@ mod any;
 mod bootstrap;
 mod cluster;
 mod dns;
+mod filters;
+mod fraction;
 mod headers;
 mod health;
 mod health_check;

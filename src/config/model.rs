@@ -3,14 +3,16 @@
 //! The reader ([`super::load_file`]) turns a bootstrap file into this and nothing else reads the file;
 //! what builds listeners and clusters from it can't fail for reasons that lie in the file.
 
+mod http_filters;
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-mod tls;
-
 pub use front_proxy_layers::cluster::HealthOptions;
+use front_proxy_layers::cors::CorsPolicy;
 pub use front_proxy_layers::discover::Checking;
 pub use front_proxy_layers::discover::dns::LookupFamily as DnsFamily;
 pub use front_proxy_layers::forwarded::ForwardClientCert;
@@ -24,7 +26,7 @@ use front_proxy_layers::route::{
 };
 pub use front_proxy_layers::sanitize::{EscapedSlashes, StripPort as StripHostPort};
 pub use front_proxy_layers::server_header::Transformation as ServerHeader;
-
+pub use http_filters::*;
 pub use tls::{
     DownstreamTls, PeerValidation, SanType, SubjectAltNameMatch, TlsCertificate, TlsVersions,
     UpstreamTls,
@@ -201,6 +203,8 @@ pub struct HttpConnectionManager {
     pub codec: Codec,
     /// `route_config`
     pub routes: RouteTable,
+    /// `http_filters` before the router.
+    pub http_filters: Vec<HttpFilter>,
     /// `http_filters`: whether there is a router. Without one every request is a 404.
     pub has_router: bool,
     /// `suppress_envoy_headers` of the router.
@@ -442,6 +446,8 @@ pub struct RouteTable {
     pub headers: HeaderEdits,
     /// `most_specific_header_mutations_wins`
     pub most_specific_wins: bool,
+    /// `typed_per_filter_config`
+    pub filters: Vec<FilterOverride>,
 }
 
 /// A virtual host.
@@ -461,6 +467,10 @@ pub struct VirtualHost {
     pub request_attempt_count: bool,
     /// `include_attempt_count_in_response`
     pub response_attempt_count: bool,
+    /// `typed_per_filter_config`
+    pub filters: Vec<FilterOverride>,
+    /// `cors`, which counts where no filter is set for the route.
+    pub cors: Option<CorsPolicy>,
 }
 
 /// A route.
@@ -474,6 +484,8 @@ pub struct Route {
     pub action: RouteAction,
     /// Header changes at this level.
     pub headers: HeaderEdits,
+    /// `typed_per_filter_config`
+    pub filters: Vec<FilterOverride>,
 }
 
 /// What a route does.
@@ -512,6 +524,8 @@ pub struct Forward {
     pub hash_policy: Vec<HashPolicy>,
     /// `priority: HIGH`
     pub high_priority: bool,
+    /// `cors`, which counts where no filter is set for the route.
+    pub cors: Option<CorsPolicy>,
 }
 
 /// Where a route sends requests.
@@ -532,6 +546,8 @@ pub struct WeightedCluster {
     pub weight: u32,
     /// Header changes for requests that go there.
     pub headers: HeaderEdits,
+    /// `typed_per_filter_config`
+    pub filters: Vec<FilterOverride>,
 }
 
 /// A cluster.

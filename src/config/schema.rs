@@ -6,6 +6,7 @@
 
 pub(super) mod bootstrap;
 pub(super) mod cluster;
+pub(super) mod filters;
 pub(super) mod health;
 pub(super) mod http;
 pub(super) mod listener;
@@ -41,10 +42,19 @@ pub(super) fn short_name(message: &str) -> &str {
 }
 
 fn tables() -> impl Iterator<Item = &'static Schema> {
-    [bootstrap::ALL, listener::ALL, http::ALL, route::ALL, cluster::ALL, health::ALL, tls::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        bootstrap::ALL,
+        listener::ALL,
+        http::ALL,
+        filters::ALL,
+        route::ALL,
+        cluster::ALL,
+        health::ALL,
+        tls::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// The fields of one message of Envoy's API, as far as this reader is concerned.

@@ -24,6 +24,13 @@ impl ResponseBody {
     }
 }
 
+impl From<Bytes> for ResponseBody {
+    /// The body of an answer that a layer around the proxy gives.
+    fn from(bytes: Bytes) -> Self {
+        Self { inner: bytes.into() }
+    }
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = ProxyError;

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use front_proxy_layers::filters::Filtered;
 use front_proxy_layers::forwarded::ForwardedPolicy;
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::respond::RespondLayer;
@@ -18,6 +20,7 @@ use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model;
 use crate::connection::Http1Stats;
+use crate::http_filters::{self, ChainBuilder};
 use crate::request_path::{Http2Stats, HttpFilters};
 use crate::routes;
 use crate::stats::absent;
@@ -32,6 +35,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) logs: Option<&'a LogFiles>,
     /// The root of all stats.
     pub(crate) stats: &'a Scope,
+    /// Whether the process was told to fail health checks.
+    pub(crate) failing: &'a Arc<AtomicBool>,
 }
 
 /// Builds what serves the connections of a listener that is bound to `port`. `listener_scope` is
@@ -73,8 +78,19 @@ fn filters(
     absent::connection_manager(stats.scope());
     let router_stats = Arc::new(RouterStats::new(stats.scope()));
     let buffer_limit = listener.per_connection_buffer_limit;
-    let table = Arc::new(routes::table(config, around.clusters, &stats, buffer_limit)?);
-    let observed = table.actions().any(|(_, entry)| entry.reads_context());
+    let process = http_filters::Surroundings {
+        clusters: around.clusters,
+        stats: around.stats,
+        failing: around.failing,
+        service_cluster: &around.node.cluster,
+    };
+    let mut chains = ChainBuilder::new(config, process, &stats)?;
+    let table = routes::table(config, around.clusters, &stats, buffer_limit, &mut chains)?;
+    let filters = chains.build()?;
+    let observed = filters.is_observed() || table.actions().any(|(_, entry)| entry.reads_context());
+    let router = Router::new(Arc::new(table))
+        .stats(router_stats)
+        .envoy_headers(!config.suppress_envoy_headers);
     Ok(HttpFilters {
         codec_stats: Http1Stats::new(around.stats),
         http2: Http2Stats::new(around.stats),
@@ -90,9 +106,7 @@ fn filters(
         request_id: RequestIdLayer::new()
             .generate(config.generate_request_id)
             .respond(config.always_set_request_id_in_response),
-        router: Router::new(table)
-            .stats(router_stats)
-            .envoy_headers(!config.suppress_envoy_headers),
+        routed: Filtered::new(router, filters),
         stats,
     })
 }

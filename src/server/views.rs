@@ -24,7 +24,8 @@ use crate::stats::server::ServerState;
 #[derive(Debug)]
 pub(super) struct ServerStatus {
     state: AtomicU8,
-    healthy: AtomicBool,
+    /// The process was told to fail health checks.
+    failing: Arc<AtomicBool>,
     began: Instant,
     command_line: Map<String, Value>,
     node: Map<String, Value>,
@@ -54,7 +55,7 @@ impl ServerStatus {
         }
         Self {
             state: AtomicU8::new(ServerState::Initializing.number()),
-            healthy: AtomicBool::new(true),
+            failing: Arc::default(),
             began: Instant::now(),
             command_line: options.command_line.clone(),
             node: shown,
@@ -77,14 +78,18 @@ impl ServerStatus {
     }
 
     pub(super) fn set_healthy(&self, healthy: bool) {
-        self.healthy.store(healthy, Ordering::Relaxed);
+        self.failing.store(!healthy, Ordering::Relaxed);
+    }
+
+    pub(super) fn failing(&self) -> &Arc<AtomicBool> {
+        &self.failing
     }
 
     fn state(&self) -> ServerState {
         let number = self.state.load(Ordering::Relaxed);
         let state = STATES.into_iter().find(|state| state.number() == number);
         match state.unwrap_or(ServerState::Live) {
-            ServerState::Live if !self.healthy.load(Ordering::Relaxed) => ServerState::Draining,
+            ServerState::Live if self.failing.load(Ordering::Relaxed) => ServerState::Draining,
             state => state,
         }
     }

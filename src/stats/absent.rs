@@ -31,6 +31,16 @@ pub(crate) fn connection_manager(scope: &Scope) {
     register(scope, HTTP_PROXY);
 }
 
+/// Registers those of fault filters; `scope` is `http.<prefix>`.
+pub(crate) fn fault(scope: &Scope) {
+    register(&scope.child("fault"), FAULT);
+}
+
+/// Registers those of a local rate limit; `scope` is its prefix.
+pub(crate) fn local_rate_limit(scope: &Scope) {
+    register(&scope.child("http_local_rate_limit"), LOCAL_RATE_LIMIT);
+}
+
 /// Registers those of a listener; `scope` is `listener.<address>`.
 pub(crate) fn listener(scope: &Scope, tls: bool) {
     register(scope, LISTENER);
@@ -180,7 +190,7 @@ const HTTP: &[Group] = &[
         &["downstream_rq_rejected_via_ip_detection"],
         &[],
     ),
-    zero("no filter that holds a whole body", &["downstream_rq_too_large", "rs_too_large"], &[]),
+    zero("no filter that holds a whole response", &["rs_too_large"], &[]),
     zero("no `http1_safe_max_connection_duration`", &[], &["downstream_cx_http1_soft_drain"]),
     Group {
         why: "**differs**: as of clusters",
@@ -208,11 +218,11 @@ const REDIRECTS: &[&str] = &[
 const HTTP_PROXY: &[Group] = &[
     zero("no `internal_redirect_policy`", REDIRECTS, &[]),
     zero("no overload manager", &["rq_overload_local_reply"], &[]),
+    zero("counts only where there is a `HealthCheck` filter", &["tracing.health_check"], &[]),
     zero(
         "no tracing",
         &[
             "tracing.client_enabled",
-            "tracing.health_check",
             "tracing.not_traceable",
             "tracing.random_sampling",
             "tracing.service_forced",
@@ -335,6 +345,10 @@ const WATCHDOG: &[Group] = &[Group {
     gauges: &[],
 }];
 
+const FAULT: &[Group] = &[zero("no `response_rate_limit`", &["response_rl_injected"], &[])];
+
+const LOCAL_RATE_LIMIT: &[Group] = &[zero("no `descriptors`", &["shadow_mode"], &[])];
+
 const ASYNC_CLIENT: &[Group] = &[
     zero("no `internal_redirect_policy`", REDIRECTS, &[]),
     zero(
@@ -368,6 +382,8 @@ mod tests {
             ("`http.<prefix>`, `http.admin`", HTTP),
             ("`http.<prefix>`", HTTP_PROXY),
             ("`http.admin`", ADMIN),
+            ("`http.<prefix>.fault`", FAULT),
+            ("`<prefix>.http_local_rate_limit`", LOCAL_RATE_LIMIT),
             ("`http.async-client`", ASYNC_CLIENT),
             ("`listener.<address>`, `listener.admin`", LISTENER),
             ("`listener.<address>`", LISTENER_PROXY),

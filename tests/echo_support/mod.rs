@@ -49,10 +49,19 @@ impl Proxy {
     /// Starts one. `manager` are fields of the connection manager, `routes` the body of its
     /// `route_config`, both in YAML's flow style; `CLUSTER` is the upstream's.
     pub(crate) async fn start(manager: &str, routes: &str) -> Self {
+        Self::with_filters("", manager, routes).await
+    }
+
+    /// The same with filters before the router, each with a comma after it. In `@type`s `EXT/` stands
+    /// for `type.googleapis.com/envoy.extensions.filters.http.`.
+    pub(crate) async fn with_filters(filters: &str, manager: &str, routes: &str) -> Self {
         let upstream = upstream().await;
         let manager = if manager.is_empty() { String::new() } else { format!("{manager},") };
+        let node = if filters.is_empty() { "" } else { "node: {cluster: node-cluster}" };
         let text = format!(
-            "static_resources:
+            "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+{node}
+static_resources:
   listeners:
   - address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
     filter_chains:
@@ -62,13 +71,14 @@ impl Proxy {
           '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
           stat_prefix: test, {manager}
           route_config: {{validate_clusters: false, {routes}}},
-          http_filters: [{{name: router, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}]}}
+          http_filters: [{filters} {{name: router, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}]}}
   clusters:
   - {{name: CLUSTER, type: STRICT_DNS, load_assignment: {{cluster_name: CLUSTER, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}}}
   - {{name: empty, load_assignment: {{cluster_name: empty}}}}
 ",
             port = upstream.port()
         );
+        let text = text.replace("EXT/", "type.googleapis.com/envoy.extensions.filters.http.");
         let bootstrap = load_str("test", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
         let server = Server::start(bootstrap, ServerOptions::default()).await.expect("started");
         let address = server.listeners().next().expect("a listener").1;
@@ -93,6 +103,19 @@ impl Proxy {
         stream.write_all(request.as_bytes()).await.expect("written");
         let head = request.starts_with("HEAD ");
         read_answer(&mut BufReader::new(stream), head).await
+    }
+
+    /// `POST`s to the admin port.
+    pub(crate) async fn admin(&self, path: &str) {
+        let address = self.server.admin_address().expect("an admin port");
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -152,7 +175,7 @@ async fn read_answer(stream: &mut BufReader<TcpStream>, head: bool) -> Answer {
 }
 
 /// Answers each request with its head as body, and with the headers that `x-respond` asks for:
-/// `name=value;name=value`.
+/// `name=value;name=value`. One with `x-hang` is never answered.
 async fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let address = listener.local_addr().expect("an address");
@@ -166,6 +189,9 @@ async fn upstream() -> SocketAddr {
                         if stream.read_line(&mut head).await.unwrap_or(0) == 0 {
                             return;
                         }
+                    }
+                    if head.contains("x-hang: ") {
+                        std::future::pending::<()>().await;
                     }
                     let asked = head.lines().find_map(|line| line.strip_prefix("x-respond: "));
                     let extra: String = asked

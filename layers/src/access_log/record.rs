@@ -197,7 +197,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.info.set_bytes_sent(self.sent);
-        if let Some(head) = self.head.take() {
+        if let Some(head) = self.head.take().filter(|_| self.info.request().is_none()) {
             self.info.set_request(head);
         }
         if !self.explained {

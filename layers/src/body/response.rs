@@ -5,6 +5,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use pin_project_lite::pin_project;
 
 use crate::error::ProxyError;
@@ -24,6 +26,7 @@ pin_project! {
     enum Kind<B> {
         Local { bytes: Option<Bytes> },
         Upstream { #[pin] body: B },
+        Boxed { body: UnsyncBoxBody<Bytes, ProxyError>, local: bool },
     }
 }
 
@@ -42,14 +45,30 @@ impl<B> ResponseBody<B> {
     pub(crate) fn into_any<C>(self) -> ResponseBody<C> {
         let bytes = match self.kind {
             Kind::Local { bytes } => bytes,
-            Kind::Upstream { .. } => None,
+            Kind::Upstream { .. } | Kind::Boxed { .. } => None,
         };
         ResponseBody { kind: Kind::Local { bytes } }
     }
 
+    /// Any other body in their company: what a filter makes of one of them. `local` says whether
+    /// the proxy made it.
+    pub(crate) fn boxed<C>(body: C, local: bool) -> Self
+    where
+        C: Body<Data = Bytes, Error = ProxyError> + Send + 'static,
+    {
+        Self { kind: Kind::Boxed { body: body.boxed_unsync(), local } }
+    }
+
     /// Whether the proxy made it.
     pub fn is_local(&self) -> bool {
-        matches!(self.kind, Kind::Local { .. })
+        matches!(self.kind, Kind::Local { .. } | Kind::Boxed { local: true, .. })
+    }
+}
+
+impl<B> From<Bytes> for ResponseBody<B> {
+    /// A body that the proxy made.
+    fn from(bytes: Bytes) -> Self {
+        Self::local(bytes)
     }
 }
 
@@ -67,6 +86,7 @@ where
         match self.project().kind.project() {
             KindProj::Local { bytes } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             KindProj::Upstream { body } => body.poll_frame(cx),
+            KindProj::Boxed { body, .. } => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -74,6 +94,7 @@ where
         match &self.kind {
             Kind::Local { bytes } => bytes.is_none(),
             Kind::Upstream { body } => body.is_end_stream(),
+            Kind::Boxed { body, .. } => body.is_end_stream(),
         }
     }
 
@@ -83,6 +104,7 @@ where
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
             Kind::Upstream { body } => body.size_hint(),
+            Kind::Boxed { body, .. } => body.size_hint(),
         }
     }
 }

@@ -1,8 +1,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+use super::ResponseBody;
+use crate::error::ProxyError;
 
 /// What follows a body to its end: a counter, a timer, a log line.
 ///
@@ -41,6 +45,28 @@ impl<B: Body, W: Watch<B::Data, B::Error>> Watched<B, W> {
             watch.ended();
         }
         Self { inner, watch }
+    }
+}
+
+impl<B, W> From<Watched<ResponseBody<B>, W>> for ResponseBody<B>
+where
+    B: Body<Data = Bytes, Error = ProxyError> + Send + 'static,
+    W: Watch<Bytes, ProxyError> + Send + 'static,
+{
+    /// Boxed if somebody is watching.
+    fn from(body: Watched<Self, W>) -> Self {
+        if body.watch.is_none() {
+            return body.inner;
+        }
+        let local = body.inner.is_local();
+        Self::boxed(body, local)
+    }
+}
+
+impl<B: From<Bytes>, W> From<Bytes> for Watched<B, W> {
+    /// Nobody watches what was made here.
+    fn from(bytes: Bytes) -> Self {
+        Self { inner: bytes.into(), watch: None }
     }
 }
 

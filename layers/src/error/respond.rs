@@ -37,17 +37,20 @@ pub fn local_reply<B>(status: StatusCode, body: Bytes) -> Response<ResponseBody<
     local_reply_with(HeaderMap::with_capacity(8), status, body)
 }
 
-/// The same on top of headers that are there already: another type than plain text stays.
-pub fn local_reply_with<B>(
+/// The same on top of headers that are there already: another type than plain text stays, if there
+/// is a body.
+pub fn local_reply_with<B: From<Bytes>>(
     mut headers: HeaderMap,
     status: StatusCode,
     body: Bytes,
-) -> Response<ResponseBody<B>> {
-    if !body.is_empty() {
+) -> Response<B> {
+    if body.is_empty() {
+        headers.remove(header::CONTENT_TYPE);
+    } else {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.entry(header::CONTENT_TYPE).or_insert(PLAIN);
     }
-    let mut response = Response::new(ResponseBody::local(body));
+    let mut response = Response::new(B::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -69,39 +72,41 @@ pub(crate) fn grpc_status(http: u16) -> u16 {
 /// HTTP one as gRPC's `http-grpc-status-mapping` says, with the body as `grpc-message`.
 pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
     let headers = error.headers().cloned().unwrap_or_default();
-    let mut response = grpc_reply(headers, error.kind().status(), &body(error));
+    let status = grpc_status(error.kind().status().as_u16());
+    let mut response = grpc_reply_with(headers, status.into(), &body(error));
     add_headers(error, response.headers_mut());
     response
 }
 
 /// The response of a route itself to a request with these headers: gRPC is answered in its own
 /// words, also where that is no failure.
-pub(crate) fn local_reply_to<B>(
+pub(crate) fn local_reply_to<B: From<Bytes>>(
     request: &HeaderMap,
     headers: HeaderMap,
     status: StatusCode,
     body: Bytes,
-) -> Response<ResponseBody<B>> {
+) -> Response<B> {
     if is_grpc(request) {
-        grpc_reply(headers, status, &body)
+        grpc_reply_with(headers, grpc_status(status.as_u16()).into(), &body)
     } else {
         local_reply_with(headers, status, body)
     }
 }
 
-fn grpc_reply<B>(
+/// A trailers-only gRPC response with this status, on top of headers that are there already.
+pub(crate) fn grpc_reply_with<B: From<Bytes>>(
     mut headers: HeaderMap,
-    status: StatusCode,
+    status: u32,
     message: &[u8],
-) -> Response<ResponseBody<B>> {
+) -> Response<B> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from(grpc_status(status.as_u16())));
+    headers.insert("grpc-status", HeaderValue::from(status));
     if !message.is_empty()
         && let Ok(message) = HeaderValue::try_from(percent_encoded(message))
     {
         headers.insert("grpc-message", message);
     }
-    let mut response = Response::new(ResponseBody::local(Bytes::new()));
+    let mut response = Response::new(B::from(Bytes::new()));
     *response.headers_mut() = headers;
     response
 }
@@ -169,7 +174,8 @@ mod tests {
         let grpc = [(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"))];
         let request = grpc.into_iter().collect();
         let body = Bytes::from_static("50 % off\n\u{e9}".as_bytes());
-        let response = local_reply_to::<()>(&request, HeaderMap::new(), StatusCode::FOUND, body);
+        let response =
+            local_reply_to::<ResponseBody<()>>(&request, HeaderMap::new(), StatusCode::FOUND, body);
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["grpc-status"], "2");
         assert_eq!(response.headers()["grpc-message"], "50 %25 off%0A%C3%A9");

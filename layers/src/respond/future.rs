@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 
 use super::RequestKind;
 use crate::body::{RequestProgress, ResponseBody};
-use crate::error::ProxyError;
 use crate::error::respond::{grpc_response, response};
+use crate::error::{ErrorKind, ProxyError};
 use crate::format::TimePoint;
 use crate::stream_info::StreamInfo;
 
@@ -64,12 +64,15 @@ where
                 None => return Poll::Pending,
             },
         };
-        let mut close = false;
+        let mut close;
         let mut response = match outcome {
             Ok(response) => {
                 if let Some(info) = this.info {
                     note(info, &response);
                 }
+                // A failure that was answered further in.
+                let failed = response.extensions().get::<ErrorKind>();
+                close = failed.is_some_and(|kind| this.kind.ends(*kind));
                 response
             }
             Err(error) => {
@@ -79,7 +82,7 @@ where
                 tracing::debug!(error = &error as &dyn std::error::Error, "request failed");
                 let mut reply =
                     if this.kind.grpc { grpc_response(&error) } else { response(&error) };
-                close = this.kind.http1 && this.kind.ends(error.kind());
+                close = this.kind.ends(error.kind());
                 // What the log and the counters make of it.
                 reply.extensions_mut().insert(error.kind());
                 if !error.flags().is_empty() {
@@ -99,7 +102,10 @@ where
                 headers.remove(header::CONTENT_LENGTH);
             }
         }
-        if let Some(progress) = this.progress.take().filter(|p| p.completed_at().is_none()) {
+        let unread = this.progress.take().filter(|progress| progress.completed_at().is_none());
+        // A layer that answers may not have looked for the end of the request.
+        let unread = unread.or_else(|| unread_by_layer(&response));
+        if let Some(progress) = unread {
             // What is left of the request, now that it is answered, is in the way of the next one.
             // There is no next one to a tunnel, nor to a 101 that nobody asked for.
             let status = response.status();
@@ -114,6 +120,13 @@ where
         }
         Poll::Ready(Ok(response))
     }
+}
+
+fn unread_by_layer<R>(response: &Response<ResponseBody<R>>) -> Option<Arc<RequestProgress>> {
+    if !response.body().is_local() {
+        return None;
+    }
+    response.extensions().get::<Arc<RequestProgress>>().map(Arc::clone)
 }
 
 /// Takes down where a response comes from.

@@ -257,6 +257,16 @@ pub struct Fraction {
 }
 
 impl Fraction {
+    /// Every request.
+    pub const ALL: Self = Self { numerator: 100, denominator: 100 };
+    /// No request.
+    pub const NONE: Self = Self { numerator: 0, denominator: 100 };
+
+    /// Whether a request, for which a number is drawn now, belongs to the fraction.
+    pub fn draw(self) -> bool {
+        self.takes(fastrand::u64(..))
+    }
+
     /// Whether a request that drew this number belongs to the fraction.
     pub fn takes(self, random: u64) -> bool {
         // A denominator of 0 is no fraction at all.

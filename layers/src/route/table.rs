@@ -51,15 +51,34 @@ impl<A> RouteTable<A> {
     /// The first route of the request's virtual host that matches.
     #[inline]
     pub fn find(&self, request: &RequestView<'_>) -> Option<Found<'_, A>> {
+        self.get(self.place(request)?)
+    }
+
+    /// Where [`find`](Self::find) finds it: for those who look twice at one request, which may
+    /// have been changed in between.
+    #[inline]
+    pub fn place(&self, request: &RequestView<'_>) -> Option<Place> {
         let authority =
             if self.ignore_port { without_port(request.authority) } else { request.authority };
-        let host = &self.hosts[self.domains.find(authority)?];
+        let at = self.domains.find(authority)?;
+        let host = &self.hosts[at];
         if host.require_tls.redirects(request) {
-            return Some(Found::RequireTls { virtual_host: &host.name });
+            return Some(Place { host: at, route: None });
         }
         let path = request.path();
-        let (matching, action) =
-            host.routes.iter().find(|(matching, _)| matching.matches_path(request, path))?;
+        let route =
+            host.routes.iter().position(|(matching, _)| matching.matches_path(request, path))?;
+        Some(Place { host: at, route: Some(route) })
+    }
+
+    /// What is at a place of this table.
+    #[inline]
+    pub fn get(&self, place: Place) -> Option<Found<'_, A>> {
+        let host = self.hosts.get(place.host)?;
+        let Some(route) = place.route else {
+            return Some(Found::RequireTls { virtual_host: &host.name });
+        };
+        let (matching, action) = host.routes.get(route)?;
         Some(Found::Route { virtual_host: &host.name, matching, action })
     }
 
@@ -69,6 +88,14 @@ impl<A> RouteTable<A> {
             .iter()
             .flat_map(|host| host.routes.iter().map(|(_, action)| (host.name.as_str(), action)))
     }
+}
+
+/// A place in a [`RouteTable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    host: usize,
+    /// None where the virtual host wants TLS first.
+    route: Option<usize>,
 }
 
 /// What a request's place in the table says.

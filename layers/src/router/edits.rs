@@ -9,8 +9,24 @@ use crate::error::ProxyError;
 use crate::header_edit::HeaderEditor;
 use crate::stream_info::{Observer, StreamInfo};
 
+/// In a request's extensions: how answers that filters give in place of its route begin.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteEdits(pub(super) Edits);
+
+impl RouteEdits {
+    /// Makes the first headers. The status is not known to them yet, as in Envoy.
+    pub(crate) fn local_reply(&self, headers: &mut HeaderMap) {
+        self.0.edit_response(headers);
+    }
+
+    /// The same for a failure.
+    pub(crate) fn failure(&self, error: ProxyError) -> ProxyError {
+        self.0.failure(error)
+    }
+}
+
 /// What a response gets besides what its maker put in: the edits of its route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Edits {
     editor: Arc<HeaderEditor>,
     /// Where the values come from, if any is not just text.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::filters::ChainId;
 use crate::header_edit::HeaderEditor;
 use crate::route::{DirectResponse, Redirector, RequestRewrite, UpgradeRule, WeightedChoice};
 use crate::stream_info::ClusterNames;
@@ -14,6 +15,7 @@ pub struct RouteEntry<S> {
     pub(super) name: Option<Arc<str>>,
     editor: Option<Arc<HeaderEditor>>,
     upgrades: Box<[UpgradeRule]>,
+    filters: ChainId,
 }
 
 #[derive(Debug)]
@@ -40,12 +42,13 @@ pub struct Destination<S> {
     pub(super) service: S,
     pub(super) names: Option<ClusterNames>,
     editor: Option<Arc<HeaderEditor>>,
+    filters: Option<ChainId>,
 }
 
 impl<S> Destination<S> {
     /// Just the service.
     pub fn new(service: S) -> Self {
-        Self { service, names: None, editor: None }
+        Self { service, names: None, editor: None, filters: None }
     }
 
     /// Names the cluster behind it, for header values made of it.
@@ -59,6 +62,13 @@ impl<S> Destination<S> {
     #[must_use]
     pub fn headers(mut self, editor: HeaderEditor) -> Self {
         self.editor = (!editor.is_empty()).then(|| Arc::new(editor));
+        self
+    }
+
+    /// Lets what goes this way pass these filters, in place of the route's own.
+    #[must_use]
+    pub fn filters(mut self, chain: ChainId) -> Self {
+        self.filters = Some(chain);
         self
     }
 }
@@ -85,7 +95,13 @@ impl<S> RouteEntry<S> {
     }
 
     fn of(action: Action<S>) -> Self {
-        Self { action, name: None, editor: None, upgrades: Box::default() }
+        Self {
+            action,
+            name: None,
+            editor: None,
+            upgrades: Box::default(),
+            filters: ChainId::default(),
+        }
     }
 
     /// With a name, which logs and header values tell.
@@ -108,6 +124,19 @@ impl<S> RouteEntry<S> {
     pub fn upgrades(mut self, rules: impl Into<Box<[UpgradeRule]>>) -> Self {
         self.upgrades = rules.into();
         self
+    }
+
+    /// Lets what takes this route pass these filters of the [`crate::filters`] before it. Default
+    /// those of requests without a route.
+    #[must_use]
+    pub fn filters(mut self, chain: ChainId) -> Self {
+        self.filters = chain;
+        self
+    }
+
+    /// The filters for a request that was drawn this destination.
+    pub(super) fn chain(&self, destination: Option<&Destination<S>>) -> ChainId {
+        destination.and_then(|destination| destination.filters).unwrap_or(self.filters)
     }
 
     /// The rule for a switch, where the route has one.

@@ -48,7 +48,7 @@ where
         Self { state: State::Readying { service, request: Some(request) }, edits, envoy_headers }
     }
 
-    pub(super) fn failed(error: ProxyError) -> Self {
+    pub(crate) fn failed(error: ProxyError) -> Self {
         Self { state: State::Failed { error: Some(error) }, edits: None, envoy_headers: true }
     }
 

@@ -6,14 +6,15 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use tower_service::Service;
 
-use super::edits::Edits;
-use super::entry::Action;
+use super::edits::{Edits, RouteEdits};
+use super::entry::{Action, Destination};
 use super::{ResponseFuture, RouteEntry, RouterStats};
 use crate::body::{Body, ResponseBody};
 use crate::cluster::{AutoHost, ConnectTcp};
 use crate::error::respond::local_reply_to;
 use crate::error::{ErrorKind, ProxyError};
-use crate::route::{Found, HostOutcome, RequestView, RouteMatch, RouteTable, redirect};
+use crate::filters::ChainId;
+use crate::route::{Found, HostOutcome, Place, RequestView, RouteMatch, RouteTable, redirect};
 use crate::stats::Scope;
 use crate::stream_info::{Observer, RequestHead, StreamInfo};
 use crate::upgrade::{ActiveUpgrade, Asked};
@@ -110,26 +111,114 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
+        match self.select(&mut parts) {
+            Ok(selected) => self.route(selected, parts, body),
+            Err(error) => ResponseFuture::failed(error),
+        }
+    }
+}
+
+/// What was found for a request. It stays so, whatever filters make of the request afterwards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selected {
+    place: Option<Place>,
+    random: u64,
+    connect_tcp: bool,
+}
+
+impl<S> Router<S> {
+    /// Finds the route of a request.
+    #[inline]
+    pub(crate) fn select(&self, parts: &mut Parts) -> Result<Selected, ProxyError> {
         let random = fastrand::u64(..);
-        let view = RequestView::of(&parts, random);
-        let found = self.table.find(&view);
+        let view = RequestView::of(parts, random);
+        let place = self.table.place(&view);
         let mut connect_tcp = false;
         if let Some(asked) = parts.extensions.get::<Asked>() {
-            match self.allows(asked, found.as_ref()) {
+            match self.allows(asked, place.and_then(|place| self.table.get(place)).as_ref()) {
                 Some(allowed) => connect_tcp = allowed.connect_tcp,
                 // Not counted as a request of the router: Envoy refuses before it gets there.
-                None => {
-                    note_answered(&parts);
-                    return ResponseFuture::failed(ProxyError::new(ErrorKind::UpgradeRefused));
-                }
+                None => return Err(self.refuse_upgrade(place, random, parts)),
             }
         }
+        Ok(Selected { place, random, connect_tcp })
+    }
+
+    #[cold]
+    fn refuse_upgrade(&self, place: Option<Place>, random: u64, parts: &mut Parts) -> ProxyError {
+        let (edits, _) = self.edits(place, random, parts);
+        note_answered(parts);
+        let error = ProxyError::new(ErrorKind::UpgradeRefused);
+        match edits {
+            Some(edits) => edits.failure(error),
+            None => error,
+        }
+    }
+
+    /// The edits of a route that forwards, if it was one, and its filters.
+    fn edits(
+        &self,
+        place: Option<Place>,
+        random: u64,
+        parts: &mut Parts,
+    ) -> (Option<Edits>, ChainId) {
+        let found = place.and_then(|place| self.table.get(place));
+        let Some(Found::Route { action: entry, .. }) = found else {
+            return (None, ChainId::default());
+        };
+        let Action::Forward { target, .. } = &entry.action else {
+            return (None, entry.chain(None));
+        };
+        let destination = target.pick(random).ok();
+        let edits = entry
+            .editor(destination)
+            .map(|editor| Edits::begin(editor, parts, self.observer.as_deref()));
+        note_route(parts, entry, destination);
+        (edits, entry.chain(destination))
+    }
+
+    /// The filters that a request passes first; takes down what they may be asked about it.
+    pub(crate) fn enter_filters(
+        &self,
+        selected: Selected,
+        parts: &mut Parts,
+        observed: bool,
+    ) -> ChainId {
+        if observed && StreamInfo::of(&parts.extensions).is_none() {
+            let info = Observer::begin(self.observer.as_deref(), parts);
+            parts.extensions.insert(Arc::new(info));
+        }
+        if let Some(info) = StreamInfo::of(&parts.extensions) {
+            info.set_entered(RequestHead::of_parts(parts));
+        }
+        let (edits, chain) = self.edits(selected.place, selected.random, parts);
+        if let Some(edits) = edits {
+            parts.extensions.insert(RouteEdits(edits));
+        }
+        chain
+    }
+}
+
+impl<S, R> Router<S>
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = ProxyError> + Clone,
+{
+    /// Does what the route of a request says.
+    #[inline]
+    pub(crate) fn route(
+        &self,
+        selected: Selected,
+        mut parts: Parts,
+        body: Body,
+    ) -> ResponseFuture<S> {
+        let Selected { place, random, connect_tcp } = selected;
         self.stats.rq_total.increment(1);
-        let (matching, entry) = match found {
+        let (matching, entry) = match place.and_then(|place| self.table.get(place)) {
             Some(Found::Route { matching, action, .. }) => (matching, action),
             Some(Found::RequireTls { .. }) => {
                 self.stats.rq_direct_response.increment(1);
                 note_answered(&parts);
+                let view = RequestView::of(&parts, random);
                 return ResponseFuture::reply(bodiless(redirect::tls_reply(&view)));
             }
             None => {
@@ -144,14 +233,7 @@ where
                 let edits = entry
                     .editor(destination.ok())
                     .map(|editor| Edits::begin(editor, &mut parts, self.observer.as_deref()));
-                if let Some(info) = StreamInfo::of(&parts.extensions) {
-                    if let Some(name) = &entry.name {
-                        info.set_route(Arc::clone(name));
-                    }
-                    if let Some(names) = destination.ok().and_then(|to| to.names.as_ref()) {
-                        info.set_cluster(names);
-                    }
-                }
+                note_route(&parts, entry, destination.ok());
                 let destination = match destination {
                     Ok(destination) => destination,
                     Err(status) => {
@@ -188,6 +270,7 @@ where
                 return ResponseFuture::forward(service, request, edits, self.envoy_headers);
             }
             Action::Redirect(redirector) => {
+                let view = RequestView::of(&parts, random);
                 let (head, ()) = redirector.reply(&matching.path, &view).into_parts();
                 (head.headers, head.status, Bytes::new())
             }
@@ -250,6 +333,19 @@ impl<S> Router<S> {
         stats.downstream_cx_upgrades_total.increment(1);
         asked.keep(ActiveUpgrade::new(stats.downstream_cx_upgrades_active.clone()));
         Some(Allowed { connect_tcp: rule.is_some_and(|rule| rule.connect_tcp) })
+    }
+}
+
+/// Takes down where a request goes.
+#[inline]
+fn note_route<S>(parts: &Parts, entry: &RouteEntry<S>, destination: Option<&Destination<S>>) {
+    if let Some(info) = StreamInfo::of(&parts.extensions) {
+        if let Some(name) = &entry.name {
+            info.set_route(Arc::clone(name));
+        }
+        if let Some(names) = destination.and_then(|to| to.names.as_ref()) {
+            info.set_cluster(names);
+        }
     }
 }
 

@@ -45,7 +45,7 @@ downstream_stats! {
         rq_failed_path_normalization, rq_header_timeout, rq_http1_total, rq_http2_total,
         rq_idle_timeout, rq_max_duration_reached, rq_non_relative_path,
         rq_redirected_with_normalized_path, rq_response_before_rq_complete, rq_rx_reset,
-        rq_timeout, rq_too_many_premature_resets, rq_total, rq_tx_reset,
+        rq_timeout, rq_too_large, rq_too_many_premature_resets, rq_total, rq_tx_reset,
     }
     gauges {
         cx_active, cx_http1_active, cx_http2_active, cx_ssl_active, rq_active,

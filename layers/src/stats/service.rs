@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestProgress;
+use crate::health_check_filter::HealthChecked;
 
 use super::{DownstreamStats, ListenerCodes, ResponseBody, ResponseFuture};
 
@@ -44,9 +45,11 @@ pub struct ActiveStream {
 impl ActiveStream {
     pub(super) fn respond<R>(&mut self, response: &Response<R>) {
         let status = response.status();
-        self.stats.charge(status);
-        if let Some(listener) = &self.listener {
-            listener.charge(status);
+        if response.extensions().get::<HealthChecked>().is_none() {
+            self.stats.charge(status);
+            if let Some(listener) = &self.listener {
+                listener.charge(status);
+            }
         }
         self.request = response.extensions().get::<Arc<RequestProgress>>().map(Arc::clone);
         self.completed = self.head;

@@ -14,7 +14,7 @@ use crate::route::view;
 
 impl FormatContext for StreamInfo {
     fn request_headers(&self) -> Option<&HeaderMap> {
-        self.request.get().map(|request| &request.headers)
+        self.request().map(|request| &request.headers)
     }
 
     fn response_headers(&self) -> Option<&HeaderMap> {
@@ -29,7 +29,7 @@ impl FormatContext for StreamInfo {
         if point == TimePoint::RequestReceived {
             // A request without a body is complete with its head.
             return match self.body.get() {
-                None => self.request.get().map(|_| Duration::ZERO),
+                None => self.request().map(|_| Duration::ZERO),
                 Some(body) => Some(body.completed_at()?.saturating_duration_since(self.began)),
             };
         }
@@ -46,21 +46,21 @@ impl FormatContext for StreamInfo {
     }
 
     fn method(&self) -> Option<&str> {
-        self.request.get().map(|request| request.method.as_str())
+        self.request().map(|request| request.method.as_str())
     }
 
     fn path(&self) -> Option<&str> {
-        self.request.get()?.uri.path_and_query().map(http::uri::PathAndQuery::as_str)
+        self.request()?.uri.path_and_query().map(http::uri::PathAndQuery::as_str)
     }
 
     fn authority(&self) -> Option<&str> {
-        let request = self.request.get()?;
+        let request = self.request()?;
         let authority = view::authority_of(&request.uri, &request.headers);
         (!authority.is_empty()).then_some(authority)
     }
 
     fn scheme(&self) -> Option<&str> {
-        let request = self.request.get()?;
+        let request = self.request()?;
         Some(view::scheme_of(&request.uri, &request.headers))
     }
 

@@ -1,10 +1,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::clock::Clock;
+use crate::body;
 use crate::error::ProxyError;
 
 pin_project! {
@@ -33,6 +35,20 @@ impl<B> ResponseBody<B> {
     /// The body inside.
     pub fn into_inner(self) -> B {
         self.inner
+    }
+}
+
+impl<B> From<ResponseBody<body::ResponseBody<B>>> for body::ResponseBody<B>
+where
+    B: Body<Data = Bytes, Error = ProxyError> + Send + 'static,
+{
+    /// Boxed if some time is running.
+    fn from(body: ResponseBody<Self>) -> Self {
+        if body.clock.is_none() {
+            return body.inner;
+        }
+        let local = body.inner.is_local();
+        Self::boxed(body, local)
     }
 }
 

@@ -2,6 +2,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -35,6 +36,13 @@ impl<B> ResponseBody<B> {
 
     pub(super) fn switched() -> Self {
         Self { inner: None, asked: None, source: None }
+    }
+}
+
+impl<B: From<Bytes>> From<Bytes> for ResponseBody<B> {
+    /// Nothing is switched by a body that was made here.
+    fn from(bytes: Bytes) -> Self {
+        Self::new(bytes.into())
     }
 }
 

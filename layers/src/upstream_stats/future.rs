@@ -41,6 +41,9 @@ where
         let Some(charge) = this.charge.take() else {
             return Poll::Pending;
         };
+        if charge.silent {
+            return Poll::Ready(result.map(|it| it.map(|body| ResponseBody::new(body, None))));
+        }
         Poll::Ready(match result {
             Ok(response) => {
                 charge.stats.charge(response.status(), charge.internal);

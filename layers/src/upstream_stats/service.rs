@@ -9,6 +9,7 @@ use super::{ResponseBody, ResponseFuture};
 use crate::body::RequestProgress;
 use crate::cluster::ClusterStats;
 use crate::error::ProxyError;
+use crate::health_check_filter::HealthChecked;
 use crate::route::view;
 
 /// Counts what came of each request to a cluster; see the [module](super).
@@ -32,6 +33,8 @@ pub struct Charge {
     pub(super) called: Instant,
     pub(super) progress: Option<Arc<RequestProgress>>,
     pub(super) internal: bool,
+    /// A health check that is passed on: nothing of it counts.
+    pub(super) silent: bool,
 }
 
 impl<S, B, R> Service<Request<B>> for UpstreamStats<S>
@@ -53,6 +56,7 @@ where
             called: Instant::now(),
             progress: request.extensions().get::<Arc<RequestProgress>>().map(Arc::clone),
             internal: view::is_internal(request.headers()),
+            silent: request.extensions().get::<HealthChecked>().is_some(),
         };
         ResponseFuture::new(self.inner.call(request), charge)
     }

@@ -6,16 +6,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use front_proxy_layers::access_log::{AccessLogLayer, AccessLogger, LogSink};
 use front_proxy_layers::body::Body;
+use front_proxy_layers::buffer::BufferLayer;
 use front_proxy_layers::cluster::ClusterStats;
+use front_proxy_layers::cors::{CorsLayer, CorsPolicy};
 use front_proxy_layers::error::BoxError;
+use front_proxy_layers::fault::{Delay, DelayFor, FaultLayer, FaultSettings};
 use front_proxy_layers::format::Format;
 use front_proxy_layers::forwarded::{ForwardedLayer, ForwardedPolicy};
 use front_proxy_layers::hash_policy::HashPolicyLayer;
+use front_proxy_layers::health_check_filter::HealthCheckLayer;
+use front_proxy_layers::local_rate_limit::{LocalRateLimitLayer, LocalRateLimitSettings};
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::respond::RespondLayer;
 use front_proxy_layers::retry::RetryLayer;
 use front_proxy_layers::route::{
-    HashPolicy, PathMatch, RetryOn, RetryPolicy, RouteMatch, RouteTable,
+    Fraction, HashPolicy, HeaderMatch, HeaderMatchName, HeaderRule, PathMatch, RetryOn,
+    RetryPolicy, RouteMatch, RouteTable,
 };
 use front_proxy_layers::router::{RouteEntry, Router};
 use front_proxy_layers::sanitize::{PathNormalizer, SanitizeLayer};
@@ -46,6 +52,8 @@ pub(crate) struct Case {
     pub(crate) passes_readiness: bool,
     /// Whether it answers for a service inside that fails.
     pub(crate) answers_failures: bool,
+    /// Whether a request waits for a clock before it gets to the service inside.
+    pub(crate) waits_for_time: bool,
 }
 
 impl Case {
@@ -55,7 +63,14 @@ impl Case {
         L::Service: IntoOuter,
     {
         let wrap = Box::new(move |probe| layer.layer(probe).into_outer());
-        Self { name, setup, wrap, passes_readiness: true, answers_failures: false }
+        Self {
+            name,
+            setup,
+            wrap,
+            passes_readiness: true,
+            answers_failures: false,
+            waits_for_time: false,
+        }
     }
 
     pub(crate) fn around(&self, ledger: &Ledger) -> Outer {
@@ -100,6 +115,17 @@ pub(crate) fn layers() -> Vec<Case> {
         num_retries: 2,
         ..RetryPolicy::default()
     };
+    let time = DelayFor::Fixed(Duration::from_millis(1));
+    let delay = FaultSettings {
+        delay: Some(Delay { time, percentage: Fraction::ALL }),
+        ..FaultSettings::default()
+    };
+    let is_check = HeaderMatch {
+        name: HeaderMatchName::Header("x-check".parse().unwrap()),
+        rule: HeaderRule::Present(true),
+        invert: false,
+        treat_missing_as_empty: false,
+    };
     vec![
         Case::new("UpgradeLayer", "none allowed", UpgradeLayer::new()),
         Case::new("UpgradeLayer", "websocket", UpgradeLayer::new().allow("websocket")),
@@ -119,6 +145,16 @@ pub(crate) fn layers() -> Vec<Case> {
         Case::new("HashPolicyLayer", "none", HashPolicyLayer::new([])),
         Case::new("HashPolicyLayer", "cookie", HashPolicyLayer::new([cookie])),
         Case::new("UpstreamTimingLayer", "", UpstreamTimingLayer::new()),
+        Case::new("FaultLayer", "none", FaultLayer::new(FaultSettings::default())),
+        Case { waits_for_time: true, ..Case::new("FaultLayer", "a delay", FaultLayer::new(delay)) },
+        Case::new("CorsLayer", "", CorsLayer::new(CorsPolicy::default())),
+        Case::new(
+            "LocalRateLimitLayer",
+            "",
+            LocalRateLimitLayer::new(None, LocalRateLimitSettings::default()),
+        ),
+        Case::new("BufferLayer", "", BufferLayer::new(1000)),
+        Case::new("HealthCheckLayer", "", HealthCheckLayer::new([is_check])),
         Case::new("RetryLayer", "disabled", RetryLayer::disabled()),
         Case::new("RetryLayer", "5xx", RetryLayer::new(retry)),
     ]
@@ -127,7 +163,14 @@ pub(crate) fn layers() -> Vec<Case> {
 /// The router, which is no layer: it makes ready what it calls in its future.
 fn router() -> Case {
     let wrap = Box::new(|probe| routed(probe).into_outer());
-    Case { name: "Router", setup: "", wrap, passes_readiness: false, answers_failures: false }
+    Case {
+        name: "Router",
+        setup: "",
+        wrap,
+        passes_readiness: false,
+        answers_failures: false,
+        waits_for_time: false,
+    }
 }
 
 fn routed<S>(service: S) -> Router<S> {
@@ -157,7 +200,14 @@ fn chain() -> Case {
         .layer(UpstreamTimingLayer::new())
         .layer(RetryLayer::disabled());
     let wrap = Box::new(move |probe| before.service(routed(behind.service(probe))).into_outer());
-    Case { name: "all of them", setup: "", wrap, passes_readiness: false, answers_failures: true }
+    Case {
+        name: "all of them",
+        setup: "",
+        wrap,
+        passes_readiness: false,
+        answers_failures: true,
+        waits_for_time: false,
+    }
 }
 
 pub(crate) fn cases() -> Vec<Case> {

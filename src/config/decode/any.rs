@@ -60,6 +60,20 @@ pub(super) fn any<'a>(
     None
 }
 
+/// Whether the message is of a type that Envoy knows and no place here takes.
+pub(super) fn is_unread_type(node: &Node) -> bool {
+    let Value::Map(entries) = &node.value else { return false };
+    let url = entries.iter().find(|entry| entry.key == "@type").map(|entry| &entry.node.value);
+    let Some(Value::Scalar(url)) = url else { return false };
+    let Some((_, name)) = url.text().rsplit_once('/') else { return false };
+    is_known(name) && !another_place_takes(name)
+}
+
+fn is_known(name: &str) -> bool {
+    name.strip_prefix(EXTENSIONS).is_some_and(|n| KNOWN_TYPES.binary_search(&n).is_ok())
+        || OTHER_TYPES.contains(&name)
+}
+
 fn type_url<'a>(cx: &Context, node: &'a Node) -> Option<(&'a str, &'a Span)> {
     let Value::Map(entries) = &node.value else {
         cx.error(
@@ -77,9 +91,7 @@ fn type_url<'a>(cx: &Context, node: &'a Node) -> Option<(&'a str, &'a Span)> {
 }
 
 fn refuse(cx: &Context, span: &Span, name: &str, what: &str, accepted: &[&'static Schema]) {
-    let known =
-        name.strip_prefix(EXTENSIONS).is_some_and(|n| KNOWN_TYPES.binary_search(&n).is_ok())
-            || OTHER_TYPES.contains(&name);
+    let known = is_known(name);
     let takes: Vec<_> = accepted.iter().map(|s| s.short_name()).collect();
     let takes = crate::config::message::list(&takes);
     let diagnostic = if known && another_place_takes(name) {

@@ -43,6 +43,7 @@ pub(super) fn request_edits(m: &Message<'_>) -> HeaderEdits {
     }
 }
 
+/// Headers to add, in one field.
 pub(super) fn added(m: &Message<'_>, field: &str) -> Vec<HeaderAdd> {
     let options = m.messages(field, &HEADER_VALUE_OPTION);
     if options.len() > MAX_EDITS {

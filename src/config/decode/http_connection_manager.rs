@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::config::decode::access_log::access_logs;
-use crate::config::decode::any::typed_config;
+use crate::config::decode::filters::http_filters;
 use crate::config::decode::http_options::{DownstreamCommon, downstream_common, http1, http2};
 use crate::config::decode::route_table::route_table;
 use crate::config::diagnostic::Diagnostic;
@@ -13,8 +13,7 @@ use crate::config::model::{
     ServerHeader, StripHostPort,
 };
 use crate::config::schema::http::{
-    CIDR_RANGE, DOWNSTREAM_COMMON_HTTP, HCM_UPGRADE_CONFIG, HTTP_FILTER, INTERNAL_ADDRESS_CONFIG,
-    ROUTER,
+    CIDR_RANGE, DOWNSTREAM_COMMON_HTTP, HCM_UPGRADE_CONFIG, INTERNAL_ADDRESS_CONFIG,
 };
 
 use front_proxy_layers::route::UpgradeRule;
@@ -50,8 +49,9 @@ const ESCAPED_SLASHES: &Variants<EscapedSlashes> = &[
 
 pub(super) fn http_connection_manager(m: Message<'_>) -> HttpConnectionManager {
     let stat_prefix = m.required_string("stat_prefix");
-    let routes = m.one_of(&["route_config"], true).and_then(|(_, n)| route_table(m.cx, n));
-    let (has_router, suppress_envoy_headers) = http_filters(&m);
+    let filters = http_filters(&m);
+    let routes = m.one_of(&["route_config"], true);
+    let routes = routes.and_then(|(_, node)| route_table(m.cx, node, &filters));
     let common = m
         .message("common_http_protocol_options", &DOWNSTREAM_COMMON_HTTP)
         .map(downstream_common)
@@ -65,8 +65,9 @@ pub(super) fn http_connection_manager(m: Message<'_>) -> HttpConnectionManager {
         stat_prefix,
         codec: m.enumeration("codec_type", CODECS).unwrap_or_default(),
         routes: routes.unwrap_or_default(),
-        has_router,
-        suppress_envoy_headers,
+        has_router: filters.has_router,
+        suppress_envoy_headers: filters.suppress_envoy_headers,
+        http_filters: filters.filters,
         server_name: m.header_text("server_name").unwrap_or_else(|| "envoy".to_owned()),
         server_header: m
             .enumeration("server_header_transformation", SERVER_HEADERS)
@@ -105,25 +106,6 @@ pub(super) fn http_connection_manager(m: Message<'_>) -> HttpConnectionManager {
     };
     m.finish();
     out
-}
-
-/// Whether there is a router, and what it says of Envoy's headers.
-fn http_filters(m: &Message<'_>) -> (bool, bool) {
-    let filters = m.messages("http_filters", &HTTP_FILTER);
-    let count = filters.len();
-    let (mut has_router, mut suppress) = (false, false);
-    for (i, filter) in filters.into_iter().enumerate() {
-        if let Some(found) = typed_config(&filter, "an HTTP filter", &[&ROUTER]) {
-            if i + 1 < count {
-                filter.error("the router is a terminal filter: it must be the last HTTP filter");
-            }
-            has_router = true;
-            suppress = found.message.bool("suppress_envoy_headers");
-            found.message.finish();
-        }
-        filter.finish();
-    }
-    (has_router, suppress)
 }
 
 fn timeouts(m: &Message<'_>, common: &DownstreamCommon) -> ConnectionTimeouts {

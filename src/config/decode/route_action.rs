@@ -7,6 +7,7 @@ use front_proxy_layers::route::{
 };
 use http::{HeaderValue, StatusCode};
 
+use crate::config::decode::filters::{overrides, route_cors_policy};
 use crate::config::decode::headers::{header_edits, header_name};
 use crate::config::decode::retry;
 use crate::config::decode::route_table::TableRules;
@@ -34,7 +35,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) fn forward(cx: &Context, node: &Node, rules: TableRules<'_>) -> Option<Forward> {
     let m = Message::open(cx, node, &ROUTE_ACTION)?;
-    let target = target(&m, rules.validate_clusters);
+    let target = target(&m, rules);
     // The route's own policy replaces that of its virtual host as a whole.
     let retry = retry::retry(&m, "retry_policy").or_else(|| rules.retry.cloned());
     let path_rewrite = path_rewrite(&m);
@@ -57,19 +58,20 @@ pub(super) fn forward(cx: &Context, node: &Node, rules: TableRules<'_>) -> Optio
             .filter_map(hash_policy)
             .collect(),
         high_priority: m.enumeration("priority", PRIORITIES).unwrap_or(false),
+        cors: route_cors_policy(&m),
     };
     m.finish();
     Some(out)
 }
 
-fn target(m: &Message<'_>, validate: bool) -> Option<Target> {
+fn target(m: &Message<'_>, rules: TableRules<'_>) -> Option<Target> {
     match m.one_of(&["cluster", "weighted_clusters"], true)? {
         ("cluster", node) => {
             let name = m.required_string("cluster");
-            refer(m.cx, &name, node, false, validate);
+            refer(m.cx, &name, node, false, rules.validate_clusters);
             Some(Target::Cluster(name))
         }
-        _ => weighted(m, validate).map(Target::Weighted),
+        _ => weighted(m, rules).map(Target::Weighted),
     }
 }
 
@@ -83,14 +85,14 @@ fn refer(cx: &Context, name: &str, node: &Node, weighted: bool, validate: bool) 
     }
 }
 
-fn weighted(m: &Message<'_>, validate: bool) -> Option<Vec<WeightedCluster>> {
+fn weighted(m: &Message<'_>, rules: TableRules<'_>) -> Option<Vec<WeightedCluster>> {
     let m = m.message("weighted_clusters", &WEIGHTED_CLUSTERS)?;
     let mut total: u64 = 0;
     let mut out = Vec::new();
     for cluster in m.messages("clusters", &CLUSTER_WEIGHT) {
         let name = cluster.required_string("name");
         if let Some(node) = cluster.get("name") {
-            refer(cluster.cx, &name, node, true, validate);
+            refer(cluster.cx, &name, node, true, rules.validate_clusters);
         }
         cluster.required("weight");
         let weight = cluster.u32("weight");
@@ -100,6 +102,7 @@ fn weighted(m: &Message<'_>, validate: bool) -> Option<Vec<WeightedCluster>> {
             name,
             weight: weight.unwrap_or(0),
             headers: header_edits(&cluster),
+            filters: overrides(&cluster, rules.filters),
         });
         cluster.finish();
     }

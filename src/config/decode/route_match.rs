@@ -1,24 +1,19 @@
 //! What a route asks of a request.
 
 use front_proxy_layers::route::{
-    Fraction, HeaderMatch, HeaderMatchName, HeaderRule, PathMatch, QueryMatch, QueryRule,
-    RouteMatch, StringMatch,
+    HeaderMatch, HeaderMatchName, HeaderRule, PathMatch, QueryMatch, QueryRule, RouteMatch,
+    StringMatch,
 };
 
+use crate::config::decode::fraction::runtime_fraction;
 use crate::config::decode::headers::header_name;
 use crate::config::decode::shared::anchored_regex;
-use crate::config::message::{Context, Message, Variants};
+use crate::config::message::{Context, Message};
 use crate::config::schema::route::{
-    CONNECT_MATCHER, FRACTIONAL_PERCENT, GRPC_MATCH, HEADER_MATCHER, INT64_RANGE, QUERY_MATCHER,
-    ROUTE_MATCH, RUNTIME_FRACTION, STRING_MATCHER,
+    CONNECT_MATCHER, GRPC_MATCH, HEADER_MATCHER, INT64_RANGE, QUERY_MATCHER, ROUTE_MATCH,
+    STRING_MATCHER,
 };
 use crate::config::yaml::Node;
-
-const DENOMINATORS: &Variants<u32> = &[
-    ("HUNDRED", 0, Some(100)),
-    ("TEN_THOUSAND", 1, Some(10_000)),
-    ("MILLION", 2, Some(1_000_000)),
-];
 
 const PATHS: &[&str] =
     &["prefix", "path", "safe_regex", "connect_matcher", "path_separated_prefix"];
@@ -37,7 +32,7 @@ pub(super) fn route_match(cx: &Context, node: &Node) -> Option<RouteMatch> {
             .filter_map(query_matcher)
             .collect(),
         grpc,
-        fraction: m.message("runtime_fraction", &RUNTIME_FRACTION).and_then(fraction),
+        fraction: runtime_fraction(&m, "runtime_fraction"),
     };
     m.finish();
     Some(out)
@@ -63,25 +58,6 @@ fn path(cx: &Context, kind: &str, node: &Node) -> Option<PathMatch> {
             PathMatch::SegmentPrefix(prefix.to_owned())
         }
     })
-}
-
-fn fraction(m: Message<'_>) -> Option<Fraction> {
-    m.required("default_value");
-    let percent = m.message("default_value", &FRACTIONAL_PERCENT);
-    let key = m.string("runtime_key");
-    m.finish();
-    let percent = percent?;
-    let mut out = Fraction {
-        numerator: percent.u32("numerator").unwrap_or(0),
-        denominator: percent.enumeration("denominator", DENOMINATORS).unwrap_or(100),
-    };
-    // The runtime is static here, so its word is final: a plain number there is percent.
-    let from_runtime = key.and_then(|k| percent.cx.runtime_number(&k));
-    if let Some(value) = from_runtime.filter(|v| (0.0..=100.0).contains(v)) {
-        out = Fraction { numerator: value as u32, denominator: 100 };
-    }
-    percent.finish();
-    Some(out)
 }
 
 /// A list of header matchers.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::config::decode::filters::{HttpFilters, overrides, route_cors_policy};
 use crate::config::decode::headers::header_edits;
 use crate::config::decode::replies;
 use crate::config::decode::retry::{self, Retry};
@@ -30,14 +31,17 @@ pub(super) struct TableRules<'a> {
     pub(super) max_body: u32,
     /// `retry_policy` of the virtual host.
     pub(super) retry: Option<&'a Retry>,
+    /// The filters that it may say something about.
+    pub(super) filters: &'a HttpFilters,
 }
 
-pub(super) fn route_table(cx: &Context, node: &Node) -> Option<RouteTable> {
+pub(super) fn route_table(cx: &Context, node: &Node, filters: &HttpFilters) -> Option<RouteTable> {
     let m = Message::open(cx, node, &ROUTE_CONFIGURATION)?;
     let rules = TableRules {
         validate_clusters: m.optional_bool("validate_clusters").unwrap_or(true),
         max_body: m.u32("max_direct_response_body_size_bytes").unwrap_or(DEFAULT_MAX_BODY),
         retry: None,
+        filters,
     };
     let name = m.string("name").unwrap_or_default();
     let mut domains = Domains { table: &name, seen: HashMap::new() };
@@ -48,8 +52,9 @@ pub(super) fn route_table(cx: &Context, node: &Node) -> Option<RouteTable> {
         .collect();
     let headers = header_edits(&m);
     let most_specific_wins = m.bool("most_specific_header_mutations_wins");
+    let filters = overrides(&m, filters);
     m.finish();
-    Some(RouteTable { name, virtual_hosts, headers, most_specific_wins })
+    Some(RouteTable { name, virtual_hosts, headers, most_specific_wins, filters })
 }
 
 fn virtual_host(m: Message<'_>, rules: TableRules<'_>, domains: &mut Domains<'_>) -> VirtualHost {
@@ -67,6 +72,8 @@ fn virtual_host(m: Message<'_>, rules: TableRules<'_>, domains: &mut Domains<'_>
         headers: header_edits(&m),
         request_attempt_count: m.bool("include_request_attempt_count"),
         response_attempt_count: m.bool("include_attempt_count_in_response"),
+        filters: overrides(&m, rules.filters),
+        cors: route_cors_policy(&m),
     };
     m.finish();
     out
@@ -116,6 +123,7 @@ fn route(cx: &Context, node: &Node, rules: TableRules<'_>) -> Option<Route> {
     };
     let name = m.string("name").unwrap_or_default();
     let headers = header_edits(&m);
+    let filters = overrides(&m, rules.filters);
     m.finish();
-    Some(Route { name, matching: matching?, action: action?, headers })
+    Some(Route { name, matching: matching?, action: action?, headers, filters })
 }

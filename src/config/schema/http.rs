@@ -96,8 +96,8 @@ pub(in crate::config) const HCM_UPGRADE_CONFIG: Schema = Schema {
 pub(in crate::config) const HTTP_FILTER: Schema = Schema {
     message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
     note: "",
-    supported: &["name", "typed_config"],
-    refused: &["config_discovery", "disabled", "is_optional"],
+    supported: &["name", "typed_config", "is_optional", "disabled"],
+    refused: &["config_discovery"],
 };
 
 pub(in crate::config) const ROUTER: Schema = Schema {

@@ -15,6 +15,7 @@ pub(in crate::config) const ROUTE_CONFIGURATION: Schema = Schema {
         "most_specific_header_mutations_wins",
         "validate_clusters",
         "max_direct_response_body_size_bytes",
+        "typed_per_filter_config",
     ],
     refused: &[
         "cluster_specifier_plugins",
@@ -24,7 +25,6 @@ pub(in crate::config) const ROUTE_CONFIGURATION: Schema = Schema {
         "metadata",
         "request_mirror_policies",
         "route_specifiers",
-        "typed_per_filter_config",
         "vhds",
         "vhost_header",
     ],
@@ -45,9 +45,10 @@ pub(in crate::config) const VIRTUAL_HOST: Schema = Schema {
         "include_request_attempt_count",
         "include_attempt_count_in_response",
         "retry_policy",
+        "cors",
+        "typed_per_filter_config",
     ],
     refused: &[
-        "cors",
         "hedge_policy",
         "include_is_timeout_retry_header",
         "matcher",
@@ -58,7 +59,6 @@ pub(in crate::config) const VIRTUAL_HOST: Schema = Schema {
         "request_mirror_policies",
         "retry_policy_typed_config",
         "route_specifiers",
-        "typed_per_filter_config",
         "virtual_clusters",
     ],
 };
@@ -76,6 +76,7 @@ pub(in crate::config) const ROUTE: Schema = Schema {
         "request_headers_to_remove",
         "response_headers_to_add",
         "response_headers_to_remove",
+        "typed_per_filter_config",
     ],
     refused: &[
         "decorator",
@@ -87,7 +88,6 @@ pub(in crate::config) const ROUTE: Schema = Schema {
         "route_specifiers",
         "stat_prefix",
         "tracing",
-        "typed_per_filter_config",
     ],
 };
 
@@ -218,11 +218,11 @@ pub(in crate::config) const ROUTE_ACTION: Schema = Schema {
         "priority",
         "hash_policy",
         "upgrade_configs",
+        "cors",
     ],
     refused: &[
         "cluster_header",
         "cluster_specifier_plugin",
-        "cors",
         "early_data_policy",
         "flush_timeout",
         "grpc_timeout_offset",
@@ -261,13 +261,9 @@ pub(in crate::config) const CLUSTER_WEIGHT: Schema = Schema {
         "request_headers_to_remove",
         "response_headers_to_add",
         "response_headers_to_remove",
-    ],
-    refused: &[
-        "cluster_header",
-        "host_rewrite_literal",
-        "metadata_match",
         "typed_per_filter_config",
     ],
+    refused: &["cluster_header", "host_rewrite_literal", "metadata_match"],
 };
 
 pub(in crate::config) const ROUTE_UPGRADE_CONFIG: Schema = Schema {
