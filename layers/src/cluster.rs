@@ -51,6 +51,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::balance::LoadBalancer;
+use crate::discover::Member;
 use crate::endpoint::{Endpoint, Shared};
 use crate::stream_info::ClusterNames;
 
@@ -73,17 +74,35 @@ struct Inner {
     endpoints: ArcSwap<EndpointSet>,
     /// Updates of the membership, one at a time.
     updating: std::sync::Mutex<()>,
-    /// What keeps the membership up to date, where the cluster has it to itself.
-    discovery: std::sync::OnceLock<source::Discovery>,
+    /// What keeps the membership up to date, where that is the cluster's own business.
+    discoveries: std::sync::OnceLock<Box<[source::Discovery]>>,
 }
 
 impl Cluster {
+    /// A cluster of these endpoints, with defaults for everything: see
+    /// [`ClusterBuilder::endpoints`].
+    ///
+    /// # Errors
+    ///
+    /// One of the texts is not an address with a port.
+    pub fn new<A: TryInto<Member>>(
+        name: impl Into<Arc<str>>,
+        endpoints: impl IntoIterator<Item = A>,
+    ) -> Result<Self, A::Error> {
+        Self::builder(name).endpoints(endpoints).map(ClusterBuilder::build)
+    }
+
     /// Begins a cluster of this name. Its endpoints are those that the builder is given, or those
     /// that [`MemberSet::update`] gives it later.
     ///
     /// [`MemberSet::update`]: crate::discover::MemberSet::update
     pub fn builder(name: impl Into<Arc<str>>) -> ClusterBuilder {
         ClusterBuilder::new(name.into())
+    }
+
+    /// Whether the two are handles on one cluster.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// Its name.
@@ -106,10 +125,10 @@ impl Cluster {
         self.inner.endpoints.load().all().to_vec()
     }
 
-    /// Waits until the cluster's own discovery has looked for members once, whatever it found. At
+    /// Waits until each of the cluster's own discoveries has looked for members once, whatever it found. At
     /// once where it has none.
     pub async fn initialized(&self) {
-        if let Some(discovery) = self.inner.discovery.get() {
+        for discovery in self.inner.discoveries.get().into_iter().flatten() {
             discovery.initialized().await;
         }
     }

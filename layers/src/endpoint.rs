@@ -17,6 +17,8 @@ mod io;
 mod pool;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_from_pem;
 mod tunnel;
 mod waker;
 
@@ -27,6 +29,8 @@ pub(crate) use io::{UpstreamConnection, UpstreamIo};
 pub(crate) use pool::{Checkout, Connected, Place, Waiter};
 #[cfg(feature = "tls")]
 pub use tls::SharedClientConfig;
+#[cfg(feature = "tls")]
+pub use tls_from_pem::{Tls, TlsError};
 pub(crate) use tunnel::TunnelConnection;
 
 use std::fmt;

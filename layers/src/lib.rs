@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
+//!
+//! The [`guide`] has it at length.
 #![forbid(unsafe_code)]
 // Says of each item which feature it needs. docs.rs builds with a compiler that can.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod guide;
 mod headers;
 mod lock;
 mod sync;
@@ -10,6 +13,7 @@ mod timer;
 mod uri_path;
 pub mod worker;
 pub mod proxy;
+pub mod mount;
 pub mod upgrade;
 pub mod stats;
 pub mod access_log;

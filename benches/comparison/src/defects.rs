@@ -20,12 +20,13 @@ pub fn show(names: &[&str]) {
             hop_by_hop(&proxy, &upstream)
         );
         println!(
-            "  upstream connections for 5 clients that close theirs: {}",
+            "  new upstream connections for 5 clients that close theirs: {}",
             kept(&proxy, &upstream)
         );
         println!("  trailers of an HTTP/1 response: {}", trailers(&proxy));
         println!("  a WebSocket that echoes: {}", upgrade(&proxy, "websocket"));
         println!("  another protocol that echoes: {}", upgrade(&proxy, "chat"));
+        println!("  a client that speaks HTTP/1: {}", http1(&proxy, &upstream));
         println!("  a client that speaks HTTP/2: {}", http2(&proxy, &upstream));
         let closed =
             TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
@@ -84,6 +85,23 @@ fn upgrade(proxy: &Proxy, protocol: &str) -> String {
     format!("{status}, {}", if echoed { "and it does" } else { "but nothing comes back" })
 }
 
+fn http1(proxy: &Proxy, upstream: &Upstream) -> String {
+    let mut client = connect(proxy);
+    write(&mut client, "GET /h1 HTTP/1.1\r\nhost: example.com\r\n\r\n");
+    let answer = read(&mut client, "\r\n\r\nok");
+    let status = answer.split(' ').nth(1).unwrap_or("nothing").to_owned();
+    seen(status, "get /h1", upstream)
+}
+
+fn seen(status: String, target: &str, upstream: &Upstream) -> String {
+    let head = upstream.last();
+    if !head.starts_with(target) {
+        return format!("{status}, nothing went upstream");
+    }
+    let host = head.lines().find(|line| line.starts_with("host:")).unwrap_or("no host");
+    format!("{status}, upstream sees `{host}`")
+}
+
 fn http2(proxy: &Proxy, upstream: &Upstream) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let address = proxy.address;
@@ -95,14 +113,12 @@ fn http2(proxy: &Proxy, upstream: &Upstream) -> String {
         let request =
             axum::http::Request::get("http://example.com/h2").body(()).expect("a request");
         let (response, _) = send.send_request(request, true).map_err(|e| e.to_string())?;
-        response.await.map(|response| response.status().to_string()).map_err(|e| e.to_string())
+        response
+            .await
+            .map(|response| response.status().as_u16().to_string())
+            .map_err(|e| e.to_string())
     });
-    let head = upstream.last();
-    if !head.starts_with("get /h2") {
-        return format!("{}, nothing went upstream", status.unwrap_or_else(|error| error));
-    }
-    let host = head.lines().find(|line| line.starts_with("host:")).unwrap_or("no host");
-    format!("{}, upstream sees `{host}`", status.unwrap_or_else(|error| error))
+    seen(status.unwrap_or_else(|error| error), "get /h2", upstream)
 }
 
 fn dead(proxy: &Proxy) -> String {

@@ -9,6 +9,8 @@ use super::endpoint_set::EndpointSet;
 use super::source::Source;
 use super::{Cluster, ClusterStats, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
+#[cfg(feature = "tls")]
+use crate::endpoint::Tls;
 use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
 use crate::stats::Scope;
 use crate::stream_info::ClusterNames;
@@ -23,6 +25,8 @@ pub struct ClusterBuilder {
     pub(super) source: Source,
     options: ConnectionOptions,
     connector: Connector,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     balancer: Box<dyn LoadBalancer>,
     limits: Limits,
     high_limits: Limits,
@@ -34,10 +38,12 @@ impl ClusterBuilder {
         Self {
             name,
             stat_name: None,
-            scope: Scope::noop(),
+            scope: Scope::process(),
             source: Source::default(),
             options: ConnectionOptions::default(),
             connector: Connector::plain(),
+            #[cfg(feature = "tls")]
+            tls: None,
             balancer: Box::new(RoundRobin::default()),
             limits: Limits::default(),
             high_limits: Limits::default(),
@@ -45,7 +51,8 @@ impl ClusterBuilder {
         }
     }
 
-    /// Where stats go: `cluster.<name>.*` below this scope. Default nowhere.
+    /// Where stats go: `cluster.<name>.*` below this scope. Default [`Scope::process`]: the `metrics`
+    /// recorder of the process, which is nowhere as long as none is installed.
     pub fn stats(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
@@ -81,6 +88,25 @@ impl ClusterBuilder {
         self
     }
 
+    /// Speaks TLS to the endpoints. Default plain text. What is agreed on by ALPN is the protocol of
+    /// this cluster.
+    ///
+    /// ```no_run
+    /// use front_proxy_layers::cluster::Cluster;
+    /// use front_proxy_layers::endpoint::Tls;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tls = Tls::trusting(&std::fs::read("/etc/ssl/certs/ca-certificates.crt")?)?;
+    /// let tls = tls.server_name("service1.internal")?;
+    /// let cluster = Cluster::builder("service1").endpoints(["10.0.0.1:443"])?.tls(tls).build();
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// How connections are opened. Default plain TCP.
     pub fn connector(mut self, connector: Connector) -> Self {
         self.connector = connector;
@@ -113,8 +139,8 @@ impl ClusterBuilder {
     ///
     /// # Panics
     ///
-    /// If its members come from DNS and this is not called on a tokio runtime, where the lookups
-    /// are to run.
+    /// If its members are discovered and this is not called on a tokio runtime, where looking for them
+    /// is to run.
     pub fn build(self) -> Cluster {
         let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
         let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
@@ -124,9 +150,16 @@ impl ClusterBuilder {
         let breakers = scope.child("circuit_breakers");
         let default = Arc::new(Resources::new(&self.limits, &breakers.child("default")));
         let high = Arc::new(Resources::new(&self.high_limits, &breakers.child("high")));
+        #[cfg(feature = "tls")]
+        let connector = match self.tls {
+            Some(tls) => tls.connector(self.options.protocol),
+            None => self.connector,
+        };
+        #[cfg(not(feature = "tls"))]
+        let connector = self.connector;
         let shared = Arc::new(Shared {
             options: self.options,
-            connector: self.connector,
+            connector,
             stats: Arc::clone(&stats),
             // Connections serve both priorities; Envoy's pools are per priority, and so is this
             // limit. Routes of high priority are rare enough to share the default's.
@@ -144,7 +177,7 @@ impl ClusterBuilder {
                 balancer: self.balancer,
                 endpoints,
                 updating: std::sync::Mutex::new(()),
-                discovery: std::sync::OnceLock::new(),
+                discoveries: std::sync::OnceLock::new(),
             }),
             priority: Priority::Default,
         };

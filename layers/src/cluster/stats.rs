@@ -73,7 +73,6 @@ cluster_stats! {
         membership_excluded = "membership_excluded",
         membership_healthy = "membership_healthy",
         membership_total = "membership_total",
-        version = "version",
         warming_state = "warming_state",
     }
     histograms { cx_connect_ms, cx_length_ms, rq_per_cx }
