@@ -423,7 +423,6 @@ fn what_can_not_be_built_is_found() {
 fn options_that_would_change_nothing_for_a_cluster_are_refused() {
     for (kind, option) in [
         ("http_protocol_options", "allow_chunked_length"),
-        ("http2_protocol_options", "allow_connect"),
         ("http2_protocol_options", "override_stream_error_on_invalid_http_message"),
     ] {
         let with = |value: &str| {

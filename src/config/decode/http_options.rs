@@ -131,11 +131,11 @@ pub(super) fn upstream_http1(m: &Message<'_>, field: &str) -> Http1Options {
     out
 }
 
-/// The options of a cluster. There is no extended CONNECT towards upstreams.
+/// The options of a cluster. `allow_connect` changes nothing there, as in Envoy: a protocol is switched
+/// where the listener or the route says so.
 pub(super) fn upstream_http2(m: &Message<'_>, field: &str) -> Http2Options {
     let (out, keep) = http2(m, field);
     refuse(m, field, BAD_MESSAGES, keep.is_some());
-    refuse(m, field, "allow_connect", out.allow_connect);
     out
 }
 
