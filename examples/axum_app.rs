@@ -9,7 +9,7 @@
 //! curl -i localhost:3000/service/3   # neither knows it
 //! ```
 //!
-//! Next: put names instead of addresses with `.dns("service1", 8000)`; give the proxy a timeout;
+//! Next: put names instead of addresses with `.dns("service1:8000")?`; give the proxy a timeout;
 //! see `compose_layers` for what `Proxy` is made of.
 
 use std::error::Error;
@@ -26,8 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let one = [service("service1, first").await?, service("service1, second").await?];
     let two = [service("service2").await?];
 
-    let service1 = Cluster::builder("service1").endpoints(one)?.build();
-    let service2 = Cluster::builder("service2").endpoints(two)?.build();
+    let service1 = Cluster::new("service1", one)?;
+    let service2 = Cluster::new("service2", two)?;
     let proxy =
         Proxy::builder().route("/service/1", service1).route("/service/2", service2).build();
     let app =

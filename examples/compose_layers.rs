@@ -37,7 +37,7 @@ use tower::ServiceBuilder;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let cluster = Cluster::builder("service").endpoints([service().await?])?.build();
+    let cluster = Cluster::new("service", [service().await?])?;
 
     // From a route to the cluster.
     let forward = |timeout| {

@@ -1,5 +1,6 @@
 //! A layer of your own on the request path: it refuses requests without a token before they reach a
-//! cluster, and the proxy turns the refusal into a response and counts it like any other.
+//! cluster. It stands between the proxy's layers, so a refusal is counted and logged like any other
+//! answer, and what it lets pass costs no box.
 //!
 //! ```text
 //! cargo run --example own_layer
@@ -7,52 +8,43 @@
 //! curl -i -H 'x-token: secret' localhost:3000/    # 200
 //! ```
 //!
-//! Next: give the layer state of its own, such as a list of tokens in an `Arc`; or put it around a
-//! single route of a table, as in `compose_layers`.
+//! Next: give the layer state of its own, such as a list of tokens in an `Arc`; fail with a
+//! `ProxyError` instead of answering; put it around a single route of a table, as in
+//! `compose_layers`.
 
 use std::error::Error;
 use std::future::{Ready, ready};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
+use axum::Router as App;
 use front_proxy_layers::body::{Body, ResponseBody};
-use front_proxy_layers::cluster::{Cluster, UpstreamBody};
+use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::error::ProxyError;
 use front_proxy_layers::respond::RespondLayer;
+use front_proxy_layers::router::Router;
 use front_proxy_layers::sanitize::SanitizeLayer;
+use front_proxy_layers::stats::{DownstreamStats, Scope, StatsLayer};
+use futures_util::future::Either;
 use http::{HeaderValue, Request, Response, StatusCode};
-use pin_project_lite::pin_project;
 use tokio::net::TcpListener;
-use tower::{Layer, Service, ServiceBuilder};
+use tower::{Service, ServiceBuilder};
 
 /// Lets requests with this `x-token` through.
-#[derive(Clone, Debug)]
-struct TokenLayer(HeaderValue);
-
-impl<S> Layer<S> for TokenLayer {
-    type Service = Token<S>;
-
-    fn layer(&self, inner: S) -> Token<S> {
-        Token { inner, expected: self.0.clone() }
-    }
-}
-
 #[derive(Clone, Debug)]
 struct Token<S> {
     inner: S,
     expected: HeaderValue,
 }
 
-/// What a proxy's inner services answer: a body that an upstream sends, or one made on the way.
-type Reply = Response<ResponseBody<UpstreamBody>>;
-
-impl<S> Service<Request<Body>> for Token<S>
+/// Requests and answers are those of the proxy's layers on either side, whatever the upstream's body.
+impl<S, B> Service<Request<Body>> for Token<S>
 where
-    S: Service<Request<Body>, Response = Response<UpstreamBody>, Error = ProxyError>,
+    S: Service<Request<Body>, Response = Response<ResponseBody<B>>, Error = ProxyError>,
 {
-    type Response = Reply;
+    type Response = S::Response;
     type Error = ProxyError;
-    type Future = TokenFuture<S::Future>;
+    type Future = Either<S::Future, Ready<Result<S::Response, ProxyError>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
         self.inner.poll_ready(cx)
@@ -60,58 +52,37 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if request.headers().get("x-token") == Some(&self.expected) {
-            return TokenFuture::Forwarded { future: self.inner.call(request) };
+            return Either::Left(self.inner.call(request));
         }
         let mut refusal = Response::new(ResponseBody::local("who are you?\n".into()));
         *refusal.status_mut() = StatusCode::UNAUTHORIZED;
-        TokenFuture::Refused { refusal: ready(Ok(refusal)) }
-    }
-}
-
-pin_project! {
-    /// Either of the two, without a box.
-    #[project = TokenFutureProj]
-    enum TokenFuture<F> {
-        Forwarded { #[pin] future: F },
-        Refused { refusal: Ready<Result<Reply, ProxyError>> },
-    }
-}
-
-impl<F> Future for TokenFuture<F>
-where
-    F: Future<Output = Result<Response<UpstreamBody>, ProxyError>>,
-{
-    type Output = Result<Reply, ProxyError>;
-
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            TokenFutureProj::Forwarded { future } => {
-                future.poll(cx).map_ok(|response| response.map(ResponseBody::upstream))
-            }
-            TokenFutureProj::Refused { refusal } => std::pin::Pin::new(refusal).poll(cx),
-        }
+        Either::Right(ready(Ok(refusal)))
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let cluster = Cluster::builder("service").endpoints([service().await?])?.build();
+    let cluster = Cluster::new("service", [service().await?])?;
+    let expected = HeaderValue::from_static("secret");
+    let token = tower::layer::layer_fn(move |inner| Token { inner, expected: expected.clone() });
+    let stats = Arc::new(DownstreamStats::new(&Scope::from_metrics(), "example"));
     let proxy = ServiceBuilder::new()
+        .layer(StatsLayer::new(stats))
         .layer(RespondLayer::new())
         .layer(SanitizeLayer::new())
-        .layer(TokenLayer(HeaderValue::from_static("secret")))
-        .service(cluster);
+        .layer(token)
+        .service(Router::forward(cluster));
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
-    axum::serve(listener, Router::new().fallback_service(proxy)).await?;
+    axum::serve(listener, App::new().fallback_service(proxy)).await?;
     Ok(())
 }
 
 /// Stands in for a service of yours. Returns its address.
 async fn service() -> Result<String, Box<dyn Error>> {
-    let app = Router::new().fallback(|| async { "welcome\n" });
+    let app = App::new().fallback(|| async { "welcome\n" });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, app).await });

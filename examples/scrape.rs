@@ -7,7 +7,8 @@
 //! curl -s localhost:3000/metrics | grep -e envoy_cluster_upstream_rq -e greetings
 //! ```
 //!
-//! Next: point Prometheus at it, and open a dashboard that was made for Envoy.
+//! Next: point Prometheus at it, and open a dashboard that was made for Envoy; see `own_stats_names`
+//! for other names.
 
 use std::error::Error;
 
@@ -15,7 +16,6 @@ use axum::Router;
 use axum::routing::get;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::proxy::Proxy;
-use front_proxy_layers::stats::Scope;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 
@@ -24,9 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Before the first cluster: handles are made when layers are built.
     let recorder = PrometheusBuilder::new().install_recorder()?;
 
-    let cluster = Cluster::builder("service1").stats(Scope::from_metrics());
-    let cluster = cluster.endpoints([service().await?])?.build();
-    let proxy = Proxy::builder().route("/", cluster).stats(&Scope::from_metrics(), "app").build();
+    let cluster = Cluster::new("service1", [service().await?])?;
+    let proxy = Proxy::new(cluster);
     let greet = || async {
         metrics::counter!("greetings").increment(1);
         "from the app itself\n"

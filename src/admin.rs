@@ -19,6 +19,7 @@
 
 mod state;
 mod status;
+mod of_cluster;
 mod commands;
 mod page;
 mod guard;
@@ -45,9 +46,9 @@ pub use state::{
     Unsupported,
 };
 pub use status::{
-    CertificateDetails, CertificateStatus, ClusterStatus, DrainOptions, HealthFlags, HostStats,
-    HostStatus, ListenerStatus, LogLevel, OutlierStatus, PriorityLimits, RuntimeStatus, ServerInfo,
-    SubjectAltName,
+    CertificateDetails, CertificateStatus, ClusterStatus, DrainOptions, HealthFlag, HealthFlags,
+    HostStats, HostStatus, ListenerStatus, LogLevel, OutlierStatus, PriorityLimits, RuntimeStatus,
+    ServerInfo, SubjectAltName,
 };
 
 /// The admin pages as an axum app, to be served or nested.
@@ -58,7 +59,24 @@ pub use status::{
 /// [`AdminState::trusted_hosts`]. The first keeps other sites' forms out, the second sites that
 /// point their own name at this address (DNS rebinding). Programs that send no `Origin`, as curl
 /// and scrapers do, are not concerned.
-pub fn router(state: AdminState) -> Router {
+///
+/// It goes into an app with any state of its own:
+///
+/// ```
+/// use axum::{Router, extract::State, routing::get};
+/// use front_proxy::admin::{AdminState, router};
+/// use front_proxy::stats::Registry;
+///
+/// let app: Router = Router::new()
+///     .route("/", get(async |State(name): State<&'static str>| name))
+///     .nest("/admin", router(AdminState::new(Registry::default())))
+///     .with_state("my app");
+/// # let _ = app;
+/// ```
+pub fn router<S>(state: AdminState) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     router_with(state, |_| true)
 }
 
@@ -75,6 +93,9 @@ pub fn router(state: AdminState) -> Router {
 /// let app: axum::Router = axum::Router::new().nest("/proxy", pages);
 /// # let _ = app;
 /// ```
-pub fn router_with(state: AdminState, wanted: impl Fn(&str) -> bool) -> Router {
+pub fn router_with<S>(state: AdminState, wanted: impl Fn(&str) -> bool) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     commands::router(state, wanted)
 }

@@ -13,6 +13,7 @@ use clap::Parser;
 
 use crate::config::model::Bootstrap;
 use crate::config::{Diagnostics, Loader};
+use crate::stats::Tag;
 
 pub use self::arguments::{SandboxArgs, SandboxCommand};
 pub use self::options::{Mode, Options};
@@ -117,7 +118,8 @@ fn dispatch(command: Command) -> ExitCode {
     }
 }
 
-/// Loads the configuration that the options name, and puts the options over its `node`.
+/// Loads the configuration that the options name, and puts the options over its `node` and before its
+/// tags of stats.
 pub fn load(options: &Options) -> Result<Bootstrap, Diagnostics> {
     let mut loader = Loader::new().allow_unknown_fields(options.allow_unknown_static_fields);
     if !options.config_path.is_empty() {
@@ -137,6 +139,10 @@ pub fn load(options: &Options) -> Result<Bootstrap, Diagnostics> {
             field.clone_from(option);
         }
     }
+    // The first tag of a name is the one that counts: in Envoy too, the command line's.
+    let given = options.stats_tag.iter().filter_map(|tag| tag.split_once(':'));
+    let given = given.map(|(name, value)| Tag::Fixed { name: name.into(), value: value.into() });
+    bootstrap.stats.tags.splice(0..0, given.collect::<Vec<_>>());
     Ok(bootstrap)
 }
 
@@ -166,4 +172,30 @@ fn refuse(options: &Options, errors: &Diagnostics) -> ExitCode {
 
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::{Query, Registry, prometheus};
+
+    #[test]
+    fn tags_of_the_command_line_are_on_every_stat() {
+        let config = "stats_config: {stats_tags: [{tag_name: zone, fixed_value: file}, \
+                      {tag_name: own, fixed_value: o}]}";
+        let args = ["front-proxy", "--config-yaml", config, "--stats-tag", "zone:z"];
+        let Ok(Command::Serve(options)) = parse(args.into_iter().chain(["--stats-tag", "foo:b"]))
+        else {
+            panic!("not to be served");
+        };
+        let bootstrap = load(&options).expect("valid");
+        let registry = Registry::with_rules(1, bootstrap.stats);
+        let scope = registry.scope().child("cluster").tagged("envoy_cluster_name", "c");
+        scope.counter("n").increment(1);
+        let page = prometheus::render(&registry, &Query::default(), Default::default());
+        let page: Vec<u8> = page.expect("rendered").flat_map(|chunk| chunk.to_vec()).collect();
+        let page = String::from_utf8(page).expect("text");
+        let labels = r#"{zone="z",foo="b",own="o",envoy_cluster_name="c"}"#;
+        assert_eq!(page, format!("# TYPE envoy_cluster_n counter\nenvoy_cluster_n{labels} 1\n"));
+    }
 }

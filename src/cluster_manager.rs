@@ -33,7 +33,7 @@ struct Entry {
 
 impl ClusterManager {
     /// Builds the clusters and starts their discovery on the current runtime. Returns when each
-    /// has been resolved once, as listeners must not open before.
+    /// has been resolved once, and what is to be checked has been: listeners must not open before.
     pub async fn start(
         configs: &[model::Cluster],
         scope: &Scope,
@@ -48,6 +48,9 @@ impl ClusterManager {
         }
         for resolved in first {
             FirstResolution::wait(resolved).await;
+        }
+        for Entry { cluster, .. } in &manager.clusters {
+            cluster.initialized().await;
         }
         Ok(manager)
     }

@@ -13,12 +13,14 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use front_proxy_layers::access_log::AccessLogLayer;
+use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::error::BoxError;
 use front_proxy_layers::stats::Scope;
 use http::{Request, Response};
 use tower_service::Service;
 
 use crate::access_log::{FlushOptions, LogFiles};
+use crate::admin::{ClusterStatus, ClusterView};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::Bootstrap;
 use crate::listener::{self, Surroundings};
@@ -31,7 +33,10 @@ use crate::server::StartError;
 /// connections stays with whoever accepts them: addresses, TLS, HTTP/1's and HTTP/2's limits, idle
 /// timeouts. So does the admin address. A listener with several filter chains is its first.
 ///
-/// Returns when each cluster has been resolved once. Stats go to `scope`.
+/// Returns when each cluster has been resolved once. Stats go to `scope`; what the bootstrap says of
+/// them is up to whoever made it: `Registry::with_rules(threads, bootstrap.stats.clone())` names and
+/// chooses them as configured, [`Registry::add_sink`](crate::stats::Registry::add_sink) tells the
+/// `stats_sinks`, and [`flush_every`](crate::stats::flush_every) does so in time.
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
@@ -73,16 +78,29 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
             proxies.push((config.name.clone(), EmbeddedProxy { path, _kept: Arc::clone(&kept) }));
         }
     }
-    Ok(Embedded { proxies })
+    Ok(Embedded { proxies, kept })
 }
 
-/// The services of a bootstrap: see [`from_config`].
+/// The services of a bootstrap: see [`from_config`]. The admin pages show its clusters, if it is handed
+/// to [`AdminState::clusters`](crate::admin::AdminState::clusters).
 #[derive(Clone, Debug)]
 pub struct Embedded {
     proxies: Vec<(String, EmbeddedProxy)>,
+    kept: Arc<Kept>,
+}
+
+impl ClusterView for Embedded {
+    fn clusters(&self) -> Vec<ClusterStatus> {
+        self.kept.clusters.iter().map(|(_, cluster)| cluster.into()).collect()
+    }
 }
 
 impl Embedded {
+    /// The cluster of this name, to send requests to without a route.
+    pub fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.kept.clusters.get(name)
+    }
+
     /// What the first listener does.
     pub fn first(&self) -> Option<EmbeddedProxy> {
         self.proxies.first().map(|(_, proxy)| proxy.clone())
@@ -97,7 +115,9 @@ impl Embedded {
 /// What a listener does to requests, as a service that never fails: see [`from_config`].
 ///
 /// Who is connected is taken from the request's extensions, where a
-/// [`Peer`](front_proxy_layers::forwarded::Peer) may be.
+/// [`Peer`](front_proxy_layers::forwarded::Peer) may be. A
+/// [`MountLayer`](front_proxy_layers::mount::MountLayer) around it makes one of axum's `ConnectInfo`, and
+/// gives back the part of the path that `nest_service` takes.
 #[derive(Clone)]
 pub struct EmbeddedProxy {
     path: ConnectionService,
@@ -106,6 +126,7 @@ pub struct EmbeddedProxy {
 
 /// What goes on as long as there is a service: discovery, the writing of logs, and the renewal of
 /// certificates.
+#[derive(Debug)]
 struct Kept {
     clusters: ClusterManager,
     logs: LogFiles,

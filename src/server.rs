@@ -209,7 +209,7 @@ impl Server {
         );
         let state = AdminState::new(registry.clone())
             .server(Arc::clone(&status) as _, server_stats)
-            .clusters(Arc::new(views::Clusters(Arc::clone(&clusters))))
+            .clusters(views::Clusters(Arc::clone(&clusters)))
             .listeners(Arc::new(views::Listeners(listeners.clone())))
             .config(Arc::new(ConfigSource::new(&bootstrap, certificates, SystemTime::now())))
             .control(Arc::new(control))

@@ -103,7 +103,7 @@ fn all_mistakes_are_found_at_once_and_sorted() {
         ("stat_prefix: ingress", "codec_type: AUTTO"),
         ("{prefix: /}", "{safe_regex: {regex: '('}}"),
         ("{cluster: one}", "{cluster: two, timeout: 15}"),
-        ("type: STATIC", "type: STATIC\n    connect_timeout: 250ms\n    health_checks: []"),
+        ("type: STATIC", "type: STATIC\n    connect_timeout: 250ms\n    lb_subset_config: {}"),
     ]);
     assert_eq!(
         summary(&text),
@@ -118,7 +118,7 @@ fn all_mistakes_are_found_at_once_and_sorted() {
             "18:48 `timeout` is not a duration: a number without a unit (did you mean `15s`?)",
             "26:22 `connect_timeout` is not a duration: a duration is a number of seconds and an \
              `s`, as in \"1.5s\" (did you mean `0.25s`?)",
-            "27:5 `health_checks` is not supported yet",
+            "27:5 `lb_subset_config` is not supported yet",
         ]
     );
 }

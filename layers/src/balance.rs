@@ -42,6 +42,13 @@ pub trait LoadBalancer: Debug + Send + Sync + 'static {
     /// A picker over these candidates, which are the endpoints that may be used, in the cluster's
     /// order. Called when the set changes, never per request.
     fn picker(&self, candidates: &[Candidate]) -> Arc<dyn Picker>;
+
+    /// A balancer like this one for another priority of the cluster. Those that keep something
+    /// from pick to pick make one that keeps its own; the default is none, where this one does
+    /// for all.
+    fn sibling(&self) -> Option<Box<dyn LoadBalancer>> {
+        None
+    }
 }
 
 /// Picks one of the candidates it was made for.

@@ -26,7 +26,9 @@
 mod builder;
 mod endpoint_set;
 mod future;
+mod membership;
 mod permits;
+mod priorities;
 mod resources;
 mod service;
 mod source;
@@ -38,6 +40,7 @@ pub(crate) mod upstream_body;
 
 pub use builder::ClusterBuilder;
 pub use future::ResponseFuture;
+pub use priorities::HealthOptions;
 pub use resources::{Limits, Resource, Resources};
 pub use service::{AutoHost, BalanceHash, Priority};
 pub use stats::ClusterStats;
@@ -46,15 +49,20 @@ pub use tries::Tries;
 pub use upstream_body::UpstreamBody;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
-use crate::balance::LoadBalancer;
+use crate::discover::Member;
 use crate::endpoint::{Endpoint, Shared};
+use crate::health_check::Checker;
+use crate::outlier::{Averages, Detector};
 use crate::stream_info::ClusterNames;
+use crate::task::Task;
 
-use endpoint_set::EndpointSet;
+use endpoint_set::{Balancers, EndpointSet};
 
 /// A handle on a cluster.
 #[derive(Clone)]
@@ -63,27 +71,54 @@ pub struct Cluster {
     priority: Priority,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     names: ClusterNames,
     stats: Arc<ClusterStats>,
     default: Arc<Resources>,
     high: Arc<Resources>,
     shared: Arc<Shared>,
-    balancer: Box<dyn LoadBalancer>,
+    balancers: Balancers,
     endpoints: ArcSwap<EndpointSet>,
-    /// Updates of the membership, one at a time.
+    /// Updates of the membership and of health, one at a time.
     updating: std::sync::Mutex<()>,
-    /// What keeps the membership up to date, where the cluster has it to itself.
-    discovery: std::sync::OnceLock<source::Discovery>,
+    /// Told of each new set.
+    changes: watch::Sender<()>,
+    /// Its health checks, where there are any.
+    checker: Option<Checker>,
+    detector: Option<Detector>,
+    /// There was a connection to one of its endpoints.
+    used: AtomicBool,
+    /// What ends with the cluster.
+    tasks: OnceLock<Vec<Task>>,
+    /// What keeps the membership up to date, where that is the cluster's own business.
+    discoveries: OnceLock<Box<[source::Discovery]>>,
 }
 
 impl Cluster {
+    /// A cluster of these endpoints, with defaults for everything: see
+    /// [`ClusterBuilder::endpoints`].
+    ///
+    /// # Errors
+    ///
+    /// One of the texts is not an address with a port.
+    pub fn new<A: TryInto<Member>>(
+        name: impl Into<Arc<str>>,
+        endpoints: impl IntoIterator<Item = A>,
+    ) -> Result<Self, A::Error> {
+        Self::builder(name).endpoints(endpoints).map(ClusterBuilder::build)
+    }
+
     /// Begins a cluster of this name. Its endpoints are those that the builder is given, or those
     /// that [`MemberSet::update`] gives it later.
     ///
     /// [`MemberSet::update`]: crate::discover::MemberSet::update
     pub fn builder(name: impl Into<Arc<str>>) -> ClusterBuilder {
         ClusterBuilder::new(name.into())
+    }
+
+    /// Whether the two are handles on one cluster.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// Its name.
@@ -106,12 +141,27 @@ impl Cluster {
         self.inner.endpoints.load().all().to_vec()
     }
 
-    /// Waits until the cluster's own discovery has looked for members once, whatever it found. At
-    /// once where it has none.
+    /// Waits until each of the cluster's own discoveries has looked for members once, whatever it found,
+    /// and until those that are members then were checked once, whatever came of it. At once where it
+    /// has neither discovery nor health checks.
     pub async fn initialized(&self) {
-        if let Some(discovery) = self.inner.discovery.get() {
+        for discovery in self.inner.discoveries.get().into_iter().flatten() {
             discovery.initialized().await;
         }
+        let mut changes = self.inner.changes.subscribe();
+        let mut unchecked = self.endpoints();
+        loop {
+            unchecked.retain(|endpoint| endpoint.awaits_check());
+            // The sender is in `self`.
+            if unchecked.is_empty() || changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The rates that outlier detection compares, where it is on.
+    pub fn outlier_averages(&self) -> Option<Averages> {
+        self.inner.detector.as_ref().map(Detector::averages)
     }
 
     /// The limits of a priority and what is taken of them.
@@ -132,6 +182,40 @@ impl Cluster {
 }
 
 impl Inner {
+    pub(crate) fn name(&self) -> &str {
+        &self.names.raw
+    }
+
+    pub(crate) fn detector(&self) -> Option<&Detector> {
+        self.detector.as_ref()
+    }
+
+    pub(crate) fn checker(&self) -> Option<&Checker> {
+        self.checker.as_ref()
+    }
+
+    /// Where a request would go.
+    #[cfg(test)]
+    pub(crate) fn pick_address(&self) -> Option<std::net::SocketAddr> {
+        self.endpoints.load().pick(None, 0).endpoint.map(|endpoint| endpoint.address())
+    }
+
+    /// The endpoints as of now.
+    pub(crate) fn all(&self) -> Vec<Arc<Endpoint>> {
+        self.endpoints.load().all().to_vec()
+    }
+
+    /// Whether there ever was a connection to one of its endpoints.
+    pub(crate) fn has_traffic(&self) -> bool {
+        let used = || {
+            let set = self.endpoints.load();
+            set.all().iter().any(|endpoint| endpoint.stats().cx_total.load(Ordering::Relaxed) > 0)
+        };
+        let has = self.used.load(Ordering::Relaxed) || used();
+        self.used.store(has, Ordering::Relaxed);
+        has
+    }
+
     fn resources(&self, priority: Priority) -> &Arc<Resources> {
         match priority {
             Priority::Default => &self.default,

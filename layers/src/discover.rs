@@ -1,35 +1,82 @@
 //! Who the members of a cluster are: [`Member`], the sink that takes them, and where they come from.
 //!
-//! Discovery hands over whole sets. Whoever knows the members of a cluster owns its
-//! [`MemberSet`] and calls [`update`](MemberSet::update) whenever it learns a set, changed or not:
+//! A [`Discover`] finds members and hands whole sets of them to a [`MemberSet`], which the cluster
+//! is. It runs for as long as the cluster lives. An async function is one:
 //!
 //! ```
 //! use std::sync::Arc;
+//! use std::time::Duration;
 //!
+//! use front_proxy_layers::cluster::Cluster;
 //! use front_proxy_layers::discover::{Member, MemberSet};
 //!
-//! async fn follow_a_file(members: Arc<dyn MemberSet>, path: &std::path::Path) {
-//!     let mut every = tokio::time::interval(std::time::Duration::from_secs(5));
+//! async fn follow_a_file(members: Arc<dyn MemberSet>) {
+//!     let mut every = tokio::time::interval(Duration::from_secs(5));
 //!     loop {
 //!         every.tick().await;
 //!         // A file that can't be read is no reason to lose the members known so far.
-//!         let Ok(text) = std::fs::read_to_string(path) else { continue };
+//!         let Ok(text) = std::fs::read_to_string("members.txt") else {
+//!             members.failed();
+//!             continue;
+//!         };
 //!         members.update(text.lines().filter_map(|l| l.parse().ok()).map(Member::new).collect());
 //!     }
 //! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let cluster = Cluster::builder("service1").discover(follow_a_file).build();
+//! // The first look at the file is over, whatever came of it.
+//! cluster.initialized().await;
+//! # assert!(cluster.endpoints().is_empty());
+//! # }
 //! ```
 //!
-//! [`dns`] holds Envoy's two DNS discoveries, `STRICT_DNS` and `LOGICAL_DNS`.
+//! Whoever knows the members without looking for them calls [`update`](MemberSet::update) of the
+//! [`Cluster`](crate::cluster::Cluster) itself.
+//!
+#![cfg_attr(
+    feature = "dns",
+    doc = "[`dns`] holds Envoy's two DNS discoveries, `STRICT_DNS` and `LOGICAL_DNS`."
+)]
 
 #[cfg(feature = "dns")]
 pub mod dns;
+pub(crate) mod first;
+mod member;
 mod update_stats;
 
-use std::fmt::Debug;
-use std::net::SocketAddr;
+use std::future::Future;
 use std::sync::Arc;
 
+pub use first::FirstResolution;
+pub use member::{AddressError, Checking, Locality, Member};
 pub use update_stats::UpdateStats;
+
+/// Finds the members of a cluster, and goes on finding them.
+///
+/// Hand it to [`ClusterBuilder::discover`](crate::cluster::ClusterBuilder::discover). Functions and
+/// closures that take an `Arc<dyn MemberSet>` and are async are such.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not discover members",
+    label = "needs `Discover`",
+    note = "an `async fn(members: Arc<dyn MemberSet>)` whose future is `Send` does; a closure has to name its argument's type"
+)]
+pub trait Discover: Send + 'static {
+    /// Runs until it is dropped, which it is when the cluster is. Where it ends earlier, the members
+    /// stay as they are.
+    fn run(self, members: Arc<dyn MemberSet>) -> impl Future<Output = ()> + Send + 'static;
+}
+
+impl<F, T> Discover for F
+where
+    F: FnOnce(Arc<dyn MemberSet>) -> T + Send + 'static,
+    T: Future<Output = ()> + Send + 'static,
+{
+    fn run(self, members: Arc<dyn MemberSet>) -> impl Future<Output = ()> + Send + 'static {
+        self(members)
+    }
+}
 
 /// Takes the members of a cluster as discovery learns them.
 #[diagnostic::on_unimplemented(
@@ -43,50 +90,18 @@ pub trait MemberSet: Send + Sync {
     /// An address may come more than once, from two names which both resolve to it. Envoy 1.40
     /// counts such an endpoint twice in `membership_total` and gives it a turn for each.
     fn update(&self, members: Vec<Member>) -> bool;
+
+    /// Nothing could be learned this time: the members stay. Whoever waits for the first answer
+    /// ([`Cluster::initialized`](crate::cluster::Cluster::initialized)) waits no longer.
+    fn failed(&self) {}
 }
 
 impl<M: MemberSet + ?Sized> MemberSet for Arc<M> {
     fn update(&self, members: Vec<Member>) -> bool {
         (**self).update(members)
     }
-}
 
-/// One endpoint of a cluster, as discovery sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Member {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// The name it was found under or was given, else its address as configured. Never resolved
-    /// again: it is what `/clusters` shows and what a host rewrite puts into `Host`.
-    pub hostname: Arc<str>,
-    /// Its share of requests, against the other members'.
-    pub weight: u32,
-    /// Where it is, where that is known.
-    pub locality: Option<Arc<Locality>>,
-    /// Its priority; 0 is used first.
-    pub priority: u32,
-}
-
-impl Member {
-    /// A member of weight 1 and priority 0 with its IP address for a hostname.
-    pub fn new(address: SocketAddr) -> Self {
-        Self {
-            hostname: address.ip().to_string().into(),
-            address,
-            weight: 1,
-            locality: None,
-            priority: 0,
-        }
+    fn failed(&self) {
+        (**self).failed();
     }
-}
-
-/// Where an endpoint is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Locality {
-    /// `region`
-    pub region: String,
-    /// `zone`
-    pub zone: String,
-    /// `sub_zone`
-    pub sub_zone: String,
 }

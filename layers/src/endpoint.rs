@@ -17,6 +17,8 @@ mod io;
 mod pool;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_from_pem;
 mod tunnel;
 mod waker;
 
@@ -27,16 +29,24 @@ pub(crate) use io::{UpstreamConnection, UpstreamIo};
 pub(crate) use pool::{Checkout, Connected, Place, Waiter};
 #[cfg(feature = "tls")]
 pub use tls::SharedClientConfig;
+#[cfg(feature = "tls")]
+pub use tls_from_pem::{Tls, TlsError};
 pub(crate) use tunnel::TunnelConnection;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::cluster::{ClusterStats, Resources};
-use crate::discover::{Locality, Member};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Instant;
+
+use crate::cluster::{ClusterStats, HealthOptions, Inner, Resources};
+use crate::discover::{Checking, Locality, Member};
+use crate::health::{HealthCell, HealthFlag, HealthFlags};
+use crate::outlier::{Detector, Monitor, Outcome, OutlierDetection};
 
 /// What the connections of all endpoints of a cluster have in common.
 #[derive(Clone, Debug)]
@@ -106,7 +116,18 @@ pub struct Endpoint {
     weight: AtomicU32,
     locality: Option<Arc<Locality>>,
     priority: AtomicU32,
+    health: HealthCell,
+    checking: Option<Arc<Checking>>,
+    /// It has had its first health check.
+    seen: AtomicBool,
     closed: AtomicBool,
+    /// Told when its connections are given up.
+    failure: Arc<Notify>,
+    /// When that was last, in nanoseconds of its life.
+    drained: AtomicU64,
+    born: Instant,
+    /// What outlier detection counts, where it is on.
+    monitor: Option<Box<Monitor>>,
     shared: Arc<Shared>,
     stats: EndpointStats,
     shards: Box<[pool::Shard]>,
@@ -119,6 +140,12 @@ pub(crate) struct Shared {
     pub(crate) connector: Connector,
     pub(crate) stats: Arc<ClusterStats>,
     pub(crate) resources: Arc<Resources>,
+    pub(crate) health: HealthOptions,
+    /// Endpoints are checked, and have failed until then.
+    pub(crate) checked: bool,
+    pub(crate) outlier: Option<Arc<OutlierDetection>>,
+    /// The cluster that they belong to.
+    pub(crate) cluster: Weak<Inner>,
     pub(crate) shards: usize,
 }
 
@@ -139,13 +166,29 @@ pub struct EndpointStats {
 impl Endpoint {
     pub(crate) fn new(member: &Member, shared: Arc<Shared>) -> Arc<Self> {
         let shards = (0..shared.shards.max(1)).map(|_| pool::Shard::default()).collect();
+        let health = HealthCell::default();
+        health.follow(member.status);
+        let unchecked = member.checking.as_ref().is_some_and(|checking| checking.disabled);
+        if shared.checked && !unchecked {
+            health.set(HealthFlag::FailedActiveHc);
+            if shared.health.ignore_new_until_checked {
+                health.set(HealthFlag::PendingActiveHc);
+            }
+        }
         Arc::new(Self {
             address: member.address,
             hostname: Arc::clone(&member.hostname),
             weight: AtomicU32::new(member.weight.max(1)),
             locality: member.locality.clone(),
             priority: AtomicU32::new(member.priority),
+            health,
+            checking: member.checking.clone(),
+            seen: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            failure: Arc::default(),
+            drained: AtomicU64::new(0),
+            born: Instant::now(),
+            monitor: shared.outlier.as_ref().map(|settings| Box::new(Monitor::new(settings))),
             shared,
             stats: EndpointStats::default(),
             shards,
@@ -177,6 +220,50 @@ impl Endpoint {
         self.priority.load(Ordering::Relaxed)
     }
 
+    /// What is known of its health.
+    pub fn health(&self) -> HealthFlags {
+        self.health.load()
+    }
+
+    pub(crate) fn flags(&self) -> &HealthCell {
+        &self.health
+    }
+
+    /// How it is checked, where that is special.
+    pub fn checking(&self) -> Option<&Checking> {
+        self.checking.as_deref()
+    }
+
+    /// Whether active health checks look after it.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.shared.checked && !self.checking().is_some_and(|checking| checking.disabled)
+    }
+
+    pub(crate) fn set_checked(&self) {
+        self.seen.store(true, Ordering::Release);
+    }
+
+    /// Whether its first health check is to come.
+    pub(crate) fn awaits_check(&self) -> bool {
+        self.is_checked() && !self.is_closed() && !self.seen.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn monitor(&self) -> Option<&Monitor> {
+        self.monitor.as_deref()
+    }
+
+    /// Counts what became of a request, for outlier detection.
+    #[inline]
+    pub(crate) fn report(self: &Arc<Self>, outcome: Outcome) {
+        Detector::report(self, outcome);
+    }
+
+    /// The rate of successes in the latest interval of outlier detection, in percent, and the same
+    /// for failures on this side. `None` where there were not enough requests.
+    pub fn success_rates(&self) -> (Option<f64>, Option<f64>) {
+        self.monitor().map_or((None, None), Monitor::rates)
+    }
+
     /// Its counters.
     pub fn stats(&self) -> &EndpointStats {
         &self.stats
@@ -187,7 +274,9 @@ impl Endpoint {
         let weight = member.weight.max(1);
         let reweighted = self.weight.swap(weight, Ordering::Relaxed) != weight;
         let moved = self.priority.swap(member.priority, Ordering::Relaxed) != member.priority;
-        reweighted || moved
+        let told = self.health.follow(member.status);
+        let returned = self.health.clear(HealthFlag::PendingDynamicRemoval);
+        reweighted || moved || told || returned
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -196,6 +285,29 @@ impl Endpoint {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Ready when it fails, where tunnels to it are to end then.
+    pub(crate) fn failure(&self) -> Option<OwnedNotified> {
+        let ends = self.shared.health.close_connections_on_failure;
+        ends.then(|| Arc::clone(&self.failure).notified_owned())
+    }
+
+    /// Gives up the connections that there are, as they may be what makes it fail: idle ones now,
+    /// others after their request.
+    pub(crate) fn drain(&self) {
+        self.failure.notify_waiters();
+        let age = u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.drained.store(age.max(1), Ordering::Release);
+        for shard in &self.shards {
+            shard.close();
+        }
+    }
+
+    /// Whether a connection of that time was given up since.
+    fn has_drained(&self, opened: Instant) -> bool {
+        let drained = self.drained.load(Ordering::Acquire);
+        drained > 0 && opened <= self.born + Duration::from_nanos(drained)
     }
 
     /// The endpoint has left its cluster: idle connections close now, others after their request.

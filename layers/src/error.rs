@@ -16,6 +16,7 @@
 mod details;
 pub mod respond;
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -25,6 +26,30 @@ use crate::response_flags::{ResponseFlag, ResponseFlags};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// An error that becomes a response further out.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` carries no headers to the response that it becomes",
+    label = "needs `ResponseHeaders`",
+    note = "`ProxyError` and `Infallible` have it; implement it for an error of your own, or put the layer outside of what turns the error into a response"
+)]
+pub trait ResponseHeaders {
+    /// Headers for that response, to add to; `None` where it can't have any from here.
+    fn response_headers(&mut self) -> Option<&mut HeaderMap>;
+}
+
+impl ResponseHeaders for ProxyError {
+    fn response_headers(&mut self) -> Option<&mut HeaderMap> {
+        Some(self.headers_mut())
+    }
+}
+
+/// What never fails has no error to carry any.
+impl ResponseHeaders for Infallible {
+    fn response_headers(&mut self) -> Option<&mut HeaderMap> {
+        match *self {}
+    }
+}
 
 /// A failure on the request path.
 #[derive(Debug)]

@@ -1,15 +1,20 @@
 #![doc = include_str!("../README.md")]
+//!
+//! The [`guide`] has it at length.
 #![forbid(unsafe_code)]
 // Says of each item which feature it needs. docs.rs builds with a compiler that can.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod guide;
 mod headers;
 mod lock;
 mod sync;
+mod task;
 mod timer;
 mod uri_path;
 pub mod worker;
 pub mod proxy;
+pub mod mount;
 pub mod upgrade;
 pub mod stats;
 pub mod access_log;
@@ -32,6 +37,9 @@ pub mod upstream_timing;
 pub mod cluster;
 pub mod balance;
 pub mod discover;
+pub mod health;
+pub mod health_check;
+pub mod outlier;
 #[cfg(feature = "tls")]
 pub mod tls_names;
 pub mod endpoint;

@@ -11,7 +11,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let one = Cluster::builder("service1").endpoints(["127.0.0.1:8001", "127.0.0.1:8002"])?.build();
+//!     let one = Cluster::new("service1", ["127.0.0.1:8001", "127.0.0.1:8002"])?;
 //!     let two = Cluster::builder("service2").endpoints(["127.0.0.1:8003"])?.http2().build();
 //!     let proxy = Proxy::builder().route("/service/1", one).route("/service/2", two).build();
 //!     let app = Router::new().route("/", get(|| async { "the app" })).fallback_service(proxy);
@@ -22,37 +22,61 @@
 //!
 //! # What it is made of
 //!
-//! From the outside in: [`Upgrade`](crate::upgrade::Upgrade), [`Stats`](crate::stats::Stats),
-//! [`Respond`](crate::respond::Respond), [`Sanitize`](crate::sanitize::Sanitize),
-//! [`Forwarded`](crate::forwarded::Forwarded), [`RequestId`](crate::request_id::RequestId),
-//! [`Router`](crate::router::Router), and for each route
+//! From the outside in: [`Mount`](crate::mount::Mount), [`Upgrade`](crate::upgrade::Upgrade),
+//! [`Stats`](crate::stats::Stats), [`AccessLog`](crate::access_log::AccessLog),
+//! [`ServerHeader`](crate::server_header::ServerHeader), [`Respond`](crate::respond::Respond),
+//! [`Sanitize`](crate::sanitize::Sanitize), [`Forwarded`](crate::forwarded::Forwarded),
+//! [`RequestId`](crate::request_id::RequestId), [`Router`](crate::router::Router), and for each route
 //! [`UpstreamStats`](crate::upstream_stats::UpstreamStats), [`Timeout`](crate::timeout::Timeout),
 //! [`Hashing`](crate::hash_policy::Hashing), [`UpstreamTiming`](crate::upstream_timing::UpstreamTiming), [`Retry`](crate::retry::Retry) and the
 //! [`Cluster`](crate::cluster::Cluster). For another order, or for layers of your own in
-//! between, put them together yourself, as the example `compose_layers` does.
+//! between, put them together yourself: see the [guide](crate::guide::order).
 //!
 //! # Paths under `nest_service`
 //!
-//! axum's `nest_service("/service/1", proxy)` takes `/service/1` from the path before the proxy sees
-//! it: routes match, and the upstream gets, what is left. If the upstream is to see the path that the
+//! axum takes what it has matched from the path. If the upstream is to see the path that the
 //! client asked for, say [`nested_at`](ProxyBuilder::nested_at), or use `route_service` with a
-//! wildcard, or `fallback_service`, which leave paths alone.
+//! wildcard, or `fallback_service`: see [`mount`](crate::mount).
 //!
 //! # Who the client is
 //!
 //! A service does not know who is connected. Whoever does puts a [`Peer`](crate::forwarded::Peer)
 //! into the request's extensions, for `x-forwarded-for` and its like. With the feature `axum` there
 //! is `ProxyBuilder::connect_info`, which makes one of axum's `ConnectInfo`.
+//!
+//! # What went wrong
+//!
+//! A response that the proxy made because something failed has the
+//! [`ErrorKind`](crate::error::ErrorKind) in its extensions, for layers around the proxy:
+//!
+//! ```
+//! use front_proxy_layers::cluster::Cluster;
+//! use front_proxy_layers::error::ErrorKind;
+//! use front_proxy_layers::proxy::Proxy;
+//! use http::Request;
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let proxy = Proxy::new(Cluster::builder("empty").build());
+//! let request = Request::get("/").header("host", "example.com").body(String::new())?;
+//! let response = proxy.oneshot(request).await?;
+//! assert_eq!(response.status(), 503);
+//! assert_eq!(response.extensions().get(), Some(&ErrorKind::NoHealthyUpstream));
+//! # Ok(()) }
+//! ```
 
-#[cfg(feature = "axum")]
-mod axum;
 mod body;
 mod builder;
 mod future;
 mod path;
+mod route;
 mod service;
+mod virtual_host;
 
 pub use body::ResponseBody;
 pub use builder::ProxyBuilder;
 pub use future::ResponseFuture;
+pub use route::Route;
 pub use service::Proxy;
+pub use virtual_host::VirtualHost;

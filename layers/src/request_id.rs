@@ -3,6 +3,22 @@
 //! As Envoy by default: a random UUID where the client sent none; one that it sent is kept as it
 //! is, whatever it says, unless the request comes from outside to an edge (see
 //! [`crate::forwarded`]), where ids are made anew.
+//!
+//! It stands around any service, whose error may be none, or one that [carries
+//! headers](crate::error::ResponseHeaders) for the response that it becomes:
+//!
+//! ```
+//! use axum::{Router, body::Body, extract::Request, routing::get};
+//! use front_proxy_layers::request_id::{REQUEST_ID, RequestIdLayer};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let app: Router = Router::new().route("/", get(async || "hello")).layer(RequestIdLayer::new().respond(true));
+//! let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
+//! assert_eq!(response.headers()[REQUEST_ID].len(), 36);
+//! # }
+//! ```
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +29,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::error::ProxyError;
+use crate::error::ResponseHeaders;
 
 /// `x-request-id`
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -69,13 +85,14 @@ pub struct RequestId<S> {
 
 impl<S, B, R> Service<Request<B>> for RequestId<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = ProxyError>,
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: ResponseHeaders,
 {
     type Response = Response<R>;
-    type Error = ProxyError;
+    type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
@@ -101,9 +118,10 @@ pin_project! {
     }
 }
 
-impl<F, R> Future for ResponseFuture<F>
+impl<F, R, E> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<R>, ProxyError>>,
+    F: Future<Output = Result<Response<R>, E>>,
+    E: ResponseHeaders,
 {
     type Output = F::Output;
 
@@ -112,10 +130,12 @@ where
         let mut result = ready!(this.inner.poll(cx));
         if let Some(id) = this.id.take() {
             let headers = match &mut result {
-                Ok(response) => response.headers_mut(),
-                Err(error) => error.headers_mut(),
+                Ok(response) => Some(response.headers_mut()),
+                Err(error) => error.response_headers(),
             };
-            headers.insert(REQUEST_ID, id);
+            if let Some(headers) = headers {
+                headers.insert(REQUEST_ID, id);
+            }
         }
         Poll::Ready(result)
     }
@@ -144,14 +164,16 @@ pub fn new_id() -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::convert::Infallible;
+
     use tower::{ServiceExt, service_fn};
 
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::error::{ErrorKind, ProxyError};
 
     async fn id_of(layer: RequestIdLayer, request: Request<()>) -> Option<HeaderValue> {
         let echo = service_fn(|request: Request<()>| async move {
-            Ok(Response::new(request.headers().get(REQUEST_ID).cloned()))
+            Ok::<_, Infallible>(Response::new(request.headers().get(REQUEST_ID).cloned()))
         });
         layer.layer(echo).oneshot(request).await.expect("a response").into_body()
     }
@@ -182,7 +204,7 @@ mod tests {
     async fn every_answer_carries_it_if_wanted() {
         let layer = RequestIdLayer::new().respond(true);
         let request = || Request::get("/").header(REQUEST_ID, "mine").body(()).expect("a request");
-        let app = service_fn(|_: Request<()>| async { Ok(Response::new(())) });
+        let app = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
         let response = layer.layer(app).oneshot(request()).await.expect("a response");
         assert_eq!(response.headers()[REQUEST_ID], "mine");
 

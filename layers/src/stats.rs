@@ -2,23 +2,18 @@
 //!
 //! A [`Scope`] names stats as Envoy names them, a [`StatsSink`] keeps them. Without one of your own
 //! they go to the process's [`metrics`] recorder, under the names that Envoy's Prometheus output
-//! has. [`StatsLayer`] counts requests of any service, an app's own routes as well as a proxy's:
+//! has; [`Scope::install`] says otherwise for the whole process. [`StatsLayer`] counts requests of any service, an app's own routes as well as a proxy's:
 //!
 //! ```
-//! use std::convert::Infallible;
-//! use std::sync::Arc;
-//!
-//! use front_proxy_layers::body::Body;
+//! use axum::{Router, body::Body, extract::Request, routing::get};
 //! use front_proxy_layers::stats::{DownstreamStats, Scope, StatsLayer};
-//! use http::{Request, Response};
-//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower::ServiceExt;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let stats = Arc::new(DownstreamStats::new(&Scope::from_metrics(), "my_app"));
-//! let app = service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
-//! let service = ServiceBuilder::new().layer(StatsLayer::new(stats)).service(app);
-//! let response = service.oneshot(Request::new(Body::empty())).await.unwrap();
+//! let stats = DownstreamStats::new(&Scope::from_metrics(), "my_app");
+//! let app: Router = Router::new().route("/", get(async || "hello")).layer(StatsLayer::new(stats));
+//! let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
 //! // http.my_app.downstream_rq_2xx and its fellows were counted.
 //! # assert_eq!(response.status(), 200);
 //! # }
@@ -37,7 +32,10 @@ pub use body::ResponseBody;
 pub use downstream::{DownstreamStats, ListenerCodes};
 pub use future::ResponseFuture;
 pub use layer::StatsLayer;
-pub use scope::{MetricsSink, NoStats, Scope, StatName, StatsSink, Unit, prometheus_name, without};
+pub use scope::{
+    MetricsSink, NoStats, Scope, ScopeInstalled, StatName, StatsSink, Unit, prometheus_name,
+    without,
+};
 pub use service::Stats;
 #[cfg(feature = "tls")]
 pub use ssl::SslStats;

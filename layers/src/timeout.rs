@@ -41,11 +41,13 @@ mod clock;
 mod future;
 mod layer;
 mod service;
+mod striking;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::TimeoutLayer;
 pub use service::Timeout;
+pub(crate) use striking::has_struck;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,8 @@ use std::time::Duration;
 use front_proxy_layers::body::Body;
 use front_proxy_layers::cluster::{Cluster, Priority};
 use front_proxy_layers::discover::{Member, MemberSet};
+use front_proxy_layers::endpoint::{ConnectionOptions, Protocol};
+use front_proxy_layers::error::ErrorKind;
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -143,5 +145,40 @@ async fn nothing_is_left_of_an_endpoint_that_left() {
     drop(response);
     while tasks() > before {
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Connections that one request makes to an upstream that closes each as soon as it is open.
+async fn made_for_one_request(http2: bool) -> usize {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&accepted);
+    // On a thread of its own, to be faster than who connects.
+    let listener = listener.into_std().unwrap();
+    listener.set_nonblocking(false).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            counter.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    let options = ConnectionOptions {
+        protocol: if http2 { Protocol::Http2 } else { Protocol::Http1 },
+        ..ConnectionOptions::default()
+    };
+    let cluster = Cluster::builder("c").connections(options).build();
+    cluster.update(std::iter::once(Member::new(address)).collect());
+    let error = tokio::time::timeout(Duration::from_secs(5), cluster.oneshot(get()));
+    assert_eq!(error.await.unwrap().unwrap_err().kind(), ErrorKind::ConnectionTerminated);
+    accepted.load(Ordering::SeqCst)
+}
+
+#[tokio::test]
+async fn an_upstream_that_closes_at_once_is_not_asked_again_and_again() {
+    for http2 in [false, true] {
+        for _ in 0..20 {
+            assert_eq!(made_for_one_request(http2).await, 1, "HTTP/2: {http2}");
+        }
     }
 }

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use super::listeners::address;
 use super::page::Page;
 use super::state::AdminState;
-use super::status::{ClusterStatus, HealthFlags, HostStatus, OutlierStatus, PriorityLimits};
+use super::status::{
+    ClusterStatus, HealthFlag, HealthFlags, HostStatus, OutlierStatus, PriorityLimits,
+};
 use crate::stats::{filter_regex, parameter};
 
 pub(super) fn show(state: &AdminState, query: &str) -> Page {
@@ -62,7 +64,7 @@ fn host_text(page: &mut String, cluster: &str, host: &HostStatus) {
     let rate = |rate: Option<f64>| rate.unwrap_or(-1.0).to_string();
     let fields = [
         ("hostname", host.hostname.clone()),
-        ("health_flags", health_text(&host.health)),
+        ("health_flags", health_text(host.health)),
         ("weight", host.weight.to_string()),
         ("region", host.region.clone()),
         ("zone", host.zone.clone()),
@@ -77,17 +79,8 @@ fn host_text(page: &mut String, cluster: &str, host: &HostStatus) {
     }
 }
 
-fn health_text(health: &HealthFlags) -> String {
-    let flags = [
-        (health.failed_active_hc, "/failed_active_hc"),
-        (health.failed_outlier_check, "/failed_outlier_check"),
-        (health.degraded_active_hc, "/degraded_active_hc"),
-        (health.pending_dynamic_removal, "/pending_dynamic_removal"),
-        (health.pending_active_hc, "/pending_active_hc"),
-        (health.excluded_via_immediate_hc_fail, "/excluded_via_immediate_hc_fail"),
-        (health.active_hc_timeout, "/active_hc_timeout"),
-    ];
-    let text = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect::<String>();
+fn health_text(health: HealthFlags) -> String {
+    let text = health.iter().flat_map(|flag| ["/", flag.as_str()]).collect::<String>();
     if text.is_empty() { "healthy".to_owned() } else { text }
 }
 
@@ -129,7 +122,7 @@ fn host_json(host: &HostStatus) -> Value {
     let counters = counters(host).map(|(name, value)| stat(None, name, value));
     let gauges = gauges(host).map(|(name, value)| stat(Some("GAUGE"), name, value));
     json.insert("stats".to_owned(), counters.into_iter().chain(gauges).collect());
-    json.insert("health_status".to_owned(), health_json(&host.health));
+    json.insert("health_status".to_owned(), health_json(host.health));
     for (key, rate) in [
         ("success_rate", host.success_rate),
         ("local_origin_success_rate", host.local_origin_success_rate),
@@ -155,20 +148,31 @@ fn host_json(host: &HostStatus) -> Value {
     Value::Object(json)
 }
 
-fn health_json(health: &HealthFlags) -> Value {
-    let flags = [
-        ("failed_active_health_check", health.failed_active_hc),
-        ("failed_outlier_check", health.failed_outlier_check),
-        ("failed_active_degraded_check", health.degraded_active_hc),
-        ("pending_dynamic_removal", health.pending_dynamic_removal),
-        ("pending_active_hc", health.pending_active_hc),
-        ("excluded_via_immediate_hc_fail", health.excluded_via_immediate_hc_fail),
-        ("active_hc_timeout", health.active_hc_timeout),
-    ];
-    let set = flags.into_iter().filter(|(_, set)| *set);
-    let mut json = set.map(|(key, set)| (key.to_owned(), Value::from(set))).collect::<Map<_, _>>();
-    // What a discovery service said; nobody else has a say here, which counts as healthy.
-    json.insert("eds_health_status".to_owned(), "HEALTHY".into());
+fn health_json(health: HealthFlags) -> Value {
+    let mut json = Map::new();
+    let mut status = "HEALTHY";
+    for flag in health.iter() {
+        let key = match flag {
+            HealthFlag::FailedActiveHc => "failed_active_health_check",
+            HealthFlag::DegradedActiveHc => "failed_active_degraded_check",
+            // What discovery says is one field for all.
+            HealthFlag::FailedStatus => {
+                status = "UNHEALTHY";
+                continue;
+            }
+            HealthFlag::StatusDraining => {
+                status = "DRAINING";
+                continue;
+            }
+            HealthFlag::DegradedStatus => {
+                status = "DEGRADED";
+                continue;
+            }
+            other => other.as_str(),
+        };
+        json.insert(key.to_owned(), true.into());
+    }
+    json.insert("eds_health_status".to_owned(), status.into());
     Value::Object(json)
 }
 

@@ -75,7 +75,10 @@ pub(super) enum Input {
 }
 
 /// The app with those pages of which `wanted` says so.
-pub(super) fn router(state: AdminState, wanted: impl Fn(&str) -> bool) -> Router {
+pub(super) fn router<S>(state: AdminState, wanted: impl Fn(&str) -> bool) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     let listed = COMMANDS.iter().filter(|command| wanted(command.path));
     let listed: Listed = listed.collect();
     let others = Arc::clone(&listed);

@@ -64,10 +64,10 @@ impl AdminState {
         self
     }
 
-    /// Shows clusters.
+    /// Shows clusters: those of a `Vec<Cluster>`, say.
     #[must_use]
-    pub fn clusters(mut self, view: Arc<dyn ClusterView>) -> Self {
-        self.clusters = view;
+    pub fn clusters(mut self, view: impl ClusterView + 'static) -> Self {
+        self.clusters = Arc::new(view);
         self
     }
 
@@ -155,9 +155,20 @@ pub trait ServerView: Debug + Send + Sync {
 }
 
 /// The clusters.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` shows no clusters",
+    label = "needs `ClusterView`",
+    note = "`Vec<Cluster>` has it, and what `front_proxy::from_config` gives"
+)]
 pub trait ClusterView: Debug + Send + Sync {
     /// All clusters in the order in which to show them.
     fn clusters(&self) -> Vec<ClusterStatus>;
+}
+
+impl<V: ClusterView + ?Sized> ClusterView for Arc<V> {
+    fn clusters(&self) -> Vec<ClusterStatus> {
+        (**self).clusters()
+    }
 }
 
 /// The listeners.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+pub use front_proxy_layers::health::{HealthFlag, HealthFlags};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -93,7 +94,7 @@ pub struct HostStatus {
     pub hostname: String,
     /// Its counts.
     pub stats: HostStats,
-    /// What keeps it from getting requests; empty for a healthy host.
+    /// What is known of its health; empty for a healthy host.
     pub health: HealthFlags,
     /// `load_balancing_weight`.
     pub weight: u32,
@@ -154,25 +155,6 @@ pub struct HostStats {
     pub rq_timeout: u64,
     /// Requests sent.
     pub rq_total: u64,
-}
-
-/// Why a host gets no requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HealthFlags {
-    /// Active health checks fail.
-    pub failed_active_hc: bool,
-    /// Outlier detection ejected it.
-    pub failed_outlier_check: bool,
-    /// Active health checks say it is degraded.
-    pub degraded_active_hc: bool,
-    /// It was not checked yet.
-    pub pending_active_hc: bool,
-    /// It left DNS but is still healthy and therefore kept.
-    pub pending_dynamic_removal: bool,
-    /// An answer of the host itself asked for it (`x-envoy-immediate-health-check-fail`).
-    pub excluded_via_immediate_hc_fail: bool,
-    /// The last active check ran into its timeout.
-    pub active_hc_timeout: bool,
 }
 
 /// A listener in `/listeners`.

@@ -83,6 +83,9 @@ pub(super) struct ServeArgs {
     /// Size from which access logs are flushed, in KiB
     #[arg(long, default_value_t = 64, value_name = "KIB")]
     pub(super) file_flush_min_size_kb: u32,
+    /// A tag for all stats, as in "tag:value"; may be repeated
+    #[arg(long, value_name = "TAG:VALUE")]
+    pub(super) stats_tag: Vec<String>,
     /// Leave out fields of the configuration that Envoy doesn't know
     #[arg(long)]
     pub(super) allow_unknown_static_fields: bool,
@@ -133,9 +136,6 @@ pub(super) struct WithoutEffect {
     /// Draining "gradual" or "immediate": here clients are asked to leave with their next answer
     #[arg(long, value_name = "STRATEGY")]
     pub(super) drain_strategy: Option<String>,
-    /// A tag for all stats, as in "tag:value"; may be repeated
-    #[arg(long, value_name = "TAG:VALUE")]
-    pub(super) stats_tag: Vec<String>,
     /// IP version of the local address: v4 or v6
     #[arg(long, value_name = "VERSION")]
     pub(super) local_address_ip_version: Option<String>,

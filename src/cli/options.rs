@@ -176,7 +176,7 @@ impl TryFrom<ServeArgs> for Options {
             socket_path: unused.socket_path.unwrap_or_else(|| "@envoy_domain_socket".to_owned()),
             socket_mode: socket_mode(unused.socket_mode.as_deref())?,
             enable_core_dump: unused.enable_core_dump,
-            stats_tag: stats_tags(unused.stats_tag)?,
+            stats_tag: stats_tags(args.stats_tag)?,
             skip_hot_restart_on_no_parent: unused.skip_hot_restart_on_no_parent,
             skip_hot_restart_parent_stats: unused.skip_hot_restart_parent_stats,
             skip_deprecated_logs: unused.skip_deprecated_logs,

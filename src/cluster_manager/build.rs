@@ -7,7 +7,7 @@ use std::sync::Arc;
 use front_proxy_layers::balance::{
     LeastRequest, LoadBalancer, Maglev, Random, RingHash, RoundRobin,
 };
-use front_proxy_layers::cluster::{Cluster, Limits, Priority};
+use front_proxy_layers::cluster::{Cluster, HealthOptions, Limits, Priority};
 use front_proxy_layers::discover::dns::{
     DnsResolver, DnsResolverOptions, FirstResolution, LogicalDns, Refresh, Settings, StrictDns,
     Target,
@@ -55,14 +55,21 @@ pub(super) fn cluster(
     let connector = tls.as_ref().map_or_else(Connector::plain, |tls| {
         tls.connector().ssl_stats(Arc::new(SslStats::of_cluster(stats.child("ssl"))))
     });
-    let builder = Cluster::builder(config.name.as_str())
+    let mut builder = Cluster::builder(config.name.as_str())
         .stats(scope.clone())
         .stat_name(stat_name(config))
         .connections(connections(config))
         .connector(connector)
         .limits(Priority::Default, limits(&config.breakers))
         .limits(Priority::High, limits(&config.breakers_high))
+        .health(health(config))
         .shards(workers);
+    if let Some(check) = &config.health_check {
+        builder = builder.health_check(check.clone());
+    }
+    if let Some(settings) = &config.outlier {
+        builder = builder.outlier_detection(settings.clone());
+    }
     let cluster = match config.lb_policy {
         LbPolicy::RoundRobin => balanced(builder, RoundRobin::default()),
         LbPolicy::Random => balanced(builder, Random),
@@ -129,6 +136,13 @@ fn connections(config: &model::Cluster) -> ConnectionOptions {
     }
 }
 
+fn health(config: &model::Cluster) -> HealthOptions {
+    let mut options = config.health.clone();
+    // The one address of such a cluster is replaced by another. There is nothing to keep.
+    options.ignore_health_on_removal |= matches!(config.discovery, Discovery::LogicalDns(_));
+    options
+}
+
 fn limits(thresholds: &model::Thresholds) -> Limits {
     Limits {
         connections: thresholds.max_connections,
@@ -182,6 +196,8 @@ fn member(endpoint: &model::EndpointSpec) -> Option<Member> {
         weight: endpoint.weight,
         locality: locality(endpoint),
         priority: endpoint.priority,
+        status: endpoint.status,
+        checking: endpoint.checking.clone().map(Arc::new),
     })
 }
 
@@ -193,6 +209,8 @@ fn target(endpoint: &model::EndpointSpec) -> Target {
         weight: endpoint.weight,
         locality: locality(endpoint),
         priority: endpoint.priority,
+        status: endpoint.status,
+        checking: endpoint.checking.clone().map(Arc::new),
     }
 }
 

@@ -10,8 +10,13 @@ use std::time::Duration;
 
 mod tls;
 
+pub use front_proxy_layers::cluster::HealthOptions;
+pub use front_proxy_layers::discover::Checking;
 pub use front_proxy_layers::discover::dns::LookupFamily as DnsFamily;
 pub use front_proxy_layers::forwarded::ForwardClientCert;
+pub use front_proxy_layers::health::HealthStatus;
+pub use front_proxy_layers::health_check::HealthCheck;
+pub use front_proxy_layers::outlier::OutlierDetection;
 pub use front_proxy_layers::route::RequireTls;
 use front_proxy_layers::route::{
     DirectResponse, HashPolicy, HeaderEdits, HostRewrite, PathRewrite, Redirect, RetryPolicy,
@@ -568,6 +573,12 @@ pub struct Cluster {
     pub breakers: Thresholds,
     /// `circuit_breakers.thresholds` of priority HIGH.
     pub breakers_high: Thresholds,
+    /// `common_lb_config`, `load_assignment.policy` and `ignore_health_on_host_removal`.
+    pub health: HealthOptions,
+    /// `health_checks`, of which there is one at most.
+    pub health_check: Option<HealthCheck>,
+    /// `outlier_detection`, where it is on.
+    pub outlier: Option<OutlierDetection>,
     /// `transport_socket`, where it is TLS.
     pub tls: Option<UpstreamTls>,
 }
@@ -642,6 +653,10 @@ pub struct EndpointSpec {
     pub locality: (String, String, String),
     /// `priority` of its group.
     pub priority: u32,
+    /// `health_status`. Default UNKNOWN.
+    pub status: HealthStatus,
+    /// `health_check_config`, where given.
+    pub checking: Option<Checking>,
 }
 
 /// The protocol spoken upstream.

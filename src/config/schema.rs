@@ -6,6 +6,7 @@
 
 pub(super) mod bootstrap;
 pub(super) mod cluster;
+pub(super) mod health;
 pub(super) mod http;
 pub(super) mod listener;
 pub(super) mod route;
@@ -40,7 +41,7 @@ pub(super) fn short_name(message: &str) -> &str {
 }
 
 fn tables() -> impl Iterator<Item = &'static Schema> {
-    [bootstrap::ALL, listener::ALL, http::ALL, route::ALL, cluster::ALL, tls::ALL]
+    [bootstrap::ALL, listener::ALL, http::ALL, route::ALL, cluster::ALL, health::ALL, tls::ALL]
         .into_iter()
         .flatten()
         .copied()

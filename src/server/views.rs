@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
+use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::endpoint::Endpoint;
 use serde_json::{Map, Value, json};
 
 use super::ServerOptions;
 use super::certificates::Certificates;
 use crate::admin::{
-    CertificateStatus, ClusterStatus, ClusterView, ConfigView, HostStats, HostStatus,
-    ListenerStatus, ListenerView, PriorityLimits, RuntimeStatus, ServerInfo, ServerView,
+    CertificateStatus, ClusterStatus, ClusterView, ConfigView, HostStatus, ListenerStatus,
+    ListenerView, RuntimeStatus, ServerInfo, ServerView,
 };
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, Bootstrap, RuntimeValue};
@@ -108,58 +109,22 @@ pub(super) struct Clusters(pub(super) Arc<ClusterManager>);
 
 impl ClusterView for Clusters {
     fn clusters(&self) -> Vec<ClusterStatus> {
-        self.0
-            .iter()
-            .map(|(config, cluster)| ClusterStatus {
-                name: config.name.clone(),
-                observability_name: config.alt_stat_name.clone().unwrap_or(config.name.clone()),
-                default_priority: limits(&config.breakers),
-                high_priority: limits(&config.breakers_high),
-                hosts: cluster.endpoints().iter().map(|endpoint| host(config, endpoint)).collect(),
-                ..ClusterStatus::default()
-            })
-            .collect()
+        self.0.iter().map(|(config, cluster)| status(config, cluster)).collect()
     }
 }
 
-fn limits(thresholds: &model::Thresholds) -> PriorityLimits {
-    PriorityLimits {
-        max_connections: thresholds.max_connections.into(),
-        max_pending_requests: thresholds.max_pending_requests.into(),
-        max_requests: thresholds.max_requests.into(),
-        max_retries: thresholds.max_retries.into(),
-    }
-}
-
-fn host(config: &model::Cluster, endpoint: &Endpoint) -> HostStatus {
-    let stats = endpoint.stats();
-    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let mut status = HostStatus::new(endpoint.address());
-    // An address is no host name: Envoy shows it as empty.
-    if endpoint.hostname().parse::<std::net::IpAddr>().is_err()
-        || !matches!(config.discovery, model::Discovery::Static)
-    {
-        status.hostname = endpoint.hostname().to_owned();
-    }
-    status.weight = endpoint.weight();
-    if let Some(locality) = endpoint.locality() {
-        status.region = locality.region.clone();
-        status.zone = locality.zone.clone();
-        status.sub_zone = locality.sub_zone.clone();
-    }
-    status.priority = endpoint.priority();
-    status.stats = HostStats {
-        cx_active: read(&stats.cx_active),
-        cx_connect_fail: read(&stats.cx_connect_fail),
-        cx_total: read(&stats.cx_total),
-        rq_active: read(&stats.rq_active),
-        rq_error: read(&stats.rq_error),
-        rq_pending_active: 0,
-        rq_success: read(&stats.rq_success),
-        rq_timeout: read(&stats.rq_timeout),
-        rq_total: read(&stats.rq_total),
+fn status(config: &model::Cluster, cluster: &Cluster) -> ClusterStatus {
+    let looked_up = !matches!(config.discovery, model::Discovery::Static);
+    let host = |endpoint: &Endpoint| {
+        let mut host = HostStatus::from(endpoint);
+        // An address that stands for a name to look up is shown as one.
+        if looked_up {
+            host.hostname = endpoint.hostname().to_owned();
+        }
+        host
     };
-    status
+    let hosts = cluster.endpoints().iter().map(|endpoint| host(endpoint)).collect();
+    ClusterStatus { hosts, ..ClusterStatus::from(cluster) }
 }
 
 /// The listeners as `/listeners` shows them.

@@ -94,6 +94,7 @@ const CLUSTER: &[Group] = &[
         &[],
     ),
     zero("no `upstream_bind_config`", &["bind_errors"], &[]),
+    zero("no clusters from an API", &[], &["version"]),
     zero(
         "no subsets",
         &[

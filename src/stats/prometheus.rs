@@ -23,6 +23,26 @@ use super::query::{Buckets, InvalidQuery, Kind, Query};
 use super::registry::Registry;
 use super::selection::{HistogramReading, Selection, Stat, StatValue};
 
+impl Registry {
+    /// All stats as Prometheus reads them: for an app that has a page of metrics already, to be put
+    /// behind what is there. Names begin with `envoy_`.
+    ///
+    /// ```
+    /// use front_proxy::stats::Registry;
+    ///
+    /// let registry = Registry::new(1);
+    /// registry.scope().child("app").counter("greetings").increment(1);
+    /// assert!(registry.prometheus().contains("envoy_app_greetings{} 1\n"));
+    /// ```
+    pub fn prometheus(&self) -> String {
+        // What can be wrong with a query is not in the default one.
+        let Ok(pieces) = render(self, &Query::default(), Exposition::Prometheus) else {
+            return String::new();
+        };
+        pieces.map(|piece| String::from_utf8_lossy(&piece).into_owned()).collect()
+    }
+}
+
 /// How samples are written down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exposition {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use front_proxy_layers::stats::{Scope, StatName, StatsSink, Unit};
+use front_proxy_layers::stats::{Scope, ScopeInstalled, StatName, StatsSink, Unit};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit as MetricsUnit,
@@ -29,6 +29,13 @@ pub struct Registry {
     inner: Arc<Inner>,
 }
 
+/// For as many workers as there are processors.
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+}
+
 impl Registry {
     /// A registry for `concurrency` workers. More threads than that may record; they share.
     pub fn new(concurrency: usize) -> Self {
@@ -48,6 +55,18 @@ impl Registry {
                 rules,
             }),
         }
+    }
+
+    /// A registry for as many workers as there are processors, into which clusters and proxies count
+    /// that are built from here on and not told otherwise ([`Scope::install`]).
+    ///
+    /// # Errors
+    ///
+    /// The process has installed another place for stats.
+    pub fn install() -> Result<Self, ScopeInstalled> {
+        let registry = Self::default();
+        registry.scope().install()?;
+        Ok(registry)
     }
 
     /// The root scope: names are used as they are.

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use front_proxy::admin::{
     AdminState, CertificateDetails, CertificateStatus, ClusterStatus, ClusterView, ConfigView,
-    Control, DrainOptions, HealthFlags, HostStats, HostStatus, ListenerStatus, ListenerView,
+    Control, DrainOptions, HealthFlag, HostStats, HostStatus, ListenerStatus, ListenerView,
     LogLevel, OutlierStatus, RuntimeStatus, ServerInfo, ServerView, UnknownLogger, Unsupported,
     router, version,
 };
@@ -161,11 +161,9 @@ impl ClusterView for Engine {
         };
         let second = HostStatus {
             region: "r".to_owned(),
-            health: HealthFlags {
-                failed_active_hc: true,
-                failed_outlier_check: true,
-                ..HealthFlags::default()
-            },
+            health: [HealthFlag::FailedActiveHc, HealthFlag::FailedOutlierCheck]
+                .into_iter()
+                .collect(),
             ..HostStatus::new(([0, 0, 0, 0, 0, 0, 0, 1], 81).into())
         };
         let cluster = |name: &str, host, outlier| ClusterStatus {

@@ -18,6 +18,8 @@ use tokio::sync::broadcast;
 pub(crate) enum Act {
     /// Answers with this status, and its name for a body.
     Answer(u16),
+    /// Says this.
+    Say(&'static str),
     /// Closes the connection.
     Close,
     /// Resets it.
@@ -107,6 +109,11 @@ async fn serve(
                 let length = name.len();
                 let response =
                     format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{name}");
+                if stream.write_all(response.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            Act::Say(response) => {
                 if stream.write_all(response.as_bytes()).await.is_err() {
                     return;
                 }
@@ -238,6 +245,14 @@ static_resources:
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("{name} is {}, not {value}", self.stat(name).await);
+    }
+
+    /// The health flags of an upstream in `/clusters`.
+    pub(crate) async fn health_flags(&self, upstream: SocketAddr) -> String {
+        let admin = self.server.admin_address().unwrap();
+        let page = Client::connect(admin).await.get("/clusters").await;
+        let start = format!("service1::{upstream}::health_flags::");
+        page.body.lines().find_map(|line| line.strip_prefix(&start)).unwrap().to_owned()
     }
 
     pub(crate) async fn client(&self) -> Client {

@@ -89,6 +89,19 @@ async fn each_side_drops_trailers_that_it_has_not_enabled() {
 }
 
 #[tokio::test]
+async fn a_body_of_a_get_passes_as_any_other() {
+    for method in ["GET", "HEAD", "DELETE"] {
+        let (address, mut told) = upstream("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let parts = Parts { manager: ON, cluster: UPSTREAM_ON, ..Parts::default() };
+        let front = Front::start(address, parts).await;
+        let mut client = front.connect().await;
+        client.send(&format!("{}{BODY}x-t: 1\r\n\r\n", POST.replace("POST", method))).await;
+        assert_eq!(next(&mut told).await, "2\r\nok\r\n0\r\nx-t: 1\r\n\r\n", "{method}");
+        assert!(client.answer().await.starts_with("HTTP/1.1 200 "));
+    }
+}
+
+#[tokio::test]
 async fn bad_trailers_of_a_request_are_refused() {
     let many: String = (0..101).map(|n| format!("x{n}: 1\r\n")).collect();
     let large = format!("x: {}\r\n", "a".repeat(61 << 10));

@@ -318,6 +318,55 @@ async fn connect_becomes_a_tcp_tunnel() {
 }
 
 #[tokio::test]
+async fn a_tcp_tunnel_ends_when_its_endpoint_fails_if_that_is_wanted() {
+    for ends in [true, false] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let app = listener.local_addr().unwrap();
+        // Listens for as long as nobody has said anything.
+        tokio::spawn(async move {
+            let (said, mut quiet) = tokio::sync::mpsc::channel::<()>(1);
+            loop {
+                let mut stream = tokio::select! {
+                    Ok((stream, _)) = listener.accept() => stream,
+                    _ = quiet.recv() => return,
+                };
+                let said = said.clone();
+                tokio::spawn(async move {
+                    let mut line = [0; 4];
+                    while stream.read_exact(&mut line).await.is_ok() {
+                        let _ = stream.write_all(&line).await;
+                        let _ = said.try_send(());
+                    }
+                });
+            }
+        });
+        let cluster = format!(
+            "    close_connections_on_host_health_failure: {ends}
+    health_checks:
+    - {{timeout: 5s, interval: 0.01s, no_traffic_interval: 0.01s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {{}}}}"
+        );
+        let route = "upgrade_configs: [{upgrade_type: CONNECT, connect_config: {}}],";
+        let matching = "{connect_matcher: {}}";
+        let front =
+            Front::start(app, Parts { matching, route, cluster: &cluster, ..Parts::default() });
+        let front = front.await;
+        let mut client = front.connect().await;
+        client.send("CONNECT a:25 HTTP/1.1\r\nHost: a:25\r\n\r\n").await;
+        assert!(client.answer().await.starts_with("HTTP/1.1 200 "));
+        client.send("stop").await;
+        assert_eq!(client.bytes(4).await, "stop");
+        front.expect("cluster.app.membership_healthy", 0).await;
+        if ends {
+            assert_eq!(client.rest().await.0, "");
+            front.expect("cluster.app.upstream_cx_destroy_local", 1).await;
+        } else {
+            client.send("more").await;
+            assert_eq!(client.bytes(4).await, "more");
+        }
+    }
+}
+
+#[tokio::test]
 async fn websocket_over_http2_is_an_upgrade_further_in() {
     let app = app(echo).await;
     let manager = format!(

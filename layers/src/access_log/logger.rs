@@ -7,6 +7,10 @@ use std::sync::Arc;
 use crate::format::{Format, FormatContext, JsonFormat};
 
 /// Takes lines. They end with what their format ends them with.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not take log lines",
+    label = "needs `LogSink`"
+)]
 pub trait LogSink: Debug + Send + Sync + 'static {
     /// Takes a line. It is called on the task that served the request, which it must not block.
     fn write(&self, line: &[u8]);

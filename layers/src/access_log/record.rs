@@ -23,6 +23,10 @@ pub(super) struct Connection {
 ///
 /// A codec that finds a broken request body ends the request from outside: the layers only see
 /// that they are dropped. This is how the log learns why.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not know what the client did wrong",
+    label = "needs `ClientFault`, which the codec of a connection has"
+)]
 pub trait ClientFault: Debug + Send + Sync {
     /// What was wrong, once something was.
     fn fault(&self) -> Option<Fault>;

@@ -131,8 +131,6 @@ impl Picker for Ring {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::balance::candidates;
 
@@ -185,22 +183,25 @@ mod tests {
         assert!((1..20).any(|attempt| at(attempt) != at(0)));
     }
 
-    proptest! {
-        #[test]
-        fn who_loses_no_endpoint_keeps_it(hashes in prop::collection::vec(any::<u64>(), 1..200)) {
-            let all = candidates(&[1, 2, 1, 1]);
-            let before = RingHash::new().minimum_size(4096).picker(&all);
-            // The third leaves; the sizes of rings round differently, which moves few points.
-            let rest = [all[0], all[1], all[3]];
-            let after = RingHash::new().minimum_size(4096).picker(&rest);
-            let moved = hashes
-                .iter()
-                .filter(|hash| pick(&*before, **hash) != 2)
-                .filter(|hash| {
-                    all[pick(&*before, **hash)].address != rest[pick(&*after, **hash)].address
-                })
-                .count();
-            prop_assert!(moved * 4 <= hashes.len() + 8, "{moved} of {} moved", hashes.len());
+    /// Of all hashes, not of some that were chosen for it: those beside a point that moved do move.
+    #[test]
+    fn who_loses_no_endpoint_keeps_it() {
+        let all = candidates(&[1, 2, 1, 1]);
+        let before = RingHash::new().minimum_size(4096).picker(&all);
+        // The third leaves; the sizes of rings round differently, which moves few points.
+        let rest = [all[0], all[1], all[3]];
+        let after = RingHash::new().minimum_size(4096).picker(&rest);
+        let mut hashes = fastrand::Rng::with_seed(7);
+        let (mut kept, mut moved) = (0, 0);
+        for _ in 0..100_000 {
+            let hash = hashes.u64(..);
+            let old = pick(&*before, hash);
+            if old == 2 {
+                continue;
+            }
+            let same = all[old].address == rest[pick(&*after, hash)].address;
+            *(if same { &mut kept } else { &mut moved }) += 1;
         }
+        assert!(moved * 7 < kept, "{moved} moved, {kept} stayed");
     }
 }

@@ -30,6 +30,11 @@ impl LoadBalancer for RoundRobin {
         }
         Arc::new(Weighted { cursor, schedule: schedule(candidates) })
     }
+
+    /// Each priority has turns of its own, or two that both get requests would take each other's.
+    fn sibling(&self) -> Option<Box<dyn LoadBalancer>> {
+        Some(Box::new(Self::default()))
+    }
 }
 
 #[derive(Debug)]

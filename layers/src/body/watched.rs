@@ -7,6 +7,10 @@ use pin_project_lite::pin_project;
 /// What follows a body to its end: a counter, a timer, a log line.
 ///
 /// Dropped before either of the two ends, it was dropped with the body: nobody wants the rest.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not watch a body with data `{D}` and error `{E}`",
+    label = "needs `Watch<{D}, {E}>`"
+)]
 pub trait Watch<D, E>: Sized {
     /// A frame goes by.
     fn frame(&mut self, _frame: &Frame<D>) {}

@@ -1,15 +1,21 @@
 //! Putting a cluster together.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
-use super::endpoint_set::EndpointSet;
+use super::endpoint_set::{Balancers, EndpointSet};
 use super::source::Source;
-use super::{Cluster, ClusterStats, Inner, Limits, Priority, Resources};
+use super::{Cluster, ClusterStats, HealthOptions, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
+#[cfg(feature = "tls")]
+use crate::endpoint::Tls;
 use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
+use crate::health_check::{Checker, HealthCheck};
+use crate::outlier::{Detector, OutlierDetection};
 use crate::stats::Scope;
 use crate::stream_info::ClusterNames;
 
@@ -23,9 +29,14 @@ pub struct ClusterBuilder {
     pub(super) source: Source,
     options: ConnectionOptions,
     connector: Connector,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     balancer: Box<dyn LoadBalancer>,
     limits: Limits,
     high_limits: Limits,
+    health: HealthOptions,
+    check: Option<HealthCheck>,
+    outlier: Option<OutlierDetection>,
     shards: usize,
 }
 
@@ -34,18 +45,24 @@ impl ClusterBuilder {
         Self {
             name,
             stat_name: None,
-            scope: Scope::noop(),
+            scope: Scope::process(),
             source: Source::default(),
             options: ConnectionOptions::default(),
             connector: Connector::plain(),
+            #[cfg(feature = "tls")]
+            tls: None,
             balancer: Box::new(RoundRobin::default()),
             limits: Limits::default(),
             high_limits: Limits::default(),
+            health: HealthOptions::default(),
+            check: None,
+            outlier: None,
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }
     }
 
-    /// Where stats go: `cluster.<name>.*` below this scope. Default nowhere.
+    /// Where stats go: `cluster.<name>.*` below this scope. Default [`Scope::process`]: the `metrics`
+    /// recorder of the process, which is nowhere as long as none is installed.
     pub fn stats(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
@@ -81,6 +98,25 @@ impl ClusterBuilder {
         self
     }
 
+    /// Speaks TLS to the endpoints. Default plain text. What is agreed on by ALPN is the protocol of
+    /// this cluster.
+    ///
+    /// ```no_run
+    /// use front_proxy_layers::cluster::Cluster;
+    /// use front_proxy_layers::endpoint::Tls;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tls = Tls::trusting(&std::fs::read("/etc/ssl/certs/ca-certificates.crt")?)?;
+    /// let tls = tls.server_name("service1.internal")?;
+    /// let cluster = Cluster::builder("service1").endpoints(["10.0.0.1:443"])?.tls(tls).build();
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// How connections are opened. Default plain TCP.
     pub fn connector(mut self, connector: Connector) -> Self {
         self.connector = connector;
@@ -102,6 +138,26 @@ impl ClusterBuilder {
         self
     }
 
+    /// What the health of endpoints means for load balancing.
+    pub fn health(mut self, options: HealthOptions) -> Self {
+        self.health = options;
+        self
+    }
+
+    /// Checks the endpoints; until its first check each counts as failed. Checks run on the tokio
+    /// runtime on which the first members become known. Default none.
+    pub fn health_check(mut self, check: HealthCheck) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// Leaves out for a while what fails its requests. That runs on the tokio runtime on which the
+    /// first members become known. Default off.
+    pub fn outlier_detection(mut self, settings: OutlierDetection) -> Self {
+        self.outlier = Some(settings);
+        self
+    }
+
     /// Into how many shards connections are split: the number of workers. Default the number of
     /// processors.
     pub fn shards(mut self, shards: usize) -> Self {
@@ -113,8 +169,8 @@ impl ClusterBuilder {
     ///
     /// # Panics
     ///
-    /// If its members come from DNS and this is not called on a tokio runtime, where the lookups
-    /// are to run.
+    /// If its members are discovered, or are known and checked, or known and watched by outlier
+    /// detection, and this is not called on a tokio runtime, where that is to run.
     pub fn build(self) -> Cluster {
         let stat_name = self.stat_name.unwrap_or_else(|| Arc::clone(&self.name));
         let scope = self.scope.child("cluster").tagged("envoy_cluster_name", &stat_name);
@@ -124,30 +180,45 @@ impl ClusterBuilder {
         let breakers = scope.child("circuit_breakers");
         let default = Arc::new(Resources::new(&self.limits, &breakers.child("default")));
         let high = Arc::new(Resources::new(&self.high_limits, &breakers.child("high")));
-        let shared = Arc::new(Shared {
-            options: self.options,
-            connector: self.connector,
-            stats: Arc::clone(&stats),
-            // Connections serve both priorities; Envoy's pools are per priority, and so is this
-            // limit. Routes of high priority are rare enough to share the default's.
-            resources: Arc::clone(&default),
-            shards: self.shards,
-        });
-        let endpoints = ArcSwap::from_pointee(EndpointSet::empty(&*self.balancer));
-        let cluster = Cluster {
-            inner: Arc::new(Inner {
-                names: ClusterNames { stat: stat_name, raw: self.name },
-                stats,
-                default,
-                high,
-                shared,
-                balancer: self.balancer,
-                endpoints,
-                updating: std::sync::Mutex::new(()),
-                discovery: std::sync::OnceLock::new(),
-            }),
-            priority: Priority::Default,
+        #[cfg(feature = "tls")]
+        let connector = match self.tls {
+            Some(tls) => tls.connector(self.options.protocol),
+            None => self.connector,
         };
+        #[cfg(not(feature = "tls"))]
+        let connector = self.connector;
+        let balancers = Balancers::new(self.balancer);
+        let empty = EndpointSet::new(Vec::new(), &balancers, &self.health);
+        let outlier = self.outlier.map(Arc::new);
+        let inner = Arc::new_cyclic(|cluster| Inner {
+            names: ClusterNames { stat: stat_name, raw: self.name },
+            shared: Arc::new(Shared {
+                options: self.options,
+                connector,
+                stats: Arc::clone(&stats),
+                // Connections serve both priorities; Envoy's pools are per priority, and so is
+                // this limit. Routes of high priority are rare enough to share the default's.
+                resources: Arc::clone(&default),
+                health: self.health,
+                checked: self.check.is_some(),
+                outlier: outlier.clone(),
+                cluster: Weak::clone(cluster),
+                shards: self.shards,
+            }),
+            stats,
+            default,
+            high,
+            balancers,
+            endpoints: ArcSwap::from_pointee(empty),
+            updating: Mutex::new(()),
+            changes: watch::Sender::new(()),
+            checker: self.check.map(|check| Checker::new(check, &scope)),
+            detector: outlier.map(|settings| Detector::new(settings, &scope)),
+            used: AtomicBool::new(false),
+            tasks: OnceLock::new(),
+            discoveries: OnceLock::new(),
+        });
+        let cluster = Cluster { inner, priority: Priority::Default };
         self.source.start(&cluster, &scope);
         cluster
     }

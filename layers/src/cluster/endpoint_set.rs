@@ -1,212 +1,160 @@
-//! The endpoints of a cluster at one moment, and how one set becomes the next.
+//! The endpoints of a cluster at one moment, with what picks among them.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
-use super::Cluster;
+use super::priorities::{HealthOptions, Level, Loads};
 use crate::balance::{Candidate, LoadBalancer, PickContext, Picker};
-use crate::discover::{Locality, Member, MemberSet};
 use crate::endpoint::Endpoint;
 use crate::lock::lock;
 
-/// An immutable set of endpoints with its picker. Requests read one; updates swap in another.
+/// An immutable set of endpoints with its pickers. Requests read one; what becomes of members and
+/// of their health swaps in another.
 #[derive(Debug)]
 pub(super) struct EndpointSet {
     all: Box<[Arc<Endpoint>]>,
-    /// Those that the picker was made for.
-    first: Box<[Arc<Endpoint>]>,
+    shares: Box<[Share]>,
+    counts: Counts,
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) healthy: usize,
+    pub(super) degraded: usize,
+    pub(super) excluded: usize,
+}
+
+/// Endpoints that get a part of the requests, and the picker that was made for them.
+#[derive(Debug)]
+struct Share {
+    /// Where the part ends on the line from 0 to 100.
+    end: u64,
+    /// Unhealthy ones are among them, since too few are healthy.
+    panic: bool,
+    endpoints: Box<[Arc<Endpoint>]>,
     picker: Arc<dyn Picker>,
 }
 
-impl EndpointSet {
-    pub(super) fn empty(balancer: &dyn LoadBalancer) -> Self {
-        Self::new(Vec::new(), balancer)
+/// What became of a pick.
+#[derive(Debug)]
+pub(super) struct Picked<'s> {
+    pub(super) endpoint: Option<&'s Arc<Endpoint>>,
+    pub(super) panic: bool,
+}
+
+/// A load balancer for each priority: each has turns of its own.
+#[derive(Debug)]
+pub(super) struct Balancers {
+    first: Box<dyn LoadBalancer>,
+    more: Mutex<BTreeMap<Key, Box<dyn LoadBalancer>>>,
+}
+
+/// A priority, and whether it is about its degraded endpoints.
+type Key = (u32, bool);
+
+impl Balancers {
+    pub(super) fn new(first: Box<dyn LoadBalancer>) -> Self {
+        Self { first, more: Mutex::default() }
     }
 
-    fn new(all: Vec<Arc<Endpoint>>, balancer: &dyn LoadBalancer) -> Self {
-        // Later priorities are spares for when there is nobody in those before.
-        let priority = all.iter().map(|endpoint| endpoint.priority()).min();
-        let first: Box<[_]> = all
-            .iter()
-            .filter(|endpoint| Some(endpoint.priority()) == priority)
-            .map(Arc::clone)
-            .collect();
-        let candidates: Vec<_> = first
-            .iter()
-            .map(|endpoint| Candidate::new(endpoint.address(), endpoint.weight()))
-            .collect();
-        Self { all: all.into(), first, picker: balancer.picker(&candidates) }
+    fn picker(&self, key: Key, candidates: &[Candidate]) -> Arc<dyn Picker> {
+        if key == (0, false) {
+            return self.first.picker(candidates);
+        }
+        let mut more = lock(&self.more);
+        if let Some(balancer) = more.get(&key) {
+            return balancer.picker(candidates);
+        }
+        let Some(balancer) = self.first.sibling() else {
+            return self.first.picker(candidates);
+        };
+        more.entry(key).or_insert(balancer).picker(candidates)
+    }
+}
+
+impl EndpointSet {
+    pub(super) fn new(
+        all: Vec<Arc<Endpoint>>,
+        balancers: &Balancers,
+        options: &HealthOptions,
+    ) -> Self {
+        let mut levels = BTreeMap::new();
+        for endpoint in &all {
+            let priority = endpoint.priority();
+            levels.entry(priority).or_insert_with(|| Level::new(priority)).add(endpoint);
+        }
+        if all.is_empty() {
+            // Nobody at all is a state of health as well.
+            levels.insert(0, Level::default());
+        }
+        let levels: Vec<Level> = levels.into_values().collect();
+        let loads = Loads::of(&levels, options);
+        let mut counts = Counts::default();
+        for level in &levels {
+            counts.healthy += level.healthy.len();
+            counts.degraded += level.degraded.len();
+            counts.excluded += level.excluded;
+        }
+        Self { all: all.into(), shares: shares(levels, &loads, balancers), counts }
     }
 
     pub(super) fn all(&self) -> &[Arc<Endpoint>] {
         &self.all
     }
 
-    pub(super) fn pick(&self, hash: Option<u64>, attempt: u32) -> Option<&Arc<Endpoint>> {
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Picks an endpoint. `attempt` is how many picks for the same try went before.
+    pub(super) fn pick(&self, hash: Option<u64>, attempt: u32) -> Picked<'_> {
+        let share = match &self.shares[..] {
+            [only] => Some(only),
+            shares => {
+                let at = hash.unwrap_or_else(|| fastrand::u64(..)) % 100;
+                shares.iter().find(|share| at < share.end)
+            }
+        };
+        let Some(share) = share else {
+            return Picked { endpoint: None, panic: false };
+        };
         let active = |index: usize| {
-            self.first.get(index).map_or(0, |endpoint| {
-                endpoint.stats().rq_active.load(std::sync::atomic::Ordering::Relaxed)
-            })
+            let endpoint = share.endpoints.get(index);
+            endpoint.map_or(0, |endpoint| endpoint.stats().rq_active.load(Ordering::Relaxed))
         };
-        let index = self.picker.pick(&PickContext { hash, attempt, active: Some(&active) })?;
-        self.first.get(index)
+        let index = share.picker.pick(&PickContext { hash, attempt, active: Some(&active) });
+        let endpoint = index.and_then(|index| share.endpoints.get(index));
+        Picked { endpoint, panic: share.panic }
     }
 }
 
-/// What makes a member the same one as before. Its weight and priority may change.
-type Identity<'a> = (SocketAddr, &'a str, Option<&'a Locality>);
-
-fn identity(member: &Member) -> Identity<'_> {
-    (member.address, &member.hostname, member.locality.as_deref())
-}
-
-impl MemberSet for Cluster {
-    /// Endpoints whose address stays keep their connections and counters. Endpoints that leave
-    /// close their idle connections; requests in flight to them finish.
-    fn update(&self, members: Vec<Member>) -> bool {
-        let inner = &self.inner;
-        let _one_at_a_time = lock(&inner.updating);
-        let current = inner.endpoints.load_full();
-
-        // Members that are there already keep their endpoint and their place; what is left of
-        // `wanted` afterwards is new, what is left of the set has gone.
-        let mut wanted: HashMap<Identity<'_>, Vec<&Member>> = HashMap::new();
-        for member in members.iter().rev() {
-            wanted.entry(identity(member)).or_default().push(member);
+/// The healthy endpoints of each priority that gets something, then the degraded ones.
+fn shares(levels: Vec<Level>, loads: &Loads, balancers: &Balancers) -> Box<[Share]> {
+    let mut shares = Vec::new();
+    let mut end = 0;
+    let mut add = |load: u64, key: Key, panic: bool, endpoints: Vec<Arc<Endpoint>>| {
+        if load > 0 {
+            end += load;
+            let candidates: Vec<_> = endpoints
+                .iter()
+                .map(|endpoint| Candidate::new(endpoint.address(), endpoint.weight()))
+                .collect();
+            let picker = balancers.picker(key, &candidates);
+            shares.push(Share { end, panic, endpoints: endpoints.into(), picker });
         }
-        let mut next = Vec::with_capacity(members.len());
-        let mut removed = Vec::new();
-        let mut altered = false;
-        for endpoint in current.all() {
-            let same = (endpoint.address(), endpoint.hostname(), endpoint.locality());
-            match wanted.get_mut(&same).and_then(Vec::pop) {
-                Some(member) => {
-                    altered |= endpoint.follow(member);
-                    next.push(Arc::clone(endpoint));
-                }
-                None => removed.push(Arc::clone(endpoint)),
-            }
-        }
-        let kept = next.len();
-        for member in &members {
-            if let Some(new) = wanted.get_mut(&identity(member)).and_then(Vec::pop) {
-                // Envoy counts the choice of a transport socket for each host; here is one.
-                inner.stats.default_total_match_count.increment(1);
-                next.push(Endpoint::new(new, Arc::clone(&inner.shared)));
-            }
-        }
-        let changed = next.len() > kept || !removed.is_empty();
-        if !changed && !altered {
-            return false;
-        }
-
-        let heaviest = next.iter().map(|endpoint| endpoint.weight()).max().unwrap_or(0);
-        let total = next.len();
-        inner.endpoints.store(Arc::new(EndpointSet::new(next, &*inner.balancer)));
-        for endpoint in removed {
-            endpoint.close();
-        }
-        let stats = &inner.stats;
-        if changed {
-            stats.membership_change.increment(1);
-        }
-        stats.membership_degraded.set(0.0);
-        stats.membership_excluded.set(0.0);
-        stats.membership_total.set(total as f64);
-        stats.membership_healthy.set(total as f64);
-        stats.max_host_weight.set(f64::from(heaviest));
-        changed
+    };
+    let mut degraded = Vec::new();
+    for (at, level) in levels.into_iter().enumerate() {
+        let panic = loads.panic[at];
+        let (normal, spare) =
+            if panic { (level.all.clone(), level.all) } else { (level.healthy, level.degraded) };
+        add(loads.healthy[at], (level.priority, false), panic, normal);
+        degraded.push((loads.degraded[at], (level.priority, !panic), panic, spare));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn member(address: &str) -> Member {
-        Member::new(address.parse().expect("an address"))
+    for (load, key, panic, endpoints) in degraded {
+        add(load, key, panic, endpoints);
     }
-
-    #[test]
-    fn an_endpoint_that_stays_is_the_same_endpoint() {
-        let cluster = Cluster::builder("c").build();
-        assert!(cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.2:1")]));
-        let before = cluster.endpoints();
-        assert!(cluster.update(vec![member("127.0.0.2:1"), member("127.0.0.3:1")]));
-        let after = cluster.endpoints();
-        assert!(Arc::ptr_eq(&before[1], &after[0]));
-        assert!(before[0].is_closed() && !after[0].is_closed());
-    }
-
-    #[test]
-    fn another_order_is_no_change() {
-        let cluster = Cluster::builder("c").build();
-        cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.2:1")]);
-        assert!(!cluster.update(vec![member("127.0.0.2:1"), member("127.0.0.1:1")]));
-    }
-
-    #[test]
-    fn an_address_given_twice_has_two_turns() {
-        let cluster = Cluster::builder("c").build();
-        assert!(cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.1:1")]));
-        assert_eq!(cluster.endpoints().len(), 2);
-        assert!(!cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.1:1")]));
-        assert!(cluster.update(vec![member("127.0.0.1:1")]));
-        assert_eq!(cluster.endpoints().len(), 1);
-    }
-
-    #[test]
-    fn a_later_priority_waits_until_the_first_is_empty() {
-        let cluster = Cluster::builder("c").build();
-        let spare = Member { priority: 1, ..member("127.0.0.2:1") };
-        let picks = || -> Vec<_> {
-            let set = cluster.inner.endpoints.load();
-            (0..3).filter_map(|_| set.pick(None, 0).map(|endpoint| endpoint.address())).collect()
-        };
-        cluster.update(vec![member("127.0.0.1:1"), spare.clone()]);
-        assert_eq!(cluster.endpoints().len(), 2);
-        assert_eq!(picks(), [member("127.0.0.1:1").address; 3]);
-        cluster.update(vec![spare.clone()]);
-        assert_eq!(picks(), [spare.address; 3]);
-    }
-
-    #[test]
-    fn a_new_priority_keeps_the_endpoint() {
-        let cluster = Cluster::builder("c").build();
-        cluster.update(vec![member("127.0.0.1:1"), member("127.0.0.2:1")]);
-        let before = cluster.endpoints();
-        let spare = Member { priority: 1, ..member("127.0.0.1:1") };
-        assert!(!cluster.update(vec![spare, member("127.0.0.2:1")]), "the members are the same");
-        let after = cluster.endpoints();
-        assert!(Arc::ptr_eq(&before[0], &after[0]));
-        assert_eq!(after[0].priority(), 1);
-        let set = cluster.inner.endpoints.load();
-        for _ in 0..3 {
-            assert_eq!(set.pick(None, 0).map(|it| it.address()), Some(after[1].address()));
-        }
-    }
-
-    #[test]
-    fn elsewhere_is_another_endpoint() {
-        let cluster = Cluster::builder("c").build();
-        cluster.update(vec![member("127.0.0.1:1")]);
-        let before = cluster.endpoints();
-        let zone = Locality { zone: "b".to_owned(), ..Locality::default() };
-        let moved = Member { locality: Some(Arc::new(zone.clone())), ..member("127.0.0.1:1") };
-        assert!(cluster.update(vec![moved]));
-        assert!(before[0].is_closed());
-        assert_eq!(cluster.endpoints()[0].locality(), Some(&zone));
-    }
-
-    #[test]
-    fn a_new_weight_keeps_the_endpoint() {
-        let cluster = Cluster::builder("c").build();
-        cluster.update(vec![member("127.0.0.1:1")]);
-        let before = cluster.endpoints();
-        let heavier = Member { weight: 5, ..member("127.0.0.1:1") };
-        assert!(!cluster.update(vec![heavier]), "the members are the same");
-        assert!(Arc::ptr_eq(&before[0], &cluster.endpoints()[0]));
-        assert_eq!(cluster.endpoints()[0].weight(), 5);
-    }
+    shares.into()
 }

@@ -1,5 +1,6 @@
 //! From a picked endpoint to a response head.
 
+use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -22,8 +23,10 @@ use crate::endpoint::{
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::headers;
+use crate::outlier::Outcome;
 use crate::route::{is_bodiless, view};
 use crate::stream_info::StreamInfo;
+use crate::timeout;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -44,6 +47,8 @@ struct Exchange {
     endpoint: Arc<Endpoint>,
     /// The request until it is sent, and again if it comes back unsent.
     request: Option<Request<Body>>,
+    /// The connection was made for this request.
+    fresh: bool,
     /// A copy of the head of a request that may be repeated.
     repeat: Option<Request<Body>>,
     /// What the client sends once protocols are switched, where it asked for that.
@@ -72,6 +77,7 @@ impl ResponseFuture {
             cluster,
             endpoint,
             request: Some(request),
+            fresh: false,
             repeat: None,
             tunnel: None,
             info,
@@ -86,7 +92,13 @@ impl ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let State::Http1(connection, _) = std::mem::replace(&mut self.state, State::Done) {
+        let state = std::mem::replace(&mut self.state, State::Done);
+        if let State::Http1(_, active) | State::Http2(_, active) = &state
+            && timeout::has_struck()
+        {
+            active.timed_out();
+        }
+        if let State::Http1(connection, _) = state {
             // The client left, or a timeout struck, before the response: its connection is of no
             // more use, and who waits for one may make another.
             connection.close();
@@ -119,11 +131,13 @@ impl Future for ResponseFuture {
                         continue;
                     };
                     pending.end();
+                    exchange.fresh = true;
                     this.state = match connected {
                         Ok(Connected::Http1(connection)) => exchange.send_http1(connection),
                         Ok(Connected::Http2(stream)) => exchange.send_http2(stream),
                         Err(error) => {
                             exchange.cluster.inner.stats.rq_pending_failure_eject.increment(1);
+                            exchange.endpoint.report(Outcome::Broken);
                             State::Draining(Some(connect_error(&error)), 0)
                         }
                     };
@@ -176,7 +190,7 @@ impl Future for ResponseFuture {
                     };
                     match result {
                         Ok(mut response) => {
-                            active.outcome(!response.status().is_server_error());
+                            active.answered(response.status(), response.headers());
                             if let Some(client) = exchange.tunnel.take() {
                                 switch::granted_over_http2(&mut response, &client);
                             }
@@ -197,7 +211,10 @@ impl Future for ResponseFuture {
                         (Ok(upstream), Some(client)) => {
                             Ok(switch::connected(upstream, active, client))
                         }
-                        (Err(error), _) => Err(connect_error(&error)),
+                        (Err(error), _) => {
+                            exchange.endpoint.report(Outcome::Broken);
+                            Err(connect_error(&error))
+                        }
                         (_, None) => Err(ProxyError::new(ErrorKind::DownstreamClosed)),
                     });
                 }
@@ -255,6 +272,7 @@ impl Exchange {
     /// A connection, kept or new. `pending` is given where the request waited before.
     fn obtain(&mut self, pending: Option<PendingRequest>) -> State {
         let again = pending.is_some();
+        self.fresh = false;
         let (checkout, over) = match self.endpoint.checkout(again) {
             Checkout::Http1(connection) => {
                 if let Some(pending) = pending {
@@ -298,6 +316,7 @@ impl Exchange {
             self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        active.connected();
         if let Some(info) = &self.info {
             info.sent_on(connection.described(), Version::HTTP_11);
         }
@@ -323,6 +342,7 @@ impl Exchange {
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
+        active.connected();
         if let Some(info) = &self.info {
             info.sent_on(stream.described(), Version::HTTP_2);
         }
@@ -338,7 +358,10 @@ impl Exchange {
 
     /// The request failed before a response: again if that can do no harm, else that's it.
     fn recover(&mut self, failed: SendError, active: &ActiveRequest) -> State {
-        if let Some(request) = failed.unsent {
+        // An upstream that closes whatever is opened must not be asked again and again: a connection
+        // that was made for this request has failed it. Without a cause it only has no room.
+        let failed_fresh = self.fresh && failed.error.source().is_some();
+        if let Some(request) = failed.unsent.filter(|_| !failed_fresh) {
             // The connection had died idle and nothing was written: as if it had not been there.
             self.request = Some(request);
             return State::Start;
@@ -350,6 +373,7 @@ impl Exchange {
             return State::Start;
         }
         active.outcome(false);
+        active.broken();
         State::Failed(Some(failed.error))
     }
 }
@@ -414,11 +438,12 @@ fn receive_http1(
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     if is_misframed(&response) {
         active.outcome(false);
+        active.broken();
         active.cluster().stats().cx_protocol_error.increment(1);
         connection.close();
         return Err(ProxyError::new(ErrorKind::ProtocolError));
     }
-    active.outcome(!response.status().is_server_error());
+    active.answered(response.status(), response.headers());
     if says_close(&response) {
         let headers = response.headers();
         let framed = headers.contains_key(header::CONTENT_LENGTH)
@@ -478,6 +503,15 @@ fn for_http1(request: &mut Request<Body>) {
     {
         // RFC 9110 section 8.6: methods that anticipate content say so when there is none.
         request.headers_mut().insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("0"));
+    }
+    if matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.body().is_end_stream()
+        && request.body().size_hint().exact().is_none()
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        // hyper takes it that these have no body, if nothing says that they have.
+        let chunked = header::HeaderValue::from_static("chunked");
+        request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
     }
     if request.uri().authority().is_none() {
         return;

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tower_service::Service;
 
 use super::{Cluster, ResponseFuture, Tries, UpstreamBody};
 use crate::body::Body;
 use crate::endpoint::{Endpoint, EndpointStats};
 use crate::error::{ErrorKind, ProxyError};
+use crate::outlier::Outcome;
+use crate::route::is_grpc;
 use crate::route::rewrite::{HostName, HostOptions};
 use crate::stream_info::{RequestHead, StreamInfo};
+
+/// An endpoint asks with it to be left out until a health check succeeds.
+const LEAVE_OUT: HeaderName = HeaderName::from_static("x-envoy-immediate-health-check-fail");
 
 /// Which limits a request counts against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -79,8 +84,6 @@ impl Service<Request<Body>> for Cluster {
         match picked {
             Some(endpoint) => ResponseFuture::new(self.clone(), endpoint, request),
             None => {
-                // A cluster without endpoints counts as one whose endpoints are all in trouble.
-                self.inner.stats.lb_healthy_panic.increment(1);
                 self.inner.stats.cx_none_healthy.increment(1);
                 ResponseFuture::failed(ProxyError::new(ErrorKind::NoHealthyUpstream))
             }
@@ -90,7 +93,12 @@ impl Service<Request<Body>> for Cluster {
 
 impl Cluster {
     fn pick(&self, hash: Option<u64>, attempt: u32) -> Option<Arc<Endpoint>> {
-        self.inner.endpoints.load().pick(hash, attempt).map(Arc::clone)
+        let set = self.inner.endpoints.load();
+        let picked = set.pick(hash, attempt);
+        if picked.panic {
+            self.inner.stats.lb_healthy_panic.increment(1);
+        }
+        picked.endpoint.map(Arc::clone)
     }
 }
 
@@ -100,6 +108,27 @@ impl Cluster {
 pub(crate) struct ActiveRequest {
     cluster: Cluster,
     endpoint: Arc<Endpoint>,
+    /// A gRPC status in the head of the response counts instead of its own.
+    grpc: bool,
+}
+
+/// The HTTP status that a [gRPC status](https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto)
+/// stands for.
+fn http_status(grpc: &str) -> u16 {
+    match grpc {
+        "0" => 200,
+        "1" => 499,
+        "3" | "9" | "11" => 400,
+        "4" => 504,
+        "5" => 404,
+        "6" | "10" => 409,
+        "7" => 403,
+        "8" => 429,
+        "12" => 501,
+        "14" => 503,
+        "16" => 401,
+        _ => 500,
+    }
 }
 
 impl ActiveRequest {
@@ -121,7 +150,8 @@ impl ActiveRequest {
         inner.stats.rq_active.increment(1.0);
         EndpointStats::raise(&endpoint.stats().rq_total);
         EndpointStats::raise(&endpoint.stats().rq_active);
-        Some(Self { cluster: cluster.clone(), endpoint: Arc::clone(endpoint) })
+        let grpc = endpoint.monitor().is_some() && is_grpc(request.headers());
+        Some(Self { cluster: cluster.clone(), endpoint: Arc::clone(endpoint), grpc })
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
@@ -130,6 +160,41 @@ impl ActiveRequest {
 
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// There is a connection for it.
+    pub(super) fn connected(&self) {
+        self.endpoint.report(Outcome::Connected);
+    }
+
+    /// What the head of a response says of the endpoint.
+    pub(super) fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+        self.outcome(!status.is_server_error());
+        self.endpoint.report(Outcome::Status(self.code(status, headers)));
+        let inner = &self.cluster.inner;
+        if let Some(checker) = &inner.checker
+            && headers.contains_key(LEAVE_OUT)
+            && checker.leave_out(&self.endpoint)
+        {
+            inner.refresh();
+        }
+    }
+
+    /// The status of a response, or what the gRPC status in its head stands for.
+    fn code(&self, status: StatusCode, headers: &HeaderMap) -> u16 {
+        let grpc = if self.grpc { headers.get("grpc-status") } else { None };
+        grpc.map_or(status.as_u16(), |status| http_status(status.to_str().unwrap_or_default()))
+    }
+
+    /// The connection broke, or what came on it was no HTTP.
+    pub(super) fn broken(&self) {
+        self.endpoint.report(Outcome::Broken);
+    }
+
+    /// There was no answer when the time was up.
+    pub(super) fn timed_out(&self) {
+        EndpointStats::raise(&self.endpoint.stats().rq_timeout);
+        self.endpoint.report(Outcome::TimedOut);
     }
 
     /// Counts how it went for the endpoint.

@@ -73,7 +73,6 @@ cluster_stats! {
         membership_excluded = "membership_excluded",
         membership_healthy = "membership_healthy",
         membership_total = "membership_total",
-        version = "version",
         warming_state = "warming_state",
     }
     histograms { cx_connect_ms, cx_length_ms, rq_per_cx }
@@ -119,6 +118,11 @@ impl ClusterStats {
     /// Envoy; what they count can't happen with the codec that is used here.
     pub(crate) fn speaks_http1(&self) {
         self.cx_http1_total.increment(1);
+        self.http1();
+    }
+
+    /// Registers the stats of the HTTP/1 codec.
+    pub(crate) fn http1(&self) {
         self.http1.call_once(|| {
             let scope = self.codes.scope.child("http1");
             for name in [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::ext::Protocol;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::service::ActiveRequest;
@@ -95,7 +95,8 @@ pub(super) fn connected(
     active: ActiveRequest,
     client: Body,
 ) -> Response<UpstreamBody> {
-    active.outcome(true);
+    active.connected();
+    active.answered(StatusCode::OK, &HeaderMap::new());
     let tunnel = Tunnel::start((io, Bytes::new()), client, connection, active);
     Response::new(UpstreamBody::tunnel(tunnel))
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::endpoint::{Endpoint, EndpointStats};
 use crate::lock::lock;
+use crate::outlier::Outcome;
 
 /// What a cluster and the layer that repeats requests tell each other, in the extensions
 /// (as `Arc<Tries>`) of each try of a request.
@@ -48,6 +49,7 @@ impl Tries {
     pub(crate) fn timed_out(&self) {
         if let Some(endpoint) = self.endpoint() {
             EndpointStats::raise(&endpoint.stats().rq_timeout);
+            endpoint.report(Outcome::TimedOut);
         }
     }
 

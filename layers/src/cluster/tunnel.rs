@@ -1,10 +1,13 @@
 //! The upstream's half of a tunnel.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::futures::OwnedNotified;
 use tokio::task::AbortHandle;
 
 use super::service::ActiveRequest;
@@ -21,7 +24,9 @@ pub(super) struct Tunnel {
     upstream: ReadHalf<UpstreamIo>,
     writer: AbortHandle,
     connection: TunnelConnection,
-    _active: ActiveRequest,
+    active: ActiveRequest,
+    /// Ready when the endpoint has failed, where the tunnel ends with it.
+    failure: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl Tunnel {
@@ -33,7 +38,11 @@ impl Tunnel {
     ) -> Self {
         let (upstream, write) = tokio::io::split(io);
         let writer = tokio::spawn(forward(client, write)).abort_handle();
-        Self { first, upstream, writer, connection, _active: active }
+        let failure = match connection.is_http1() {
+            true => None,
+            false => active.endpoint().failure().map(Box::pin),
+        };
+        Self { first, upstream, writer, connection, active, failure }
     }
 
     /// The next piece. The upstream's end is an error: to Envoy's mind it resets the stream.
@@ -41,12 +50,23 @@ impl Tunnel {
         if !self.first.is_empty() {
             return Poll::Ready(Ok(std::mem::take(&mut self.first)));
         }
+        if let Some(failure) = &mut self.failure
+            && failure.as_mut().poll(cx).is_ready()
+        {
+            self.failure = None;
+            return Poll::Ready(Err(ProxyError::new(ErrorKind::ConnectionTerminated)));
+        }
         let error = match ready!(upgrade::poll_piece(&mut self.upstream, cx)) {
             Ok(piece) if !piece.is_empty() => return Poll::Ready(Ok(piece)),
             Ok(_) => ProxyError::new(ErrorKind::ConnectionTerminated),
             Err(error) => ProxyError::new(ErrorKind::ConnectionTerminated).with_source(error),
         };
         self.connection.closed_by_upstream();
+        if self.connection.is_http1() {
+            // A reset is a failure, also where it is how the other protocol ends: Envoy counts a
+            // WebSocket that its endpoint closes.
+            self.active.broken();
+        }
         Poll::Ready(Err(error))
     }
 }

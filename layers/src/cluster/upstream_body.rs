@@ -25,7 +25,7 @@ enum Source {
     /// Ended: everything was given back.
     Ended,
     Http1(Incoming, Box<Http1Connection>, ActiveRequest),
-    Http2(Http2Exchange, #[allow(dead_code)] ActiveRequest),
+    Http2(Http2Exchange, ActiveRequest),
     Tunnel(Box<Tunnel>),
 }
 
@@ -68,6 +68,7 @@ impl UpstreamBody {
         if let Source::Http1(_, mut connection, active) =
             std::mem::replace(&mut self.source, Source::Ended)
         {
+            active.broken();
             // Envoy's codec takes an end in the middle of a message for a broken message.
             active.cluster().stats().cx_protocol_error.increment(1);
             if kind == ErrorKind::ConnectionTerminated {
@@ -127,8 +128,11 @@ impl Body for UpstreamBody {
                     None => Some(Err(this.fail(ErrorKind::ConnectionTerminated))),
                 })
             }
-            Source::Http2(exchange, _) => {
+            Source::Http2(exchange, active) => {
                 let frame = ready!(exchange.poll_frame(cx));
+                if let Some(Err(_)) = &frame {
+                    active.broken();
+                }
                 if exchange.is_end_stream() || !matches!(frame, Some(Ok(_))) {
                     this.source = Source::Ended;
                 }

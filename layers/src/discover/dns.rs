@@ -31,7 +31,6 @@
 //! ```
 
 mod files;
-mod first;
 mod logical;
 mod lookup;
 mod refresh;
@@ -42,7 +41,7 @@ mod strict;
 #[cfg(test)]
 mod testing;
 
-pub use first::FirstResolution;
+pub use super::FirstResolution;
 pub use logical::LogicalDns;
 pub use lookup::{Answer, LookupError, LookupFamily, Resolver};
 pub use refresh::{FailureRefresh, Refresh};
@@ -52,7 +51,9 @@ pub use strict::StrictDns;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::discover::{Locality, Member};
+use crate::discover::Checking;
+use crate::discover::member::{AddressError, Locality, Member, Wanted};
+use crate::health::HealthStatus;
 
 /// How a cluster's names are looked up.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,12 +79,25 @@ pub struct Target {
     pub locality: Option<Arc<Locality>>,
     /// Their priority.
     pub priority: u32,
+    /// What is said of their health.
+    pub status: HealthStatus,
+    /// How they are to be checked, where that is special.
+    pub checking: Option<Arc<Checking>>,
 }
 
 impl Target {
     /// A target of weight 1 and priority 0.
     pub fn new(host: impl Into<Arc<str>>, port: u16) -> Self {
-        Self { host: host.into(), port, hostname: None, weight: 1, locality: None, priority: 0 }
+        Self {
+            host: host.into(),
+            port,
+            hostname: None,
+            weight: 1,
+            locality: None,
+            priority: 0,
+            status: HealthStatus::Unknown,
+            checking: None,
+        }
     }
 
     fn member(&self, ip: IpAddr) -> Member {
@@ -93,6 +107,63 @@ impl Target {
             weight: self.weight,
             locality: self.locality.clone(),
             priority: self.priority,
+            status: self.status,
+            checking: self.checking.clone(),
+        }
+    }
+}
+
+impl TryFrom<&str> for Target {
+    type Error = AddressError;
+
+    /// Of a name with a port, as `service1:8000`; an IP address in place of the name is taken as it is.
+    fn try_from(text: &str) -> Result<Self, AddressError> {
+        let wrong = || AddressError::new(text, Wanted::Name);
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_name = !host.is_empty() && !host.contains(['/', '@', ':', '[']);
+        match port.parse() {
+            Ok(port @ 1..) if v6.is_some() || is_name => Ok(Self::new(v6.unwrap_or(host), port)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl TryFrom<&String> for Target {
+    type Error = AddressError;
+
+    fn try_from(text: &String) -> Result<Self, AddressError> {
+        Self::try_from(text.as_str())
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        Self::try_from(text.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_name_and_a_port() {
+        for (text, host, port) in [
+            ("service1:8000", "service1", 8000),
+            ("service1.internal.:80", "service1.internal.", 80),
+            ("127.0.0.1:1", "127.0.0.1", 1),
+            ("[::1]:65535", "::1", 65535),
+        ] {
+            assert_eq!(Target::try_from(text), Ok(Target::new(host, port)), "{text}");
+        }
+        for text in
+            ["service1", ":80", "service1:", "service1:0", "service1:65536", "a/b:80", "::1:80"]
+        {
+            let error = Target::try_from(text).expect_err(text);
+            assert_eq!(error.to_string(), format!("`{text}` is not a host name with a port"));
         }
     }
 }

@@ -80,7 +80,7 @@ impl Connector {
         return false;
     }
 
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         address: SocketAddr,
         stats: Arc<ClusterStats>,

@@ -301,7 +301,7 @@ impl Endpoint {
     /// Takes a connection back that is not used any more: its exchange has ended, or it has had
     /// none yet.
     pub(crate) fn give_back(&self, mut connection: Box<Http1Connection>) {
-        if !connection.rest() || self.is_closed() {
+        if !connection.rest() || self.is_closed() || self.has_drained(connection.opened()) {
             return connection.close();
         }
         if connection.is_worn() {

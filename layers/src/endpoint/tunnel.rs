@@ -29,6 +29,11 @@ impl TunnelConnection {
         Self { kind: Kind::Tcp { endpoint, opened, by_upstream: false } }
     }
 
+    /// Whether it began as HTTP/1.
+    pub(crate) fn is_http1(&self) -> bool {
+        matches!(self.kind, Kind::Http1(_))
+    }
+
     /// The upstream ended the tunnel, rather than we.
     pub(crate) fn closed_by_upstream(&mut self) {
         match &mut self.kind {
@@ -56,7 +61,6 @@ impl Drop for TunnelConnection {
 
 impl fmt::Debug for TunnelConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let http1 = matches!(self.kind, Kind::Http1(_));
-        f.debug_struct("TunnelConnection").field("http1", &http1).finish_non_exhaustive()
+        f.debug_struct("TunnelConnection").field("http1", &self.is_http1()).finish_non_exhaustive()
     }
 }

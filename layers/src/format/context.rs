@@ -43,6 +43,11 @@ macro_rules! questions {
     ($($(#[$doc:meta])* $name:ident: $answer:ty;)*) => {
         /// What is known of a request and its response. Everything may be unknown (yet); `-` is
         /// logged for it.
+        #[diagnostic::on_unimplemented(
+            message = "`{Self}` knows nothing of a request",
+            label = "needs `FormatContext`",
+            note = "`()` has it, where nothing is known"
+        )]
         pub trait FormatContext {
             /// The request's headers.
             fn request_headers(&self) -> Option<&HeaderMap> {

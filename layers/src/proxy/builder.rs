@@ -1,89 +1,147 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Proxy;
-use super::path::{Filters, route_service};
+use http::HeaderValue;
+use tower_layer::Layer;
+
+use super::path::Filters;
+use super::route::Options;
+use super::{Proxy, Route, VirtualHost};
+use crate::access_log::AccessLogger;
 use crate::cluster::Cluster;
 use crate::forwarded::ForwardedPolicy;
-use crate::hash_policy::HashPolicyLayer;
+use crate::mount::MountLayer;
 use crate::request_id::RequestIdLayer;
-use crate::retry::RetryLayer;
-use crate::route::{HashPolicy, PathMatch, RetryPolicy, RouteMatch, RouteTable};
-use crate::router::RouteEntry;
+use crate::route::{HashPolicy, RetryPolicy, RouteMatch, RouteTable, RouteTableError};
+use crate::sanitize::SanitizeLayer;
+use crate::server_header::{ServerHeaderLayer, Transformation};
 use crate::stats::{DownstreamStats, Scope};
-use crate::timeout::TimeoutLayer;
 use crate::upgrade::UpgradeLayer;
 
 /// Builds a [`Proxy`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ProxyBuilder {
-    routes: Vec<(String, Cluster)>,
-    timeout: Option<Duration>,
-    hash: Vec<HashPolicy>,
-    retry: RetryLayer,
+    routes: Vec<(RouteMatch, Route)>,
+    hosts: Vec<VirtualHost>,
+    options: Options,
     upgrade: UpgradeLayer,
+    access_logs: Vec<AccessLogger>,
+    server_header: ServerHeaderLayer,
+    sanitize: SanitizeLayer,
     forwarded: ForwardedPolicy,
     request_id: RequestIdLayer,
     stats: Option<DownstreamStats>,
-    pub(super) mount: Mount,
-}
-
-/// What is known of the app around the proxy.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Mount {
-    /// What axum has taken from the path.
-    pub(super) nested_at: Option<Arc<str>>,
-    #[cfg(feature = "axum")]
-    pub(super) connect_info: Option<super::axum::ConnectInfoPeer>,
-    #[cfg(feature = "axum")]
-    pub(super) original_uri: bool,
+    mount: MountLayer,
 }
 
 impl ProxyBuilder {
     pub(super) fn new() -> Self {
+        // An app has a name of its own; what an upstream says of itself passes.
+        let server_header = ServerHeaderLayer::new(HeaderValue::from_static("front-proxy"))
+            .transformation(Transformation::PassThrough);
         Self {
             routes: Vec::new(),
-            timeout: Some(DEFAULT_TIMEOUT),
-            hash: Vec::new(),
-            retry: RetryLayer::disabled(),
+            hosts: Vec::new(),
+            options: Options { timeout: Some(Some(DEFAULT_TIMEOUT)), ..Options::default() },
             upgrade: UpgradeLayer::new(),
+            access_logs: Vec::new(),
+            server_header,
+            sanitize: SanitizeLayer::new(),
             forwarded: ForwardedPolicy::default(),
             request_id: RequestIdLayer::new(),
             stats: None,
-            mount: Mount::default(),
+            mount: MountLayer::new(),
         }
     }
 
-    /// Sends requests whose path begins with `prefix` to this cluster. The first route that matches
-    /// is taken, so longer prefixes come before shorter ones. Requests without a route get a 404.
-    pub fn route(mut self, prefix: impl Into<String>, cluster: Cluster) -> Self {
-        self.routes.push((prefix.into(), cluster));
+    /// Sends requests that match to a cluster, or does with them what the [`Route`] says. A text is a
+    /// prefix of the path, as in Envoy: `/service/1` matches `/service/10` too; see [`RouteMatch`] for
+    /// other things to go by. The first route that matches is taken, so longer prefixes come before
+    /// shorter ones. Requests without a route get a 404.
+    pub fn route(mut self, matching: impl Into<RouteMatch>, route: impl Into<Route>) -> Self {
+        self.routes.push((matching.into(), route.into()));
         self
+    }
+
+    /// Routes for requests to some hosts. These requests don't see the routes of other hosts, nor
+    /// those that were given to the builder itself, which are for all hosts that are not named.
+    ///
+    /// ```
+    /// use front_proxy_layers::cluster::Cluster;
+    /// use front_proxy_layers::proxy::{Proxy, VirtualHost};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let [shop, blog] = ["shop", "blog"].map(|name| Cluster::builder(name).build());
+    /// let hosts = VirtualHost::new(["shop.example.com", "*.shop.example.com"]).route("/", shop);
+    /// let proxy = Proxy::builder().virtual_host(hosts)?.route("/", blog).build();
+    /// # let _ = proxy;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Another virtual host has one of the domains, compared without case, or one of them is `*`.
+    pub fn virtual_host(mut self, host: VirtualHost) -> Result<Self, RouteTableError> {
+        let mut taken: Vec<&str> = vec!["*"];
+        taken.extend(self.hosts.iter().flat_map(|host| &host.domains).map(String::as_str));
+        for domain in &host.domains {
+            if taken.iter().any(|taken| taken.eq_ignore_ascii_case(domain)) {
+                return Err(RouteTableError::DuplicateDomain { domain: domain.clone() });
+            }
+            taken.push(domain);
+        }
+        self.hosts.push(host);
+        Ok(self)
     }
 
     /// How long a response may take, with all that belongs to it; `None` is for ever. Default 15 s.
     pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.timeout = timeout;
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// How long nothing may move of request and response; `None` is for ever. Default for ever: Envoy's
+    /// is five minutes, kept by its connection manager.
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.idle_timeout = Some(timeout);
         self
     }
 
     /// Tries again where this policy says so. Default never.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = RetryLayer::new(policy);
+        self.options.retry = Some(policy);
         self
     }
 
     /// Gives requests that are alike in this the same endpoint, under a balancer that goes by it,
     /// as [`RingHash`](crate::balance::RingHash) does. Default nothing.
     pub fn hash(mut self, policies: impl IntoIterator<Item = HashPolicy>) -> Self {
-        self.hash.extend(policies);
+        self.options.hash.get_or_insert_default().extend(policies);
         self
     }
 
     /// Lets clients switch to this protocol, as to `websocket`. Default none; others are refused.
     pub fn upgrade(mut self, protocol: impl Into<String>) -> Self {
         self.upgrade = self.upgrade.allow(protocol);
+        self
+    }
+
+    /// Logs requests there, when their responses have ended. Default nowhere.
+    pub fn access_log(mut self, logger: AccessLogger) -> Self {
+        self.access_logs.push(logger);
+        self
+    }
+
+    /// What is said of the server in responses. Default nothing: what the upstream says passes.
+    pub fn server_header(mut self, layer: ServerHeaderLayer) -> Self {
+        self.server_header = layer;
+        self
+    }
+
+    /// How host and path are spelled before routes look at them. Default as the client has it.
+    pub fn sanitize(mut self, layer: SanitizeLayer) -> Self {
+        self.sanitize = layer;
         self
     }
 
@@ -100,42 +158,102 @@ impl ProxyBuilder {
         self
     }
 
-    /// Counts requests as `http.<prefix>.*` in this scope. Default nowhere. Clusters count for
-    /// themselves, see [`ClusterBuilder::stats`](crate::cluster::ClusterBuilder::stats).
+    /// Whether responses carry `x-request-id` too. Default `false`.
+    pub fn respond_request_id(mut self, respond: bool) -> Self {
+        self.request_id = self.request_id.respond(respond);
+        self
+    }
+
+    /// Counts requests as `http.<prefix>.*` in this scope. Default `http.proxy.*` in
+    /// [`Scope::process`]. Clusters count for themselves, see [`ClusterBuilder::stats`](crate::cluster::ClusterBuilder::stats).
     pub fn stats(mut self, scope: &Scope, prefix: &str) -> Self {
         self.stats = Some(DownstreamStats::new(scope, prefix));
         self
     }
 
-    /// Puts this before every path: what `nest_service` has taken away, so that routes match and the
-    /// upstream gets the path that the client asked for.
+    /// Puts this before every path: see [`MountLayer::nested_at`].
     pub fn nested_at(mut self, path: impl AsRef<str>) -> Self {
-        let path = path.as_ref().trim_end_matches('/');
-        self.mount.nested_at = (!path.is_empty()).then(|| path.into());
+        self.mount = self.mount.nested_at(path);
         self
+    }
+
+    /// Takes the client's address from axum's `ConnectInfo<SocketAddr>`: see
+    /// [`MountLayer::connect_info`].
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::Router;
+    /// use front_proxy_layers::cluster::Cluster;
+    /// use front_proxy_layers::forwarded::ForwardedPolicy;
+    /// use front_proxy_layers::proxy::Proxy;
+    ///
+    /// let edge = ForwardedPolicy { use_remote_address: true, ..ForwardedPolicy::default() };
+    /// let proxy = Proxy::builder().route("/", Cluster::builder("service1").build());
+    /// let proxy = proxy.forwarded(edge).connect_info(false).build();
+    /// let app = Router::new().fallback_service(proxy);
+    /// let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    /// # let _ = service;
+    /// ```
+    #[cfg(feature = "axum")]
+    pub fn connect_info(mut self, tls: bool) -> Self {
+        self.mount = self.mount.connect_info(tls);
+        self
+    }
+
+    /// Takes the target from axum's `OriginalUri`: see [`MountLayer::original_uri`].
+    #[cfg(feature = "axum")]
+    pub fn original_uri(mut self) -> Self {
+        self.mount = self.mount.original_uri();
+        self
+    }
+
+    /// The clusters that the routes so far send requests to, each once: for pages that show them.
+    pub fn clusters(&self) -> Vec<Cluster> {
+        let of_hosts = self.hosts.iter().flat_map(|host| &host.routes);
+        let mut clusters: Vec<Cluster> = Vec::new();
+        for cluster in of_hosts.chain(&self.routes).flat_map(|(_, route)| route.clusters()) {
+            if !clusters.iter().any(|known| known.is(cluster)) {
+                clusters.push(cluster.clone());
+            }
+        }
+        clusters
     }
 
     /// The proxy.
     pub fn build(self) -> Proxy {
-        let timeout = TimeoutLayer::optional(self.timeout.filter(|t| !t.is_zero()));
-        let share_client = !self.hash.is_empty();
-        let hash = HashPolicyLayer::new(self.hash);
-        let routes = self.routes.into_iter().map(|(prefix, cluster)| {
-            let entry = RouteEntry::forward(route_service(cluster, &timeout, &hash, &self.retry));
-            (RouteMatch::new(PathMatch::Prefix(prefix)), entry)
-        });
-        let table = RouteTable::builder().virtual_host("proxy", ["*"], routes).build();
-        // The one way to fail is a domain that is given twice, and there is one.
-        let table = table.expect("a single domain");
-        let stats = self.stats.unwrap_or_else(|| DownstreamStats::new(&Scope::noop(), "proxy"));
+        let stats = self.stats;
+        let stats = stats.unwrap_or_else(|| DownstreamStats::new(&Scope::process(), "proxy"));
+        let stats = Arc::new(stats);
+        let hosts = self.hosts.into_iter().map(|host| (host.domains, host.routes));
+        let hosts: Vec<_> = hosts.chain([(vec!["*".to_owned()], self.routes)]).collect();
+        let all = || hosts.iter().flat_map(|(_, routes)| routes).map(|(_, route)| route);
+        let upgrade = match all().any(Route::decides_upgrades) {
+            true => self.upgrade.routes_decide(),
+            false => self.upgrade,
+        };
+        let hashes = self.options.hash.as_ref().is_some_and(|policies| !policies.is_empty());
+        let share_client = hashes || all().any(Route::hashes);
+        let mut table = RouteTable::builder();
+        for (domains, routes) in hosts {
+            let name = domains.first().cloned().unwrap_or_default();
+            let entry = |route: Route| route.entry(&self.options, &stats);
+            let routes = routes.into_iter().map(|(matching, route)| (matching, entry(route)));
+            table = table.virtual_host(name, domains, routes);
+        }
+        // The one way to fail is a domain that is given twice: `virtual_host` has looked.
+        let table = table.build().expect("no domain twice");
         let filters = Filters {
-            upgrade: self.upgrade,
-            stats: Arc::new(stats),
+            upgrade,
+            stats,
+            access_logs: self.access_logs,
+            server_header: self.server_header,
+            sanitize: self.sanitize,
             forwarded: self.forwarded,
             share_client,
             request_id: self.request_id,
         };
-        Proxy::assembled(filters.path(table), self.mount)
+        Proxy::assembled(self.mount.layer(filters.path(table)))
     }
 }
 

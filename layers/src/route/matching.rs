@@ -9,10 +9,10 @@
 //! # Ok::<(), front_proxy_layers::route::PatternError>(())
 //! ```
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
-use super::Pattern;
 use super::view::{RequestView, query_parameter};
+use super::{Pattern, PatternError};
 use crate::headers;
 
 /// A match on one piece of text (Envoy's `StringMatcher`).
@@ -225,7 +225,7 @@ impl PathMatch {
         case_sensitive: bool,
     ) -> bool {
         if let Self::Connect = self {
-            return *request.method == http::Method::CONNECT;
+            return *request.method == Method::CONNECT;
         }
         let Some(path) = path else {
             return false;
@@ -284,6 +284,60 @@ pub struct RouteMatch {
 }
 
 impl RouteMatch {
+    /// Requests whose path begins with these characters: `/service/1` matches `/service/10` too.
+    pub fn prefix(prefix: impl Into<String>) -> Self {
+        Self::new(PathMatch::Prefix(prefix.into()))
+    }
+
+    /// Requests for this path and what is below it: `/service/1` matches `/service/1/x`, not
+    /// `/service/10`.
+    pub fn below(path: impl Into<String>) -> Self {
+        Self::new(PathMatch::SegmentPrefix(path.into()))
+    }
+
+    /// Requests for this path.
+    pub fn exact(path: impl Into<String>) -> Self {
+        Self::new(PathMatch::Exact(path.into()))
+    }
+
+    /// Requests whose whole path matches a regular expression.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub fn regex(pattern: &str) -> Result<Self, PatternError> {
+        Pattern::whole(pattern).map(|pattern| Self::new(PathMatch::Regex(pattern)))
+    }
+
+    /// Of these, only those with this method.
+    ///
+    /// ```
+    /// use front_proxy_layers::route::{RequestView, RouteMatch};
+    /// use http::{Method, Request};
+    ///
+    /// let uploads = RouteMatch::below("/files").method(Method::PUT);
+    /// let (put, ()) = Request::put("/files/1").body(()).unwrap().into_parts();
+    /// assert!(uploads.matches(&RequestView::of(&put, 0)));
+    /// let (get, ()) = Request::get("/files/1").body(()).unwrap().into_parts();
+    /// assert!(!uploads.matches(&RequestView::of(&get, 0)));
+    /// ```
+    #[must_use]
+    pub fn method(self, method: Method) -> Self {
+        self.and(HeaderMatchName::Method, method.as_str().to_owned())
+    }
+
+    /// Of these, only those with a header of this value.
+    #[must_use]
+    pub fn header(self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.and(HeaderMatchName::Header(name), value.into())
+    }
+
+    fn and(mut self, name: HeaderMatchName, value: String) -> Self {
+        let rule = HeaderRule::Value(StringMatch::Exact { value, ignore_case: false });
+        self.headers.push(HeaderMatch { name, rule, invert: false, treat_missing_as_empty: false });
+        self
+    }
+
     /// A match on the path alone.
     pub fn new(path: PathMatch) -> Self {
         Self {
@@ -313,6 +367,26 @@ impl RouteMatch {
                 let query = request.query();
                 self.query.iter().all(|parameter| parameter.matches(query))
             })
+    }
+}
+
+/// The text is a prefix of the path.
+impl From<&str> for RouteMatch {
+    fn from(prefix: &str) -> Self {
+        Self::prefix(prefix)
+    }
+}
+
+/// The text is a prefix of the path.
+impl From<String> for RouteMatch {
+    fn from(prefix: String) -> Self {
+        Self::prefix(prefix)
+    }
+}
+
+impl From<PathMatch> for RouteMatch {
+    fn from(path: PathMatch) -> Self {
+        Self::new(path)
     }
 }
 

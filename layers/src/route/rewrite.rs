@@ -33,8 +33,8 @@ const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Changes of path and host, compiled.
-#[derive(Clone, Debug)]
+/// Changes of path and host, compiled. The default changes nothing.
+#[derive(Clone, Debug, Default)]
 pub struct RequestRewrite {
     path: Option<PathChange>,
     host: Option<HostChange>,
@@ -94,6 +94,21 @@ impl RequestRewrite {
             host: host.map(HostChange::new).transpose()?,
             options: HostOptions::default(),
         })
+    }
+
+    /// Puts this in place of the prefix that was matched, or of the whole path where that was, beside
+    /// what else is changed.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.path = Some(PathChange::Prefix(prefix.into()));
+        self
+    }
+
+    /// Makes this the host, beside what else is changed.
+    #[must_use]
+    pub fn host(mut self, host: HostName) -> Self {
+        self.host = Some(HostChange::Literal(host));
+        self
     }
 
     /// Sets what goes with the changes.

@@ -13,7 +13,7 @@ use crate::body::{Body, ResponseBody};
 use crate::cluster::{AutoHost, ConnectTcp};
 use crate::error::respond::local_reply_to;
 use crate::error::{ErrorKind, ProxyError};
-use crate::route::{Found, HostOutcome, RequestView, RouteTable, redirect};
+use crate::route::{Found, HostOutcome, RequestView, RouteMatch, RouteTable, redirect};
 use crate::stats::Scope;
 use crate::stream_info::{Observer, RequestHead, StreamInfo};
 use crate::upgrade::{ActiveUpgrade, Asked};
@@ -32,6 +32,31 @@ impl<S> Router<S> {
     pub fn new(table: Arc<RouteTable<RouteEntry<S>>>) -> Self {
         let stats = Arc::new(RouterStats::new(&Scope::noop()));
         Self { table, stats, observer: None, envoy_headers: true }
+    }
+
+    /// Forwards every request to `service`, for chains without routes.
+    ///
+    /// ```
+    /// use front_proxy_layers::cluster::Cluster;
+    /// use front_proxy_layers::respond::RespondLayer;
+    /// use front_proxy_layers::router::Router;
+    /// use front_proxy_layers::sanitize::SanitizeLayer;
+    /// use tower::ServiceBuilder;
+    ///
+    /// let cluster = Cluster::builder("service1").build();
+    /// let proxy = ServiceBuilder::new()
+    ///     .layer(RespondLayer::new())
+    ///     .layer(SanitizeLayer::new())
+    ///     .service(Router::forward(cluster));
+    /// let app = axum::Router::<()>::new().fallback_service(proxy);
+    /// # let _ = app;
+    /// ```
+    pub fn forward(service: S) -> Self {
+        let everything = RouteMatch::prefix("/");
+        let routes = [(everything, RouteEntry::forward(service))];
+        let table = RouteTable::builder().virtual_host("all", ["*"], routes).build();
+        // The one way to fail is a domain that is given twice, and there is one.
+        Self::new(Arc::new(table.expect("a single domain")))
     }
 
     /// Counts into these.

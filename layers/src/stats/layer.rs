@@ -13,8 +13,8 @@ pub struct StatsLayer {
 
 impl StatsLayer {
     /// Counts into these.
-    pub fn new(stats: Arc<DownstreamStats>) -> Self {
-        Self { stats, listener: None }
+    pub fn new(stats: impl Into<Arc<DownstreamStats>>) -> Self {
+        Self { stats: stats.into(), listener: None }
     }
 
     /// Counts statuses there as well.

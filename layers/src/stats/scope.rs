@@ -1,9 +1,9 @@
 //! Stat names and where their values go: [`Scope`] names a stat, a [`StatsSink`] keeps it.
 
 use std::borrow::Cow;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram};
 
@@ -174,6 +174,20 @@ impl StatsSink for NoStats {
     }
 }
 
+static PROCESS: OnceLock<Scope> = OnceLock::new();
+
+/// The process has a [`Scope`] installed already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScopeInstalled;
+
+impl fmt::Display for ScopeInstalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the process has a scope for stats already")
+    }
+}
+
+impl std::error::Error for ScopeInstalled {}
+
 /// A prefix for stat names, and the sink they go to.
 #[derive(Clone, Debug)]
 pub struct Scope {
@@ -190,6 +204,34 @@ impl Scope {
     /// The root over the process's [`metrics`] recorder.
     pub fn from_metrics() -> Self {
         Self::new(Arc::new(MetricsSink))
+    }
+
+    /// Where clusters and proxies count that were not told where: the scope that the process has
+    /// [installed](Self::install), and as long as it has not, that of its [`metrics`] recorder.
+    pub fn process() -> Self {
+        PROCESS.get().map_or_else(Self::from_metrics, Self::clone)
+    }
+
+    /// Makes this the [`process`](Self::process)'s scope, for what is built from here on. For programs:
+    /// a library leaves it to them.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use front_proxy_layers::stats::{MetricsSink, Scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// Scope::new(Arc::new(MetricsSink)).child("my_app").install()?;
+    /// assert_eq!(Scope::process().name("greetings").full(), "my_app.greetings");
+    /// assert!(Scope::noop().install().is_err(), "there is one");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// One is installed already.
+    pub fn install(self) -> Result<(), ScopeInstalled> {
+        PROCESS.set(self).map_err(|_| ScopeInstalled)
     }
 
     /// A scope that records nothing.

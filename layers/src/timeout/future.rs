@@ -7,21 +7,22 @@ use pin_project_lite::pin_project;
 
 use super::ResponseBody;
 use super::clock::Clock;
-use crate::error::ProxyError;
+use super::striking::Striking;
+use crate::error::{ErrorKind, ProxyError};
 
 pin_project! {
     /// The future of [`Timeout`](super::Timeout).
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
         clock: Option<Clock>,
     }
 }
 
 impl<F> ResponseFuture<F> {
     pub(super) fn new(inner: F, clock: Option<Clock>) -> Self {
-        Self { inner, clock }
+        Self { inner: Some(inner), clock }
     }
 }
 
@@ -33,9 +34,12 @@ where
     type Output = Result<Response<ResponseBody<R>>, ProxyError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
         // The response first: one that is there counts, however late this task got its turn.
-        if let Poll::Ready(result) = this.inner.poll(cx) {
+        if let Poll::Ready(result) = inner.poll(cx) {
             let mut clock = this.clock.take();
             return Poll::Ready(result.map(|response| {
                 if let Some(clock) = &mut clock {
@@ -45,7 +49,13 @@ where
             }));
         }
         match this.clock {
-            Some(clock) => Poll::Ready(Err(ready!(clock.poll(cx)))),
+            Some(clock) => {
+                let error = ready!(clock.poll(cx));
+                // What waits for the upstream ends here, where it can be told why.
+                let _striking = (error.kind() == ErrorKind::UpstreamTimeout).then(Striking::begin);
+                this.inner.set(None);
+                Poll::Ready(Err(error))
+            }
             None => Poll::Pending,
         }
     }

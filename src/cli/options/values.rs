@@ -83,7 +83,6 @@ pub(super) fn without_effect(args: &WithoutEffect) -> Vec<&'static str> {
         ("--skip-hot-restart-on-no-parent", args.skip_hot_restart_on_no_parent),
         ("--skip-hot-restart-parent-stats", args.skip_hot_restart_parent_stats),
         ("--drain-strategy", args.drain_strategy.is_some()),
-        ("--stats-tag", !args.stats_tag.is_empty()),
         ("--local-address-ip-version", args.local_address_ip_version.is_some()),
         ("--cpuset-threads", args.cpuset_threads),
         ("--enable-mutex-tracing", args.enable_mutex_tracing),

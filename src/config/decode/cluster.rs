@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use front_proxy_layers::balance::Maglev;
+use front_proxy_layers::cluster::HealthOptions;
 
 use crate::config::decode::bootstrap::locality;
 use crate::config::decode::dns::{self, Resolver};
 use crate::config::decode::route_action::PRIORITIES;
 use crate::config::decode::shared::{HostPort, host_port};
-use crate::config::decode::{tls, upstream_http};
+use crate::config::decode::{health, health_check, outlier, tls, upstream_http};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message, Variants};
 use crate::config::model::{
@@ -55,7 +56,8 @@ pub(super) fn cluster(cx: &Context, node: &Node, resolver: &Resolver) -> Option<
     let m = Message::open(cx, node, &CLUSTER)?;
     let name = m.required_string("name");
     let kind = m.enumeration("type", KINDS).unwrap_or(Kind::Static);
-    let endpoints = endpoints(&m, kind);
+    let mut health = health::options(&m);
+    let endpoints = endpoints(&m, kind, &mut health);
     if kind == Kind::LogicalDns && endpoints.len() != 1 {
         m.error(format!(
             "LOGICAL_DNS clusters must have a single endpoint, not {}",
@@ -90,6 +92,9 @@ pub(super) fn cluster(cx: &Context, node: &Node, resolver: &Resolver) -> Option<
         max_requests_per_connection: http.max_requests_per_connection,
         breakers,
         breakers_high,
+        health,
+        health_check: health_check::health_check(&m, http.protocol),
+        outlier: outlier::outlier_detection(&m),
         tls,
     };
     m.finish();
@@ -135,7 +140,7 @@ fn maglev_table_size(m: &Message<'_>) -> u64 {
     size
 }
 
-fn endpoints(m: &Message<'_>, kind: Kind) -> Vec<EndpointSpec> {
+fn endpoints(m: &Message<'_>, kind: Kind, health: &mut HealthOptions) -> Vec<EndpointSpec> {
     let mut out = Vec::new();
     let Some(assignment) = m.message("load_assignment", &LOAD_ASSIGNMENT) else {
         return out;
@@ -153,6 +158,7 @@ fn endpoints(m: &Message<'_>, kind: Kind) -> Vec<EndpointSpec> {
         }
         group.finish();
     }
+    health::policy(&assignment, health);
     assignment.finish();
     out
 }
@@ -160,12 +166,14 @@ fn endpoints(m: &Message<'_>, kind: Kind) -> Vec<EndpointSpec> {
 fn endpoint(cx: &Context, node: &Node, kind: Kind) -> Option<EndpointSpec> {
     let m = Message::open(cx, node, &LB_ENDPOINT)?;
     let weight = m.u32_in("load_balancing_weight", 1..=i64::from(u32::MAX)).unwrap_or(1);
+    let status = m.enumeration("health_status", health::STATUSES).unwrap_or_default();
     m.one_of(&["endpoint"], true);
     let endpoint = m.message("endpoint", &ENDPOINT);
     m.finish();
     let endpoint = endpoint?;
     let address = host_port(&endpoint, "address");
     let hostname = endpoint.string("hostname");
+    let checking = health::checking(&endpoint);
     endpoint.finish();
     let address = address?;
     check_host(cx, &address, kind);
@@ -176,6 +184,8 @@ fn endpoint(cx: &Context, node: &Node, kind: Kind) -> Option<EndpointSpec> {
         hostname,
         locality: Default::default(),
         priority: 0,
+        status,
+        checking,
     })
 }
 

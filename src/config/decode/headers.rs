@@ -34,7 +34,16 @@ pub(super) fn header_edits(m: &Message<'_>) -> HeaderEdits {
     }
 }
 
-fn added(m: &Message<'_>, field: &str) -> Vec<HeaderAdd> {
+/// Changes of a request's headers, where only those are.
+pub(super) fn request_edits(m: &Message<'_>) -> HeaderEdits {
+    HeaderEdits {
+        request_add: added(m, "request_headers_to_add"),
+        request_remove: removed(m, "request_headers_to_remove"),
+        ..HeaderEdits::default()
+    }
+}
+
+pub(super) fn added(m: &Message<'_>, field: &str) -> Vec<HeaderAdd> {
     let options = m.messages(field, &HEADER_VALUE_OPTION);
     if options.len() > MAX_EDITS {
         m.error(format!("`{field}` must not have more than {MAX_EDITS} entries"));

@@ -96,6 +96,32 @@ impl<'a> Message<'a> {
         self.integer(name, limits).and_then(|v| u32::try_from(v).ok())
     }
 
+    /// A number within limits, where given.
+    pub(in crate::config) fn number(&self, name: &str, limits: RangeInclusive<f64>) -> Option<f64> {
+        let node = unwrapped(self.get(name)?);
+        let value = match &node.value {
+            Value::Scalar(scalar) => match scalar.typed() {
+                Typed::Integer(value) => Some(value as f64),
+                Typed::Float(value) => Some(value),
+                Typed::Text(text) => text.parse().ok(),
+                Typed::Null | Typed::Bool(_) => None,
+            },
+            _ => None,
+        };
+        let Some(value) = value else {
+            let found = describe(node);
+            self.cx.error(&node.span, format!("`{name}` must be a number, not {found}"));
+            return None;
+        };
+        if !limits.contains(&value) {
+            let (low, high) = (limits.start(), limits.end());
+            let message = format!("`{name}` must be between {low} and {high}, not {value}");
+            self.cx.error(&node.span, message);
+            return None;
+        }
+        Some(value)
+    }
+
     /// A duration, where given.
     pub(in crate::config) fn duration(&self, name: &str) -> Option<Duration> {
         let node = self.get(name)?;
@@ -119,6 +145,11 @@ impl<'a> Message<'a> {
     /// A duration that must be more than nothing, where given.
     pub(in crate::config) fn positive_duration(&self, name: &str) -> Option<Duration> {
         self.duration_from(name, Duration::from_nanos(1), "must be more than 0s")
+    }
+
+    /// A duration that must be there, and more than nothing.
+    pub(in crate::config) fn required_duration(&self, name: &str) -> Option<Duration> {
+        self.required(name).and_then(|_| self.positive_duration(name))
     }
 
     /// A duration of at least a millisecond, where given.

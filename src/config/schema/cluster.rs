@@ -14,7 +14,12 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
         "lb_policy",
         "ring_hash_lb_config",
         "maglev_lb_config",
+        "common_lb_config",
         "load_assignment",
+        "health_checks",
+        "ignore_health_on_host_removal",
+        "close_connections_on_host_health_failure",
+        "outlier_detection",
         "max_requests_per_connection",
         "circuit_breakers",
         "common_http_protocol_options",
@@ -30,9 +35,7 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
     ],
     refused: &[
         "cleanup_interval",
-        "close_connections_on_host_health_failure",
         "cluster_type",
-        "common_lb_config",
         "connection_pool_per_downstream_connection",
         "dns_failure_refresh_rate",
         "dns_jitter",
@@ -40,8 +43,6 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
         "dns_resolvers",
         "eds_cluster_config",
         "filters",
-        "health_checks",
-        "ignore_health_on_host_removal",
         "lb_subset_config",
         "least_request_lb_config",
         "load_balancing_policy",
@@ -49,7 +50,6 @@ pub(in crate::config) const CLUSTER: Schema = Schema {
         "lrs_server",
         "metadata",
         "original_dst_lb_config",
-        "outlier_detection",
         "per_connection_buffer_high_watermark_timeout",
         "preconnect_policy",
         "protocol_selection",
@@ -85,8 +85,15 @@ pub(in crate::config) const MAGLEV: Schema = Schema {
 pub(in crate::config) const LOAD_ASSIGNMENT: Schema = Schema {
     message: "envoy.config.endpoint.v3.ClusterLoadAssignment",
     note: "",
-    supported: &["cluster_name", "endpoints"],
-    refused: &["named_endpoints", "policy"],
+    supported: &["cluster_name", "endpoints", "policy"],
+    refused: &["named_endpoints"],
+};
+
+pub(in crate::config) const ASSIGNMENT_POLICY: Schema = Schema {
+    message: "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
+    note: "",
+    supported: &["overprovisioning_factor", "weighted_priority_health"],
+    refused: &["drop_overloads", "endpoint_stale_after"],
 };
 
 pub(in crate::config) const LOCALITY_LB_ENDPOINTS: Schema = Schema {
@@ -105,15 +112,15 @@ pub(in crate::config) const LOCALITY_LB_ENDPOINTS: Schema = Schema {
 pub(in crate::config) const LB_ENDPOINT: Schema = Schema {
     message: "envoy.config.endpoint.v3.LbEndpoint",
     note: "",
-    supported: &["endpoint", "load_balancing_weight"],
-    refused: &["endpoint_name", "health_status", "metadata"],
+    supported: &["endpoint", "load_balancing_weight", "health_status"],
+    refused: &["endpoint_name", "metadata"],
 };
 
 pub(in crate::config) const ENDPOINT: Schema = Schema {
     message: "envoy.config.endpoint.v3.Endpoint",
     note: "",
-    supported: &["address", "hostname"],
-    refused: &["additional_addresses", "health_check_config", "observability_name"],
+    supported: &["address", "hostname", "health_check_config"],
+    refused: &["additional_addresses", "observability_name"],
 };
 
 pub(in crate::config) const CIRCUIT_BREAKERS: Schema = Schema {
@@ -221,6 +228,7 @@ pub(super) const ALL: &[&Schema] = &[
     &RING_HASH,
     &MAGLEV,
     &LOAD_ASSIGNMENT,
+    &ASSIGNMENT_POLICY,
     &LOCALITY_LB_ENDPOINTS,
     &LB_ENDPOINT,
     &ENDPOINT,

@@ -1,14 +1,11 @@
 //! Members by name: a cluster with a discovery of its own.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use tokio::task::AbortHandle;
-
-use crate::cluster::{Cluster, ClusterBuilder, Inner, Priority};
-use crate::discover::dns::{
-    DnsResolver, DnsResolverOptions, FirstResolution, Settings, StrictDns, Target,
-};
-use crate::discover::{Member, MemberSet, UpdateStats};
+use super::{Running, Start};
+use crate::cluster::ClusterBuilder;
+use crate::discover::UpdateStats;
+use crate::discover::dns::{DnsResolver, DnsResolverOptions, Settings, StrictDns, Target};
 use crate::stats::Scope;
 
 /// Names to look up, and how.
@@ -20,25 +17,31 @@ pub(super) struct Names {
 }
 
 impl ClusterBuilder {
-    /// Adds whatever addresses this name has, each an endpoint with this port. The name is
-    /// looked up again and again, and endpoints come and go with the answers (Envoy's
-    /// `STRICT_DNS`); that ends with the last clone of the cluster. See
-    /// [`Cluster::initialized`] for when the first answer is there.
+    /// Adds whatever addresses a name has, each an endpoint: a text as `service1:8000`, or a
+    /// [`Target`], of which more can be said. The name is looked up again and again, and endpoints
+    /// come and go with the answers (Envoy's `STRICT_DNS`); that ends with the last clone of the
+    /// cluster. See [`Cluster::initialized`] for when the first answer is there.
     ///
     /// ```
     /// use front_proxy_layers::cluster::Cluster;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let cluster = Cluster::builder("service1").dns("localhost", 8000).http2().build();
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cluster = Cluster::builder("service1").dns("localhost:8000")?.http2().build();
     /// // Requests before the first answer get a 503: wait for it before you listen.
     /// cluster.initialized().await;
     /// assert!(!cluster.endpoints().is_empty());
-    /// # }
+    /// # Ok(()) }
     /// ```
-    pub fn dns(mut self, host: impl Into<Arc<str>>, port: u16) -> Self {
-        self.source.dns.targets.push(Target::new(host, port));
-        self
+    ///
+    /// # Errors
+    ///
+    /// The text is not a name with a port.
+    ///
+    /// [`Cluster::initialized`]: crate::cluster::Cluster::initialized
+    pub fn dns<T: TryInto<Target>>(mut self, name: T) -> Result<Self, T::Error> {
+        self.source.dns.targets.push(name.try_into()?);
+        Ok(self)
     }
 
     /// Which resolver is asked. Default the system's.
@@ -55,54 +58,14 @@ impl ClusterBuilder {
 }
 
 impl Names {
-    pub(super) fn is_some(&self) -> bool {
-        !self.targets.is_empty()
-    }
-
-    pub(super) fn follow(self, fixed: Vec<Member>, cluster: &Cluster, scope: &Scope) {
-        let resolver = Arc::new(DnsResolver::new(self.resolver));
-        let discovery =
-            StrictDns::new(self.targets, resolver, self.settings, UpdateStats::new(scope));
-        let first = discovery.first_resolution();
-        // Weak: the lookups must not be what keeps the cluster alive.
-        let sink = Followed { cluster: Arc::downgrade(&cluster.inner), fixed };
-        if !sink.fixed.is_empty() {
-            cluster.update(sink.fixed.clone());
+    /// What looks the names up, where there are any. It counts for itself.
+    pub(super) fn discovery(&mut self, scope: &Scope) -> Option<Start> {
+        let Self { targets, resolver, settings } = std::mem::take(self);
+        if targets.is_empty() {
+            return None;
         }
-        let task = tokio::spawn(discovery.run(sink)).abort_handle();
-        _ = cluster.inner.discovery.set(Discovery { first, task });
-    }
-}
-
-/// Lookups under way; they end when this is dropped.
-#[derive(Debug)]
-pub(in crate::cluster) struct Discovery {
-    first: FirstResolution,
-    task: AbortHandle,
-}
-
-impl Discovery {
-    pub(in crate::cluster) async fn initialized(&self) {
-        self.first.clone().wait().await;
-    }
-}
-
-impl Drop for Discovery {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-struct Followed {
-    cluster: Weak<Inner>,
-    /// Members by address, beside those by name.
-    fixed: Vec<Member>,
-}
-
-impl MemberSet for Followed {
-    fn update(&self, members: Vec<Member>) -> bool {
-        let Some(inner) = self.cluster.upgrade() else { return false };
-        let cluster = Cluster { inner, priority: Priority::Default };
-        cluster.update(self.fixed.iter().cloned().chain(members).collect())
+        let resolver = Arc::new(DnsResolver::new(resolver));
+        let discovery = StrictDns::new(targets, resolver, settings, UpdateStats::new(scope));
+        Some(Start(Box::new(|members| -> Running { Box::pin(discovery.run(members)) })))
     }
 }

@@ -1,9 +1,12 @@
 //! `LOGICAL_DNS`: the first address of the one name is the only member.
 
-use super::first::Announce;
+use std::future::Future;
+use std::sync::Arc;
+
 use super::refresh::Schedule;
 use super::{FirstResolution, LookupError, LookupFamily, Resolver, Settings, Target};
-use crate::discover::{MemberSet, UpdateStats};
+use crate::discover::first::Announce;
+use crate::discover::{Discover, MemberSet, UpdateStats};
 
 /// Looks its target up again and again, and hands over the first address of each answer.
 ///
@@ -60,6 +63,7 @@ impl<R: Resolver> LogicalDns<R> {
                 }
                 Err(error) => {
                     self.stats.failure.increment(1);
+                    sink.failed();
                     tracing::debug!(host = %self.target.host, %error, "lookup failed");
                     self.schedule.after_failure()
                 }
@@ -67,6 +71,12 @@ impl<R: Resolver> LogicalDns<R> {
             self.first.done();
             tokio::time::sleep(wait).await;
         }
+    }
+}
+
+impl<R: Resolver + 'static> Discover for LogicalDns<R> {
+    fn run(self, members: Arc<dyn MemberSet>) -> impl Future<Output = ()> + Send + 'static {
+        Self::run(self, members)
     }
 }
 

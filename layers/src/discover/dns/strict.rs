@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::first::Announce;
 use super::refresh::Schedule;
 use super::{Answer, FirstResolution, LookupError, LookupFamily, Resolver, Settings, Target};
-use crate::discover::{Member, MemberSet, UpdateStats};
+use crate::discover::first::Announce;
+use crate::discover::{Discover, Member, MemberSet, UpdateStats};
 
 /// Looks each of its targets up on a cycle of its own, and hands over the members of all of them.
 #[derive(Debug)]
@@ -85,6 +86,7 @@ impl<R: Resolver> StrictDns<R> {
                 }
                 Err(error @ LookupError::Failed { .. }) => {
                     stats.failure.increment(1);
+                    sink.failed();
                     let state = &mut targets[index];
                     tracing::debug!(host = %state.target.host, %error, "lookup failed");
                     state.schedule.after_failure()
@@ -93,6 +95,12 @@ impl<R: Resolver> StrictDns<R> {
             first.done();
             cycles[index] = cycle(&targets[index].target, wait);
         }
+    }
+}
+
+impl<R: Resolver + 'static> Discover for StrictDns<R> {
+    fn run(self, members: Arc<dyn MemberSet>) -> impl Future<Output = ()> + Send + 'static {
+        Self::run(self, members)
     }
 }
 

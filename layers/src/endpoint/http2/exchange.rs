@@ -34,8 +34,8 @@ impl Http2Streams {
     #[expect(clippy::result_large_err, reason = "it hands the request back, which is as large")]
     pub(crate) fn send(self, request: Request<Body>) -> Result<Http2Exchange, SendError> {
         let unsent = |request, source: Option<h2::Error>| {
-            let mut error =
-                ProxyError::new(ErrorKind::ConnectionTerminated).with_retry(Retry::IfNotSent);
+            let kind = source.as_ref().map_or(ErrorKind::ConnectionTerminated, classify);
+            let mut error = ProxyError::new(kind).with_retry(Retry::IfNotSent);
             if let Some(source) = source {
                 error = error.with_source(source);
             }

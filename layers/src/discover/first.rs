@@ -1,4 +1,4 @@
-//! Waiting for the first lookup of a cluster to end.
+//! Waiting for a discovery to have looked once.
 
 use tokio::sync::watch;
 
@@ -16,19 +16,20 @@ impl FirstResolution {
     }
 }
 
+/// Says that the first lookup has ended.
 #[derive(Debug)]
-pub(super) struct Announce(watch::Sender<bool>);
+pub(crate) struct Announce(watch::Sender<bool>);
 
 impl Announce {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(watch::Sender::new(false))
     }
 
-    pub(super) fn subscribe(&self) -> FirstResolution {
+    pub(crate) fn subscribe(&self) -> FirstResolution {
         FirstResolution(self.0.subscribe())
     }
 
-    pub(super) fn done(&self) {
+    pub(crate) fn done(&self) {
         self.0.send_if_modified(|done| !std::mem::replace(done, true));
     }
 }

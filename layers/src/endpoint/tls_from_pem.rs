@@ -1,0 +1,132 @@
+//! TLS to the endpoints of a cluster, from PEM.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::{Connector, Protocol};
+
+/// How TLS is spoken to the endpoints of a cluster. What the endpoints show is always checked; for
+/// rules of your own there is [`Connector::tls`].
+#[derive(Clone)]
+pub struct Tls {
+    roots: Arc<RootCertStore>,
+    server_name: Option<ServerName<'static>>,
+    config: ClientConfig,
+}
+
+impl Tls {
+    /// Trusts endpoints whose certificate one of these authorities has signed: certificates in PEM, as
+    /// in `/etc/ssl/certs/ca-certificates.crt`. Those in it that can't be read are not trusted.
+    ///
+    /// # Errors
+    ///
+    /// It is no PEM, or no certificate in it can be read.
+    pub fn trusting(authorities: &[u8]) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        let (read, _) = roots.add_parsable_certificates(certificates(authorities)?);
+        if read == 0 {
+            return Err(TlsError::new("none of the certificates can be read"));
+        }
+        let roots = Arc::new(roots);
+        let config = builder(&roots)?.with_no_client_auth();
+        Ok(Self { roots, server_name: None, config })
+    }
+
+    /// The name that is asked for (SNI), and that certificates have to be for. Without one nothing is
+    /// asked for, and they have to be for the endpoint's IP address.
+    ///
+    /// # Errors
+    ///
+    /// It is not a host name.
+    pub fn server_name(mut self, name: impl Into<String>) -> Result<Self, TlsError> {
+        let name = name.into();
+        let wrong = |_| TlsError(format!("`{name}` is not a host name"));
+        self.server_name = Some(ServerName::try_from(name.clone()).map_err(wrong)?);
+        Ok(self)
+    }
+
+    /// Shows this certificate to endpoints that ask for one: the chain, its own first, and its key,
+    /// both in PEM.
+    ///
+    /// # Errors
+    ///
+    /// They are no PEM, or do not belong together.
+    pub fn certificate(mut self, chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let chain = certificates(chain)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::new)?;
+        let builder = builder(&self.roots)?;
+        self.config = builder.with_client_auth_cert(chain, key).map_err(TlsError::new)?;
+        Ok(self)
+    }
+
+    pub(crate) fn connector(mut self, protocol: Protocol) -> Connector {
+        let alpn: &[&[u8]] = match protocol {
+            Protocol::Http1 => &[b"http/1.1"],
+            Protocol::Http2 => &[b"h2"],
+            Protocol::Auto => &[b"h2", b"http/1.1"],
+        };
+        self.config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        self.config.enable_sni = self.server_name.is_some();
+        Connector::tls(Arc::new(self.config), self.server_name)
+    }
+}
+
+type Builder = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
+
+fn builder(roots: &Arc<RootCertStore>) -> Result<Builder, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().map_err(TlsError::new)?;
+    Ok(builder.with_root_certificates(Arc::clone(roots)))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    match all.map_err(TlsError::new)? {
+        none if none.is_empty() => Err(TlsError::new("it holds no PEM certificate")),
+        some => Ok(some),
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}
+
+/// Why [`Tls`] can't be spoken as asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsError(String);
+
+impl TlsError {
+    fn new(what: impl fmt::Display) -> Self {
+        Self(what.to_string())
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for TlsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        let error = Tls::trusting(b"hello").expect_err("no PEM");
+        assert_eq!(error.to_string(), "it holds no PEM certificate");
+        let garbage = b"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+        let error = Tls::trusting(garbage).expect_err("no certificate");
+        assert_eq!(error.to_string(), "none of the certificates can be read");
+    }
+}

@@ -1,0 +1,98 @@
+//! Connections for checks: made as the cluster's are, but counted nowhere.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use super::session::CheckError;
+use crate::cluster::ClusterStats;
+use crate::endpoint::{Endpoint, UpstreamIo};
+use crate::task::Task;
+
+/// Makes connections to one endpoint.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    endpoint: Arc<Endpoint>,
+    /// Connections count their bytes; those of checks are nobody's traffic.
+    stats: Arc<ClusterStats>,
+}
+
+impl Dialer {
+    pub(super) fn new(endpoint: Arc<Endpoint>, stats: Arc<ClusterStats>) -> Self {
+        Self { endpoint, stats }
+    }
+
+    pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    pub(super) async fn dial(&self) -> Result<UpstreamIo, CheckError> {
+        let mut address = self.endpoint.address();
+        if let Some(checking) = self.endpoint.checking() {
+            address.set_ip(checking.ip.unwrap_or(address.ip()));
+            address.set_port(checking.port.unwrap_or(address.port()));
+        }
+        let connector = &self.endpoint.shared().connector;
+        Ok(connector.connect(address, Arc::clone(&self.stats)).await?)
+    }
+}
+
+/// An HTTP connection, kept from check to check.
+#[derive(Debug)]
+pub(super) struct HttpClient {
+    send: Send,
+    _connection: Task,
+}
+
+#[derive(Debug)]
+enum Send {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl HttpClient {
+    pub(super) async fn connect(dialer: &Dialer, http2: bool) -> Result<Self, CheckError> {
+        let io = TokioIo::new(dialer.dial().await?);
+        let stats = &dialer.endpoint().shared().stats;
+        if http2 {
+            stats.http2();
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            let (send, connection) = builder.timer(TokioTimer::new()).handshake(io).await?;
+            let connection = Task::spawn(async move { drop(connection.await) });
+            return Ok(Self { send: Send::Http2(send), _connection: connection });
+        }
+        stats.http1();
+        let (send, connection) = http1::handshake(io).await?;
+        let connection = Task::spawn(async move { drop(connection.await) });
+        Ok(Self { send: Send::Http1(send), _connection: connection })
+    }
+
+    /// Whether it can't be used any more.
+    pub(super) fn is_closed(&self) -> bool {
+        match &self.send {
+            Send::Http1(send) => send.is_closed(),
+            Send::Http2(send) => send.is_closed(),
+        }
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, CheckError> {
+        match &mut self.send {
+            Send::Http1(send) => {
+                send.ready().await?;
+                Ok(send.send_request(request).await?)
+            }
+            Send::Http2(send) => {
+                send.ready().await?;
+                Ok(send.send_request(request).await?)
+            }
+        }
+    }
+}
