@@ -11,6 +11,7 @@ use front_proxy_layers::error::BoxError;
 use front_proxy_layers::format::Format;
 use front_proxy_layers::forwarded::{ForwardedLayer, ForwardedPolicy};
 use front_proxy_layers::hash_policy::HashPolicyLayer;
+use front_proxy_layers::mount::MountLayer;
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::respond::RespondLayer;
 use front_proxy_layers::retry::RetryLayer;
@@ -101,6 +102,7 @@ pub(crate) fn layers() -> Vec<Case> {
         ..RetryPolicy::default()
     };
     vec![
+        Case::new("MountLayer", "", MountLayer::new().nested_at("/x")),
         Case::new("UpgradeLayer", "none allowed", UpgradeLayer::new()),
         Case::new("UpgradeLayer", "websocket", UpgradeLayer::new().allow("websocket")),
         Case::new("StatsLayer", "", StatsLayer::new(Arc::clone(&downstream))),
