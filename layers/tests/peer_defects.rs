@@ -66,7 +66,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "tests/proxy.rs",
         "protocols_are_switched_where_that_was_said",
     ),
-    ("17 paths behind a prefix", "src/proxy/service.rs", "what_nesting_took_is_put_back"),
+    ("17 paths behind a prefix", "src/mount/service.rs", "what_nesting_took_is_put_back"),
 ];
 
 /// Defect 2: the body is read whole before its first byte goes on.

@@ -16,6 +16,7 @@ use front_proxy_layers::forwarded::{ForwardedLayer, ForwardedPolicy};
 use front_proxy_layers::hash_policy::HashPolicyLayer;
 use front_proxy_layers::health_check_filter::HealthCheckLayer;
 use front_proxy_layers::local_rate_limit::{LocalRateLimitLayer, LocalRateLimitSettings};
+use front_proxy_layers::mount::MountLayer;
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::respond::RespondLayer;
 use front_proxy_layers::retry::RetryLayer;
@@ -127,6 +128,7 @@ pub(crate) fn layers() -> Vec<Case> {
         treat_missing_as_empty: false,
     };
     vec![
+        Case::new("MountLayer", "", MountLayer::new().nested_at("/x")),
         Case::new("UpgradeLayer", "none allowed", UpgradeLayer::new()),
         Case::new("UpgradeLayer", "websocket", UpgradeLayer::new().allow("websocket")),
         Case::new("StatsLayer", "", StatsLayer::new(Arc::clone(&downstream))),
