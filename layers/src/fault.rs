@@ -3,8 +3,7 @@
 //! What a request meets is drawn for it: a delay, an answer in place of the service inside, or
 //! first the one and then the other. Envoy's `envoy.filters.http.fault`.
 //!
-//! With [`header_abort`](Abort::Header) and [`header_delay`](DelayFor::Header) clients say what they want to
-//! meet: `x-envoy-fault-abort-request: 503`, `x-envoy-fault-abort-grpc-request: 14`,
+//! With [`AbortWith::Header`] and [`DelayFor::Header`] clients say what they want to meet: `x-envoy-fault-abort-request: 503`, `x-envoy-fault-abort-grpc-request: 14`,
 //! `x-envoy-fault-delay-request: 100` (milliseconds); and how many of their requests, of those that
 //! the settings would take: `x-envoy-fault-abort-request-percentage`,
 //! `x-envoy-fault-delay-request-percentage`. Don't let strangers do that.
