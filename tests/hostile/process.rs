@@ -157,6 +157,18 @@ static_resources:
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
 
+    /// Open file descriptors, when they are this few or after a while: the admin's connection, by
+    /// which the test looks, takes a moment to go.
+    pub(crate) async fn files_once_down_to(&self, few: usize) -> usize {
+        for _ in 0..50 {
+            if self.files() <= few {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.files()
+    }
+
     /// Open file descriptors.
     pub(crate) fn files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
