@@ -611,3 +611,15 @@ async fn a_switch_is_tried_again_as_other_requests_are() {
     front.expect("cluster.app.upstream_rq_retry_success", 1).await;
     front.expect("http.t.downstream_cx_upgrades_total", 1).await;
 }
+
+#[tokio::test]
+async fn a_switch_without_a_route_counts_and_is_not_found() {
+    let parts = Parts { manager: WEBSOCKET, matching: "{prefix: /elsewhere}", ..Parts::default() };
+    let front = Front::start(app(echo).await, parts).await;
+    let mut client = front.connect().await;
+    client.send(&handshake("")).await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    front.expect("http.t.downstream_cx_upgrades_total", 1).await;
+    front.expect("http.t.downstream_cx_upgrades_active", 0).await;
+}

@@ -319,6 +319,10 @@ impl<S> Router<S> {
     /// Where there is no route there is nothing to refuse either.
     fn allows(&self, asked: &Asked, found: Option<&Found<'_, RouteEntry<S>>>) -> Option<Allowed> {
         let Some(found) = found else {
+            // Envoy lets the switch begin before it finds that there is no route.
+            if asked.is_allowed() {
+                self.stats.downstream_cx_upgrades_total.increment(1);
+            }
             return Some(Allowed { connect_tcp: false });
         };
         let rule = match found {
