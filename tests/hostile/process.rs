@@ -15,7 +15,8 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// With timeouts that are over within the test.
+    /// With timeouts that are over within the test, but long enough for good requests on a machine that
+    /// is busy with something else.
     pub(crate) fn start(app: SocketAddr) -> Self {
         let [plain, tls, admin] = free_addresses();
         let key = rcgen::generate_simple_self_signed(["hostile.test".to_owned()]).expect("a key");
@@ -31,7 +32,7 @@ impl Proxy {
           '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: front
           request_headers_timeout: 2s
-          stream_idle_timeout: 2s
+          stream_idle_timeout: 5s
           delayed_close_timeout: 0.5s
           common_http_protocol_options: {{idle_timeout: 3s}}
           route_config:
