@@ -13,6 +13,8 @@ mod app;
 mod bad;
 mod good;
 mod process;
+#[path = "../process_support/mod.rs"]
+mod process_support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

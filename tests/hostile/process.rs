@@ -1,16 +1,15 @@
 //! The proxy, in a process of its own.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Front;
+use super::process_support::{Running, free_ports, stat, wait_for};
 
 pub(crate) struct Proxy {
-    child: Child,
-    admin: SocketAddr,
+    process: Running,
+    admin: u16,
     pub(crate) front: Front,
 }
 
@@ -18,9 +17,9 @@ impl Proxy {
     /// With timeouts that are over within the test, but long enough for good requests on a machine that
     /// is busy with something else.
     pub(crate) fn start(app: SocketAddr) -> Self {
-        let [plain, tls, admin] = free_addresses();
+        let [plain, tls, admin] = free_ports();
         let key = rcgen::generate_simple_self_signed(["hostile.test".to_owned()]).expect("a key");
-        let listener = |address: SocketAddr, transport: &str| {
+        let listener = |port: u16, transport: &str| {
             format!(
                 r"
   - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
@@ -44,8 +43,7 @@ impl Proxy {
           - name: envoy.filters.http.router
             typed_config:
               '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-",
-                port = address.port()
+"
             )
         };
         let indented = |pem: String| pem.replace('\n', "\n                  ");
@@ -81,7 +79,6 @@ static_resources:
       cluster_name: app
       endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {app}}}}}}}}}]}}]
 ",
-            admin = admin.port(),
             app = app.port(),
             plain = listener(plain, "name: plain"),
             tls = listener(tls, &transport),
@@ -94,30 +91,13 @@ static_resources:
             .expect("versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let child = Command::new(binary())
-            .args(["--config-yaml", &bootstrap, "--concurrency", "2", "--log-level", "error"])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the binary");
-        let this = Self {
-            child,
-            admin,
-            front: Front { plain, tls, connector: Arc::new(trusting).into() },
-        };
-        for address in [admin, plain, tls] {
-            this.wait_for(address);
+        let flags = ["--config-yaml", &bootstrap, "--concurrency", "2", "--log-level", "error"];
+        let process = Running::start(&binary(), &flags);
+        for port in [admin, plain, tls] {
+            wait_for(port);
         }
-        this
-    }
-
-    fn wait_for(&self, address: SocketAddr) {
-        for _ in 0..400 {
-            if TcpStream::connect(address).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(25));
-        }
-        panic!("nothing listens on {address}");
+        let [plain, tls] = [plain, tls].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        Self { process, admin, front: Front { plain, tls, connector: Arc::new(trusting).into() } }
     }
 
     /// Waits until no request and no connection is left, on either side.
@@ -130,7 +110,7 @@ static_resources:
         ];
         let mut left = Vec::new();
         for _ in 0..200 {
-            left = IDLE.map(|name| (name, self.stat(name))).to_vec();
+            left = IDLE.map(|name| (name, stat(self.admin, name))).to_vec();
             if left.iter().all(|(_, value)| *value == 0) {
                 return;
             }
@@ -139,23 +119,8 @@ static_resources:
         panic!("after 20 s there is still {left:?}");
     }
 
-    fn stat(&self, name: &str) -> u64 {
-        let mut stream = TcpStream::connect(self.admin).expect("the admin port");
-        let request = format!(
-            "GET /stats?filter=^{name}$ HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).expect("a request");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("an answer");
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("{name}: {text}"))
-    }
-
     pub(crate) fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .expect("a running process");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+        self.process.resident_kib()
     }
 
     /// Open file descriptors, when they are this few or after a while: the admin's connection, by
@@ -172,25 +137,11 @@ static_resources:
 
     /// Open file descriptors.
     pub(crate) fn files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
-            .expect("a running process")
-            .count()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.open_files()
     }
 }
 
 /// The binary under test: this build's, unless another is named.
 fn binary() -> String {
     std::env::var("HOSTILE_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_front-proxy").to_owned())
-}
-
-fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    sockets.map(|socket| socket.local_addr().expect("bound"))
 }

@@ -27,6 +27,12 @@ impl Running {
         let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("its memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
+
+    /// Open file descriptors.
+    pub(crate) fn open_files(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.0.id()));
+        files.expect("a running process").count()
+    }
 }
 
 impl Drop for Running {
