@@ -26,6 +26,8 @@ pub(crate) struct Http2Exchange {
     ended: bool,
     /// The request asks for a tunnel: its own half of the stream has no end.
     tunnel: bool,
+    /// The upstream, which has answered, asked for the rest of the request not to be sent.
+    spared: bool,
     streams: Http2Streams,
 }
 
@@ -72,6 +74,7 @@ impl Http2Streams {
             sending,
             ended: false,
             tunnel,
+            spared: false,
             streams: self,
         })
     }
@@ -92,7 +95,7 @@ impl Http2Exchange {
                 let (mut parts, body) = response.into_parts();
                 // The client is answered in its own version.
                 parts.version = Version::HTTP_11;
-                let body = Http2Body::new(body);
+                let body = Http2Body::of_response(body);
                 self.response = None;
                 self.ended = body.is_end_stream();
                 self.body = Some(body);
@@ -160,7 +163,8 @@ impl Http2Exchange {
                 self.sending = None;
                 Err(error)
             }
-            Poll::Ready(_) => {
+            Poll::Ready(sent) => {
+                self.spared = matches!(sent, Err(http2::SendError::Reset(h2::Reason::NO_ERROR)));
                 self.sending = None;
                 Ok(())
             }
@@ -187,8 +191,9 @@ impl Http2Exchange {
 
 impl Drop for Http2Exchange {
     fn drop(&mut self) {
-        // The client has left, or a timeout has struck. `h2` resets the stream.
-        if !self.ended || (self.tunnel && self.sending.is_some()) {
+        // The client has left, a timeout has struck, or the response did not wait for the end of the
+        // request. `h2` resets the stream.
+        if !self.ended || self.sending.is_some() || self.spared {
             self.streams.stats().rq_tx_reset.increment(1);
         }
     }
