@@ -137,7 +137,7 @@ impl HttpFilters {
             // On every answer, also those that the proxy makes itself.
             .layer(self.server_header.clone())
             // Errors end here: further out there are only responses.
-            .layer(self.respond)
+            .layer(self.respond.clone())
             // Before anything looks at a header that must not be believed or passed on.
             .layer(self.sanitize.clone())
             // Decides what of the client's word counts; takes an untrusted request id away.

@@ -6,6 +6,11 @@ use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
 
+/// How many bytes a vectored write is asked to write.
+pub fn total(bufs: &[io::IoSlice<'_>]) -> usize {
+    bufs.iter().map(|buf| buf.len()).sum()
+}
+
 /// Writes several buffers by one plain `send` where they are small: for the kernel that costs less
 /// than a vector of them, and most heads come with a small body or none. Larger ones are not
 /// copied.
@@ -22,7 +27,7 @@ where
     let (first, second) = (filled.next(), filled.next());
     match (first, second) {
         (Some(only), None) => io.poll_write(cx, only),
-        _ if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= SMALL => {
+        _ if total(bufs) <= SMALL => {
             let mut small = [0; SMALL];
             let mut len = 0;
             for buf in bufs {

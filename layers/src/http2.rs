@@ -6,12 +6,14 @@
 mod body;
 mod frames;
 mod keepalive;
+mod outbound;
 mod send;
 mod stats;
 
 pub use body::Http2Body;
 pub use frames::{Event, Frame, FrameReader, flag, kind};
 pub use keepalive::Keepalive;
+pub use outbound::Outbound;
 pub use send::{SendBody, SendError};
 pub use stats::CodecStats;
 

@@ -20,6 +20,7 @@
 //! ```
 
 mod body;
+mod buffered;
 mod downstream;
 mod future;
 mod layer;
@@ -29,6 +30,7 @@ mod service;
 mod ssl;
 
 pub use body::ResponseBody;
+pub use buffered::{Buffered, Level};
 pub use downstream::{DownstreamStats, ListenerCodes};
 pub use future::ResponseFuture;
 pub use layer::StatsLayer;

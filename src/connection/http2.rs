@@ -24,6 +24,7 @@ mod gate;
 mod hpack;
 mod limits;
 mod request;
+mod stall;
 mod state;
 mod stream;
 
@@ -176,7 +177,7 @@ struct Serving<'a, IO> {
     keepalive: Option<Keepalive>,
     service: ConnectionService,
     log: Arc<Http2End>,
-    streams: FuturesUnordered<Stream<ConnectionFuture, ConnectionBody>>,
+    streams: FuturesUnordered<Stream<'a, ConnectionFuture, ConnectionBody>>,
     resets: PrematureResets,
     requests: u64,
     state: &'a GateState,
@@ -391,7 +392,8 @@ where
             has_body: !request.body().is_end_stream(),
         };
         let future = self.service.call(request);
-        self.streams.push(Stream::new(future, respond, kind));
+        let patience = (self.state, self.chain.stall_timeout);
+        self.streams.push(Stream::new(future, respond, kind, patience));
         self.state.set_serving(self.streams.len());
         if self
             .chain

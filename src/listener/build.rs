@@ -99,7 +99,9 @@ fn filters(
         access_logs: access_logs(&config.access_logs, around.logs)?,
         listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
         server_header: server_header(config)?,
-        respond: RespondLayer::new().keep_connection(config.keep_connection_on_bad_message),
+        respond: RespondLayer::new()
+            .keep_connection(config.keep_connection_on_bad_message)
+            .stats(Arc::clone(&stats)),
         sanitize: sanitize(config, port)?.stats(Arc::clone(&stats)),
         forwarded: Arc::new(forwarded(config, around.node)?),
         share_client: routes::ask_for_client(config),

@@ -63,7 +63,8 @@ impl Filters {
         let router = Router::new(Arc::new(routes)).stats(router_stats);
         let forwarded = ForwardedLayer::new(self.forwarded).share_client(self.share_client);
         let known = forwarded.layer(self.request_id.layer(router));
-        let edge = RespondLayer::new().layer(self.sanitize.layer(known));
+        let edge =
+            RespondLayer::new().stats(Arc::clone(&self.stats)).layer(self.sanitize.layer(known));
         let logged = AccessLogLayer::new(self.access_logs).layer(self.server_header.layer(edge));
         self.upgrade.layer(StatsLayer::new(self.stats).layer(logged))
     }

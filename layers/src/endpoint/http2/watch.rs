@@ -1,6 +1,6 @@
 //! An upstream's byte stream, with an eye on the frames.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::cluster::ClusterStats;
 use crate::endpoint::io::UpstreamIo;
-use crate::http2::{Event, Frame, FrameReader, flag, kind};
+use crate::http2::{Event, Frame, FrameReader, Outbound, flag, kind};
 
 /// What the frames of a connection have said that `h2` keeps to itself.
 #[derive(Debug, Default)]
@@ -37,6 +37,7 @@ pub(super) struct Watched {
     io: UpstreamIo,
     incoming: FrameReader,
     outgoing: FrameReader,
+    outbound: Outbound,
     /// Streams whose requests are under way, and whether their responses have ended.
     asking: Vec<(u32, bool)>,
     stats: Arc<ClusterStats>,
@@ -46,7 +47,8 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(io: UpstreamIo, stats: Arc<ClusterStats>, seen: Arc<Seen>) -> Self {
         let (incoming, outgoing) = (FrameReader::new(), FrameReader::of_client());
-        Self { io, incoming, outgoing, asking: Vec::new(), stats, seen }
+        let outbound = Outbound::new(stats.http2());
+        Self { io, incoming, outgoing, outbound, asking: Vec::new(), stats, seen }
     }
 
     /// True if the frame is a reset that says nothing is wrong, where something is.
@@ -134,21 +136,22 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
-        self.sent(buf.get(..written).unwrap_or_default());
-        Poll::Ready(Ok(written))
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
+        bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, bufs))?;
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.outbound.wrote(&polled, &this.outgoing, bufs);
+        let written = ready!(polled)?;
         let mut left = written;
         for buf in bufs {
             let part = buf.get(..left.min(buf.len())).unwrap_or_default();
