@@ -32,6 +32,7 @@ pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     pub(crate) stats: ListenerStats,
     pub(crate) connection_limit: Option<u64>,
+    pub(crate) inbound: bool,
     /// Connections over all workers, for the limit.
     pub(crate) connections: AtomicU64,
     pub(crate) chains: Vec<Arc<FilterChain>>,

@@ -17,7 +17,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::{FilterChain, Listener, client_certificate};
 use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
-use crate::shutdown::{Phase, Signal};
+use crate::shutdown::Signal;
 use crate::tls::ServerSide;
 use crate::workers::OpenConnections;
 
@@ -29,8 +29,9 @@ pub(crate) async fn accept(
     mut signal: Signal,
     open: Arc<OpenConnections>,
 ) {
+    signal = signal.inbound(listener.inbound);
     let mut closed = signal.clone();
-    let mut closed = std::pin::pin!(closed.reached(Phase::ListenersClosed));
+    let mut closed = std::pin::pin!(closed.closed());
     let mut batch = Batch { size: 0, sizes: &listener.stats.accepted_per_event };
     loop {
         let accepted = tokio::select! {
@@ -56,7 +57,7 @@ pub(crate) async fn accept(
                 tracing::warn!(%error, listener = listener.name, "can't accept connections");
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(100)) => {}
-                    () = signal.reached(Phase::ListenersClosed) => return,
+                    () = signal.closed() => return,
                 }
             }
         }
