@@ -1,7 +1,6 @@
 //! What the HTTP/1 codec counts, for all connections of the process: `http1.*`.
 
-use front_proxy_layers::stats::Scope;
-use metrics::Counter;
+use front_proxy_layers::stats::{Counter, Scope};
 
 /// Handles under Envoy's names.
 #[derive(Clone, Debug)]
