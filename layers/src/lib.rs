@@ -48,8 +48,11 @@ pub mod discover;
 pub mod health;
 pub mod health_check;
 pub mod outlier;
-#[cfg(feature = "tls")]
+#[cfg(feature = "rustls")]
 pub mod tls_names;
+#[cfg(all(feature = "tls", not(feature = "rustls")))]
+#[allow(unreachable_pub)] // public with the feature `rustls`
+mod tls_names;
 pub mod endpoint;
 pub mod http2;
 pub mod body;

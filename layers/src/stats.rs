@@ -27,7 +27,9 @@ mod layer;
 mod recorder;
 mod scope;
 mod service;
+// Public with the feature `rustls`.
 #[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "rustls"), allow(dead_code, unreachable_pub))]
 mod ssl;
 
 pub use body::ResponseBody;
@@ -40,5 +42,7 @@ pub use scope::{
     NoStats, Scope, ScopeInstalled, StatName, StatsSink, Unit, prometheus_name, without,
 };
 pub use service::Stats;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "tls", not(feature = "rustls")))]
+pub(crate) use ssl::SslStats;
+#[cfg(feature = "rustls")]
 pub use ssl::SslStats;
