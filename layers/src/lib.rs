@@ -16,6 +16,7 @@ mod uri_path;
 pub mod worker;
 pub mod proxy;
 pub mod mount;
+pub mod http_connection_manager;
 pub mod upgrade;
 pub mod stats;
 pub mod access_log;

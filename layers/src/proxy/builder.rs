@@ -1,20 +1,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tower_layer::Layer;
 
-use super::path::Filters;
 use super::route::Options;
 use super::{Proxy, Route, VirtualHost};
 use crate::access_log::AccessLogger;
 use crate::cluster::Cluster;
+use crate::filters::Filters;
 use crate::forwarded::ForwardedPolicy;
+use crate::http_connection_manager::{Connection, HttpConnectionManager};
 use crate::mount::MountLayer;
 use crate::request_id::RequestIdLayer;
 use crate::route::{HashPolicy, RetryPolicy, RouteMatch, RouteTable, RouteTableError};
 use crate::sanitize::SanitizeLayer;
-use crate::server_header::{ServerHeaderLayer, Transformation};
+use crate::server_header::ServerHeaderLayer;
 use crate::stats::{DownstreamStats, Scope};
 use crate::upgrade::UpgradeLayer;
 
@@ -27,7 +27,7 @@ pub struct ProxyBuilder {
     options: Options,
     upgrade: UpgradeLayer,
     access_logs: Vec<AccessLogger>,
-    server_header: ServerHeaderLayer,
+    server_header: Option<ServerHeaderLayer>,
     sanitize: SanitizeLayer,
     forwarded: ForwardedPolicy,
     request_id: RequestIdLayer,
@@ -37,16 +37,13 @@ pub struct ProxyBuilder {
 
 impl ProxyBuilder {
     pub(super) fn new() -> Self {
-        // An app has a name of its own; what an upstream says of itself passes.
-        let server_header = ServerHeaderLayer::new(HeaderValue::from_static("front-proxy"))
-            .transformation(Transformation::PassThrough);
         Self {
             routes: Vec::new(),
             hosts: Vec::new(),
             options: Options { timeout: Some(Some(DEFAULT_TIMEOUT)), ..Options::default() },
             upgrade: UpgradeLayer::new(),
             access_logs: Vec::new(),
-            server_header,
+            server_header: None,
             sanitize: SanitizeLayer::new(),
             forwarded: ForwardedPolicy::default(),
             request_id: RequestIdLayer::new(),
@@ -135,7 +132,7 @@ impl ProxyBuilder {
 
     /// What is said of the server in responses. Default nothing: what the upstream says passes.
     pub fn server_header(mut self, layer: ServerHeaderLayer) -> Self {
-        self.server_header = layer;
+        self.server_header = Some(layer);
         self
     }
 
@@ -243,17 +240,18 @@ impl ProxyBuilder {
         }
         // The one way to fail is a domain that is given twice: `virtual_host` has looked.
         let table = table.build().expect("no domain twice");
-        let filters = Filters {
-            upgrade,
-            stats,
-            access_logs: self.access_logs,
-            server_header: self.server_header,
-            sanitize: self.sanitize,
-            forwarded: self.forwarded,
-            share_client,
-            request_id: self.request_id,
+        let manager = HttpConnectionManager::new(stats, table, Filters::new())
+            .upgrade(upgrade)
+            .access_logs(self.access_logs)
+            .sanitize(self.sanitize)
+            .forwarded(self.forwarded)
+            .share_client(share_client)
+            .request_id(self.request_id);
+        let manager = match self.server_header {
+            Some(layer) => manager.server_header(layer),
+            None => manager,
         };
-        Proxy::assembled(self.mount.layer(filters.path(table)))
+        Proxy::assembled(self.mount.layer(manager.for_connection(Connection::default())))
     }
 }
 

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use tower_layer::Layer;
 
-use super::path::RouteService;
 use crate::cluster::{Cluster, Priority};
 use crate::hash_policy::HashPolicyLayer;
 use crate::header_edit::{HeaderEditError, HeaderEditor, Levels};
+use crate::http_connection_manager::{RouteLayer, RouteService};
 use crate::retry::RetryLayer;
 use crate::route::rewrite::{HostName, RewriteConfigError};
 use crate::route::substitution::SubstitutionError;
@@ -22,8 +22,6 @@ use crate::route::{
 use crate::router::{Destination, ForwardTarget, RouteEntry};
 use crate::stats::DownstreamStats;
 use crate::timeout::TimeoutLayer;
-use crate::upstream_stats::UpstreamStatsLayer;
-use crate::upstream_timing::UpstreamTimingLayer;
 
 /// What a [`Proxy`](super::Proxy) does with the requests of a route: sends them to a cluster, or
 /// answers them. A [`Cluster`] alone is one, with the proxy's defaults.
@@ -268,7 +266,7 @@ impl From<Cluster> for Route {
 }
 
 impl Options {
-    /// From a route to its cluster. The order, and why it is this one: see the module of each layer.
+    /// From a route to its cluster.
     fn service(
         &self,
         common: &Self,
@@ -278,16 +276,15 @@ impl Options {
         let limit = |own: Option<Option<Duration>>, common: Option<Option<Duration>>| {
             own.or(common).flatten().filter(|limit| !limit.is_zero())
         };
-        let stats = Arc::clone(cluster.stats());
         let timeout = TimeoutLayer::optional(limit(self.timeout, common.timeout))
             .idle(limit(self.idle_timeout, common.idle_timeout))
-            .stats(Arc::clone(&stats))
             .downstream_stats(Arc::clone(downstream));
-        let hash = self.hash.clone().or_else(|| common.hash.clone());
-        let hash = HashPolicyLayer::new(hash.unwrap_or_default());
+        let hash = self.hash.clone().or_else(|| common.hash.clone()).unwrap_or_default();
         let retry = self.retry.clone().or_else(|| common.retry.clone());
-        let retry = retry.map_or_else(RetryLayer::disabled, RetryLayer::new).cluster(&cluster);
-        let timed = UpstreamTimingLayer::new().layer(retry.layer(cluster));
-        UpstreamStatsLayer::new(stats).layer(timeout.layer(hash.layer(timed)))
+        RouteLayer::new()
+            .timeout(timeout)
+            .hash_policy(HashPolicyLayer::new(hash))
+            .retry(retry.map_or_else(RetryLayer::disabled, RetryLayer::new))
+            .layer(cluster)
     }
 }
