@@ -260,6 +260,12 @@ impl Endpoint {
         Detector::report(self, outcome);
     }
 
+    /// It took too long for a request.
+    pub(crate) fn timed_out(self: &Arc<Self>) {
+        EndpointStats::raise(&self.stats.rq_timeout);
+        self.report(Outcome::TimedOut);
+    }
+
     /// The rate of successes in the latest interval of outlier detection, in percent, and the same
     /// for failures on this side. `None` where there were not enough requests.
     pub fn success_rates(&self) -> (Option<f64>, Option<f64>) {

@@ -19,6 +19,7 @@ pub mod mount;
 pub mod http_connection_manager;
 pub mod upgrade;
 pub mod stats;
+#[cfg(feature = "access-log")]
 pub mod access_log;
 pub mod response_flags;
 pub mod format;
@@ -40,6 +41,7 @@ pub mod route;
 pub mod router;
 pub mod timeout;
 pub mod hash_policy;
+#[cfg(feature = "retry")]
 pub mod retry;
 pub mod upstream_stats;
 pub mod upstream_timing;

@@ -5,6 +5,7 @@ use tower_layer::Layer;
 
 use super::route::Options;
 use super::{Proxy, Route, VirtualHost};
+#[cfg(feature = "access-log")]
 use crate::access_log::AccessLogger;
 use crate::cluster::Cluster;
 use crate::filters::Filters;
@@ -12,7 +13,9 @@ use crate::forwarded::ForwardedPolicy;
 use crate::http_connection_manager::{Connection, HttpConnectionManager};
 use crate::mount::MountLayer;
 use crate::request_id::RequestIdLayer;
-use crate::route::{HashPolicy, RetryPolicy, RouteMatch, RouteTable, RouteTableError};
+#[cfg(feature = "retry")]
+use crate::route::RetryPolicy;
+use crate::route::{HashPolicy, RouteMatch, RouteTable, RouteTableError};
 use crate::sanitize::SanitizeLayer;
 use crate::server_header::ServerHeaderLayer;
 use crate::stats::{DownstreamStats, Scope};
@@ -26,6 +29,7 @@ pub struct ProxyBuilder {
     hosts: Vec<VirtualHost>,
     options: Options,
     upgrade: UpgradeLayer,
+    #[cfg(feature = "access-log")]
     access_logs: Vec<AccessLogger>,
     server_header: Option<ServerHeaderLayer>,
     sanitize: SanitizeLayer,
@@ -42,6 +46,7 @@ impl ProxyBuilder {
             hosts: Vec::new(),
             options: Options { timeout: Some(Some(DEFAULT_TIMEOUT)), ..Options::default() },
             upgrade: UpgradeLayer::new(),
+            #[cfg(feature = "access-log")]
             access_logs: Vec::new(),
             server_header: None,
             sanitize: SanitizeLayer::new(),
@@ -106,6 +111,7 @@ impl ProxyBuilder {
     }
 
     /// Tries again where this policy says so. Default never.
+    #[cfg(feature = "retry")]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.options.retry = Some(policy);
         self
@@ -125,6 +131,7 @@ impl ProxyBuilder {
     }
 
     /// Logs requests there, when their responses have ended. Default nowhere.
+    #[cfg(feature = "access-log")]
     pub fn access_log(mut self, logger: AccessLogger) -> Self {
         self.access_logs.push(logger);
         self
@@ -242,11 +249,12 @@ impl ProxyBuilder {
         let table = table.build().expect("no domain twice");
         let manager = HttpConnectionManager::new(stats, table, Filters::new())
             .upgrade(upgrade)
-            .access_logs(self.access_logs)
             .sanitize(self.sanitize)
             .forwarded(self.forwarded)
             .share_client(share_client)
             .request_id(self.request_id);
+        #[cfg(feature = "access-log")]
+        let manager = manager.access_logs(self.access_logs);
         let manager = match self.server_header {
             Some(layer) => manager.server_header(layer),
             None => manager,
