@@ -36,7 +36,9 @@ pub mod weighted;
 
 pub use action::*;
 pub use matching::*;
-pub use pattern::{Pattern, PatternError};
+pub use pattern::Pattern;
+#[cfg(feature = "regex")]
+pub use pattern::PatternError;
 pub use redirect::Redirector;
 #[cfg(feature = "retry")]
 pub use retry_policy::{RetryOn, RetryPolicy};
