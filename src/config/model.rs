@@ -148,6 +148,8 @@ pub struct Listener {
     pub connection_limit: Option<u64>,
     /// `enable_reuse_port`. Default `true`.
     pub reuse_port: bool,
+    /// `traffic_direction: INBOUND`: it closes with `POST /drain_listeners?inboundonly`.
+    pub inbound: bool,
     /// `filter_chains`; never empty.
     pub filter_chains: Vec<FilterChain>,
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::cluster::ClusterStats;
-use crate::gather::{poll_write_gathered, total};
+use crate::gather::{Gathered, gathered, total};
 use crate::stats::Buffered;
 #[cfg(feature = "tls")]
 use crate::tls_names;
@@ -232,7 +232,10 @@ impl AsyncWrite for UpstreamIo {
         let Self { stream, stats, trailers, buffered, stalled, .. } = &mut *self;
         let mut write = |cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]| {
             let polled = match stream {
-                Stream::Plain(stream) => poll_write_gathered(Pin::new(stream), cx, bufs),
+                Stream::Plain(stream) => gathered(bufs, |bufs| match bufs {
+                    Gathered::One(buf) => Pin::new(stream).poll_write(cx, buf),
+                    Gathered::Several(bufs) => Pin::new(stream).poll_write_vectored(cx, bufs),
+                }),
                 #[cfg(feature = "tls")]
                 Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             };

@@ -6,10 +6,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::Body;
-use metrics::Gauge;
 use pin_project_lite::pin_project;
 
-use crate::stats::Level;
+use crate::stats::{Gauge, Level};
 use crate::trailers;
 
 pin_project! {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::task::Poll;
 
-use metrics::Gauge;
+use super::Gauge;
 
 /// Part of a gauge that many add to. What it adds is taken back when it is dropped.
 #[derive(Clone)]
@@ -99,22 +99,18 @@ impl Buffered {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Arc;
-
-    use metrics::GaugeFn;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
     use crate::lock::lock;
+    use crate::stats::GaugeValue;
 
     #[derive(Default)]
-    struct Value(std::sync::Mutex<f64>);
+    struct Value(Mutex<f64>);
 
-    impl GaugeFn for Value {
-        fn increment(&self, value: f64) {
-            *lock(&self.0) += value;
-        }
-        fn decrement(&self, value: f64) {
-            *lock(&self.0) -= value;
+    impl GaugeValue for Value {
+        fn add(&self, change: f64) {
+            *lock(&self.0) += change;
         }
         fn set(&self, value: f64) {
             *lock(&self.0) = value;
@@ -124,7 +120,7 @@ mod tests {
     fn gauge() -> (Gauge, impl Fn() -> u64) {
         let value = Arc::new(Value::default());
         let read = Arc::clone(&value);
-        (Gauge::from_arc(value), move || format!("{:.0}", lock(&read.0)).parse().unwrap())
+        (Gauge::new(value), move || format!("{:.0}", lock(&read.0)).parse().unwrap())
     }
 
     #[test]
