@@ -36,6 +36,7 @@ mod http_filters;
 pub mod cluster_manager;
 pub mod server;
 pub mod embed;
+mod watchdog;
 mod workers;
 pub mod shutdown;
 pub mod stats;
