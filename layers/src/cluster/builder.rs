@@ -99,7 +99,7 @@ impl ClusterBuilder {
     }
 
     /// Speaks TLS to the endpoints. Default plain text. What is agreed on by ALPN is the protocol of
-    /// this cluster.
+    /// this cluster. No authority is trusted by default: [`Tls`] says who is.
     ///
     /// ```no_run
     /// use front_proxy_layers::cluster::Cluster;
