@@ -175,6 +175,7 @@ impl Cluster {
         self.inner.resources(priority)
     }
 
+    #[cfg(feature = "retry")]
     pub(crate) fn shared_resources(&self) -> &Arc<Resources> {
         self.inner.resources(self.priority)
     }

@@ -3,8 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use front_proxy_layers::http2::CodecStats;
-use front_proxy_layers::stats::Scope;
-use metrics::Counter;
+use front_proxy_layers::stats::{Counter, Scope};
 
 /// Handles under Envoy's names.
 #[derive(Clone, Debug)]

@@ -17,6 +17,8 @@ use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
 use crate::health_check::{Checker, HealthCheck};
 use crate::outlier::{Detector, OutlierDetection};
 use crate::stats::Scope;
+#[cfg(feature = "tls")]
+use crate::stats::SslStats;
 use crate::stream_info::ClusterNames;
 
 /// Builds a [`Cluster`].
@@ -182,7 +184,10 @@ impl ClusterBuilder {
         let high = Arc::new(Resources::new(&self.high_limits, &breakers.child("high")));
         #[cfg(feature = "tls")]
         let connector = match self.tls {
-            Some(tls) => tls.connector(self.options.protocol),
+            Some(tls) => {
+                let stats = SslStats::of_cluster(scope.child("ssl"));
+                tls.connector(self.options.protocol, stats)
+            }
             None => self.connector,
         };
         #[cfg(not(feature = "tls"))]

@@ -3,10 +3,8 @@
 //! Envoy's [resource limits](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking):
 //! 1024 connections, 1024 pending requests, 1024 requests and 3 retries by default, per priority.
 
-use metrics::Gauge;
-
 use super::permits::{Change, Permits};
-use crate::stats::Scope;
+use crate::stats::{Gauge, Scope};
 
 /// The limits of one priority.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{Connector, Protocol};
+use crate::stats::SslStats;
 
 /// How TLS is spoken to the endpoints of a cluster: TLS 1.2 and 1.3. What the endpoints show is always
-/// checked; for rules of your own there is [`Connector::tls`].
+/// checked; for rules of your own there is `Connector::tls`, with the feature `rustls`.
 ///
 /// No authority is trusted by default, as in Envoy: it is said who is, by [`trusting`](Self::trusting)
 /// or, with the feature `tls-native-roots`, by `native_roots`.
@@ -100,7 +101,8 @@ impl Tls {
         Ok(self)
     }
 
-    pub(crate) fn connector(mut self, protocol: Protocol) -> Connector {
+    /// Handshakes are counted in `stats`.
+    pub(crate) fn connector(mut self, protocol: Protocol, stats: SslStats) -> Connector {
         let alpn: &[&[u8]] = match protocol {
             Protocol::Http1 => &[b"http/1.1"],
             Protocol::Http2 => &[b"h2"],
@@ -108,7 +110,8 @@ impl Tls {
         };
         self.config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         self.config.enable_sni = self.server_name.is_some();
-        Connector::tls(Arc::new(self.config), self.server_name)
+        let config = Arc::new(self.config).into();
+        Connector::encrypted(config, self.server_name, Some(Arc::new(stats)))
     }
 }
 

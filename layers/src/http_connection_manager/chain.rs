@@ -7,7 +7,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Connection, HttpConnectionManager, RouteBody, RouteLayer, RouteService};
-use crate::access_log::{self, AccessLog, AccessLogLayer, ClientFault};
+#[cfg(feature = "access-log")]
+use crate::access_log::{self, AccessLogLayer};
 use crate::body::{Body, ResponseBody};
 use crate::cluster::{Cluster, UpstreamBody};
 use crate::filters::Filtered;
@@ -15,11 +16,12 @@ use crate::forwarded::{Forwarded, ForwardedLayer};
 use crate::hash_policy::Hashing;
 use crate::request_id::RequestId;
 use crate::respond::Respond;
-use crate::retry::{self, Retry};
+#[cfg(feature = "retry")]
+use crate::retry;
 use crate::sanitize::Sanitize;
 use crate::server_header::ServerHeader;
 use crate::stats::{self, Stats, StatsLayer};
-use crate::stream_info::{DownstreamConnection, Observer};
+use crate::stream_info::Observer;
 use crate::timeout::{self, Timeout};
 use crate::upgrade::{self, Upgrade};
 use crate::upstream_stats::{self, UpstreamStats, UpstreamStatsLayer};
@@ -27,7 +29,7 @@ use crate::upstream_timing::{UpstreamTiming, UpstreamTimingLayer};
 
 /// From a connection to the router.
 pub(super) type Managed =
-    Upgrade<Stats<AccessLog<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Filters>>>>>>>>;
+    Upgrade<Stats<Logged<ServerHeader<Respond<Sanitize<Forwarded<RequestId<Filters>>>>>>>>;
 
 /// The HTTP filters, and the last of them.
 pub(super) type Filters = Filtered<RouteService, RouteBody>;
@@ -35,23 +37,41 @@ pub(super) type Filters = Filtered<RouteService, RouteBody>;
 pub(super) type ManagedFuture = <Managed as Service<Request<Body>>>::Future;
 
 pub(super) type ManagedBody =
-    upgrade::ResponseBody<stats::ResponseBody<access_log::ResponseBody<ResponseBody<RouteBody>>>>;
+    upgrade::ResponseBody<stats::ResponseBody<LoggedBody<ResponseBody<RouteBody>>>>;
 
 /// From a route to its cluster.
-pub(super) type Routed = UpstreamStats<Timeout<Hashing<UpstreamTiming<Retry<Cluster>>>>>;
+pub(super) type Routed = UpstreamStats<Timeout<Hashing<UpstreamTiming<Tried<Cluster>>>>>;
 
 pub(super) type RoutedFuture = <Routed as Service<Request<Body>>>::Future;
 
 pub(super) type RoutedBody =
-    upstream_stats::ResponseBody<timeout::ResponseBody<retry::ResponseBody<UpstreamBody>>>;
+    upstream_stats::ResponseBody<timeout::ResponseBody<TriedBody<UpstreamBody>>>;
+
+// What a feature adds is in the chain with it only.
+#[cfg(feature = "access-log")]
+type Logged<S> = access_log::AccessLog<S>;
+#[cfg(feature = "access-log")]
+type LoggedBody<B> = access_log::ResponseBody<B>;
+#[cfg(not(feature = "access-log"))]
+type Logged<S> = S;
+#[cfg(not(feature = "access-log"))]
+type LoggedBody<B> = B;
+
+#[cfg(feature = "retry")]
+type Tried<S> = retry::Retry<S>;
+#[cfg(feature = "retry")]
+type TriedBody<B> = retry::ResponseBody<B>;
+#[cfg(not(feature = "retry"))]
+type Tried<S> = S;
+#[cfg(not(feature = "retry"))]
+type TriedBody<B> = B;
 
 impl HttpConnectionManager {
     /// From the inside out: what is put around last meets a request first.
     pub(super) fn chain(&self, connection: Connection) -> Managed {
-        let Connection { peer, certificate, downstream, fault } = connection;
-        let observer = match (&downstream, peer) {
-            (Some(connection), Some(peer)) if self.observed => Some(Arc::new(Observer {
-                connection: Arc::clone(connection),
+        let observer = match (&connection.downstream, connection.peer) {
+            (Some(downstream), Some(peer)) if self.observed => Some(Arc::new(Observer {
+                connection: Arc::clone(downstream),
                 policy: Arc::clone(&self.forwarded),
                 peer,
             })),
@@ -62,8 +82,8 @@ impl HttpConnectionManager {
         let service = self.request_id.layer(service);
         // Decides what of the client's word counts; takes an untrusted request id away.
         let service = ForwardedLayer::new(Arc::clone(&self.forwarded))
-            .peer(peer)
-            .certificate(certificate)
+            .peer(connection.peer)
+            .certificate(connection.certificate.clone())
             .share_client(self.share_client)
             .layer(service);
         // Before anything looks at a header that must not be believed or passed on.
@@ -73,23 +93,26 @@ impl HttpConnectionManager {
         // On every answer, also those that the proxy makes itself.
         let service = self.server_header.layer(service);
         // Sees answers as they go out; requests that nobody logs pass through.
-        let service = self.log(downstream, fault).layer(service);
+        let service = self.log(connection, service);
         // Counts every request once, and its response to the last byte.
         let service = self.count().layer(service);
         // Outermost: inside a tunnel is a request and a response like any other.
         self.upgrade.layer(service)
     }
 
-    fn log(
-        &self,
-        downstream: Option<Arc<DownstreamConnection>>,
-        fault: Option<Arc<dyn ClientFault>>,
-    ) -> AccessLogLayer {
+    #[cfg(feature = "access-log")]
+    fn log<S>(&self, connection: Connection, service: S) -> Logged<S> {
         if self.access_logs.is_empty() {
-            return AccessLogLayer::off();
+            return AccessLogLayer::off().layer(service);
         }
         let logs = Arc::clone(&self.access_logs);
-        AccessLogLayer::for_connection(logs, downstream.unwrap_or_default(), fault)
+        let downstream = connection.downstream.unwrap_or_default();
+        AccessLogLayer::for_connection(logs, downstream, connection.fault).layer(service)
+    }
+
+    #[cfg(not(feature = "access-log"))]
+    fn log<S>(&self, _: Connection, service: S) -> Logged<S> {
+        service
     }
 
     fn count(&self) -> StatsLayer {
@@ -106,7 +129,7 @@ impl RouteLayer {
     pub(super) fn chain(&self, cluster: Cluster) -> Routed {
         let stats = Arc::clone(cluster.stats());
         // Innermost: each try is a request of its own to the cluster.
-        let service = self.retry.clone().cluster(&cluster).layer(cluster);
+        let service = self.retried(cluster);
         // Until the answer that counts: Envoy's time includes the tries before it.
         let service = UpstreamTimingLayer::new().silent(!self.envoy_headers).layer(service);
         // Once for all tries; a cookie is given with the answer of an upstream only.
@@ -115,5 +138,15 @@ impl RouteLayer {
         let service = self.timeout.clone().stats(Arc::clone(&stats)).layer(service);
         // Outside timeouts: what counts for the cluster is what the client got in its name.
         UpstreamStatsLayer::new(stats).layer(service)
+    }
+
+    #[cfg(feature = "retry")]
+    fn retried(&self, cluster: Cluster) -> Tried<Cluster> {
+        self.retry.clone().cluster(&cluster).layer(cluster)
+    }
+
+    #[cfg(not(feature = "retry"))]
+    fn retried(&self, cluster: Cluster) -> Tried<Cluster> {
+        cluster
     }
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+#[cfg(feature = "access-log")]
 use crate::access_log::ClientFault;
 use crate::forwarded::Peer;
 use crate::stream_info::DownstreamConnection;
@@ -13,6 +14,7 @@ pub struct Connection {
     pub(super) peer: Option<Peer>,
     pub(super) certificate: Option<HeaderValue>,
     pub(super) downstream: Option<Arc<DownstreamConnection>>,
+    #[cfg(feature = "access-log")]
     pub(super) fault: Option<Arc<dyn ClientFault>>,
 }
 
@@ -39,6 +41,7 @@ impl Connection {
     }
 
     /// Who knows what the client did wrong on it, for access logs.
+    #[cfg(feature = "access-log")]
     #[must_use]
     pub fn fault(mut self, fault: Arc<dyn ClientFault>) -> Self {
         self.fault = Some(fault);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::{Connection, ConnectionService, RouteBody, RouteService, chain};
+#[cfg(feature = "access-log")]
 use crate::access_log::AccessLogger;
 use crate::filters::{Filtered, Filters};
 use crate::forwarded::ForwardedPolicy;
@@ -22,6 +23,7 @@ pub struct HttpConnectionManager {
     pub(super) upgrade: UpgradeLayer,
     pub(super) stats: Arc<DownstreamStats>,
     pub(super) listener_codes: Option<Arc<ListenerCodes>>,
+    #[cfg(feature = "access-log")]
     pub(super) access_logs: Arc<[AccessLogger]>,
     pub(super) server_header: ServerHeaderLayer,
     pub(super) respond: RespondLayer,
@@ -55,6 +57,7 @@ impl HttpConnectionManager {
             upgrade: UpgradeLayer::new(),
             stats,
             listener_codes: None,
+            #[cfg(feature = "access-log")]
             access_logs: Arc::new([]),
             server_header,
             respond: RespondLayer::new(),
@@ -82,6 +85,7 @@ impl HttpConnectionManager {
     }
 
     /// Logs requests there, when their responses have ended. Default nowhere.
+    #[cfg(feature = "access-log")]
     #[must_use]
     pub fn access_logs(mut self, logs: impl Into<Arc<[AccessLogger]>>) -> Self {
         self.access_logs = logs.into();
@@ -148,7 +152,11 @@ impl HttpConnectionManager {
     /// Whether anybody wants to know about its connections: a log, or header values that are made
     /// of what is known of a request.
     pub fn is_observed(&self) -> bool {
-        self.observed || !self.access_logs.is_empty()
+        #[cfg(feature = "access-log")]
+        let logged = !self.access_logs.is_empty();
+        #[cfg(not(feature = "access-log"))]
+        let logged = false;
+        self.observed || logged
     }
 }
 

@@ -17,6 +17,7 @@ use crate::body::Body;
 use crate::cluster::Cluster;
 use crate::error::ProxyError;
 use crate::hash_policy::HashPolicyLayer;
+#[cfg(feature = "retry")]
 use crate::retry::RetryLayer;
 use crate::timeout::TimeoutLayer;
 
@@ -25,6 +26,7 @@ use crate::timeout::TimeoutLayer;
 pub struct RouteLayer {
     pub(super) timeout: TimeoutLayer,
     pub(super) hash_policy: HashPolicyLayer,
+    #[cfg(feature = "retry")]
     pub(super) retry: RetryLayer,
     pub(super) envoy_headers: bool,
 }
@@ -35,6 +37,7 @@ impl RouteLayer {
         Self {
             timeout: TimeoutLayer::optional(None),
             hash_policy: HashPolicyLayer::new([]),
+            #[cfg(feature = "retry")]
             retry: RetryLayer::disabled(),
             envoy_headers: true,
         }
@@ -55,6 +58,7 @@ impl RouteLayer {
     }
 
     /// Tries again. Default never.
+    #[cfg(feature = "retry")]
     #[must_use]
     pub fn retry(mut self, retry: RetryLayer) -> Self {
         self.retry = retry;

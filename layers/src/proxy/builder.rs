@@ -6,6 +6,7 @@ use tower_layer::Layer;
 use super::http_filters::{ChainBuilder, HttpFilters};
 use super::route::Options;
 use super::{Proxy, Route, VirtualHost};
+#[cfg(feature = "access-log")]
 use crate::access_log::AccessLogger;
 use crate::cluster::Cluster;
 use crate::filters::Filter;
@@ -13,7 +14,9 @@ use crate::forwarded::ForwardedPolicy;
 use crate::http_connection_manager::{Connection, HttpConnectionManager, RouteBody};
 use crate::mount::MountLayer;
 use crate::request_id::RequestIdLayer;
-use crate::route::{HashPolicy, RetryPolicy, RouteMatch, RouteTable, RouteTableError};
+#[cfg(feature = "retry")]
+use crate::route::RetryPolicy;
+use crate::route::{HashPolicy, RouteMatch, RouteTable, RouteTableError};
 use crate::sanitize::SanitizeLayer;
 use crate::server_header::ServerHeaderLayer;
 use crate::stats::{DownstreamStats, Scope};
@@ -28,6 +31,7 @@ pub struct ProxyBuilder {
     options: Options,
     http_filters: HttpFilters,
     upgrade: UpgradeLayer,
+    #[cfg(feature = "access-log")]
     access_logs: Vec<AccessLogger>,
     server_header: Option<ServerHeaderLayer>,
     sanitize: SanitizeLayer,
@@ -45,6 +49,7 @@ impl ProxyBuilder {
             options: Options { timeout: Some(Some(DEFAULT_TIMEOUT)), ..Options::default() },
             http_filters: HttpFilters::default(),
             upgrade: UpgradeLayer::new(),
+            #[cfg(feature = "access-log")]
             access_logs: Vec::new(),
             server_header: None,
             sanitize: SanitizeLayer::new(),
@@ -109,6 +114,7 @@ impl ProxyBuilder {
     }
 
     /// Tries again where this policy says so. Default never.
+    #[cfg(feature = "retry")]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.options.retry = Some(policy);
         self
@@ -172,6 +178,7 @@ impl ProxyBuilder {
     }
 
     /// Logs requests there, when their responses have ended. Default nowhere.
+    #[cfg(feature = "access-log")]
     pub fn access_log(mut self, logger: AccessLogger) -> Self {
         self.access_logs.push(logger);
         self
@@ -293,11 +300,12 @@ impl ProxyBuilder {
         let table = table.build().expect("no domain twice");
         let manager = HttpConnectionManager::new(stats, table, chains.build())
             .upgrade(upgrade)
-            .access_logs(self.access_logs)
             .sanitize(self.sanitize)
             .forwarded(self.forwarded)
             .share_client(share_client)
             .request_id(self.request_id);
+        #[cfg(feature = "access-log")]
+        let manager = manager.access_logs(self.access_logs);
         let manager = match self.server_header {
             Some(layer) => manager.server_header(layer),
             None => manager,

@@ -13,13 +13,16 @@ use crate::filters::{ChainId, Filter};
 use crate::hash_policy::HashPolicyLayer;
 use crate::header_edit::{HeaderEditError, HeaderEditor, Levels};
 use crate::http_connection_manager::{RouteBody, RouteLayer, RouteService};
+#[cfg(feature = "retry")]
 use crate::retry::RetryLayer;
+#[cfg(feature = "retry")]
+use crate::route::RetryPolicy;
 use crate::route::rewrite::{HostName, RewriteConfigError};
 use crate::route::substitution::SubstitutionError;
 use crate::route::weighted::NoWeight;
 use crate::route::{
-    DirectResponse, HashPolicy, HeaderEdits, Redirect, Redirector, RequestRewrite, RetryPolicy,
-    UpgradeRule, WeightedChoice,
+    DirectResponse, HashPolicy, HeaderEdits, Redirect, Redirector, RequestRewrite, UpgradeRule,
+    WeightedChoice,
 };
 use crate::router::{Destination, ForwardTarget, RouteEntry};
 use crate::stats::DownstreamStats;
@@ -71,6 +74,7 @@ enum Target {
 pub(super) struct Options {
     pub(super) timeout: Option<Option<Duration>>,
     pub(super) idle_timeout: Option<Option<Duration>>,
+    #[cfg(feature = "retry")]
     pub(super) retry: Option<RetryPolicy>,
     pub(super) hash: Option<Vec<HashPolicy>>,
 }
@@ -145,6 +149,7 @@ impl Route {
     }
 
     /// Tries again where this policy says so. Default the proxy's.
+    #[cfg(feature = "retry")]
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.own.retry = Some(policy);
@@ -305,11 +310,12 @@ impl Options {
             .idle(limit(self.idle_timeout, common.idle_timeout))
             .downstream_stats(Arc::clone(downstream));
         let hash = self.hash.clone().or_else(|| common.hash.clone()).unwrap_or_default();
-        let retry = self.retry.clone().or_else(|| common.retry.clone());
-        RouteLayer::new()
-            .timeout(timeout)
-            .hash_policy(HashPolicyLayer::new(hash))
-            .retry(retry.map_or_else(RetryLayer::disabled, RetryLayer::new))
-            .layer(cluster)
+        let route = RouteLayer::new().timeout(timeout).hash_policy(HashPolicyLayer::new(hash));
+        #[cfg(feature = "retry")]
+        let route = match self.retry.clone().or_else(|| common.retry.clone()) {
+            Some(policy) => route.retry(RetryLayer::new(policy)),
+            None => route,
+        };
+        route.layer(cluster)
     }
 }
