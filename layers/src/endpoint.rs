@@ -15,6 +15,7 @@ mod http1;
 mod http2;
 mod io;
 mod pool;
+mod shared_list;
 // Public with the feature `rustls`.
 #[cfg(feature = "tls")]
 #[cfg_attr(not(feature = "rustls"), allow(dead_code, unreachable_pub))]

@@ -441,7 +441,9 @@ impl tracing::Subscriber for CountLines {
 
 /// Keeps counters by their names and clusters.
 #[derive(Debug, Default)]
-struct Counts(Mutex<HashMap<(String, Option<String>), Arc<AtomicU64>>>);
+struct Counts(Mutex<HashMap<NameAndCluster, Arc<AtomicU64>>>);
+
+type NameAndCluster = (String, Option<String>);
 
 impl Counts {
     fn count(&self, name: &str, cluster: Option<&str>) -> Option<u64> {
