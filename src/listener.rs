@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use front_proxy_layers::runtime::Key;
+
 use crate::config::model::{ConnectionTimeouts, HttpConnectionManager};
 use crate::connection::http1::GateConfig;
 use crate::request_path::HttpFilters;
@@ -27,7 +29,7 @@ pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
     pub(crate) stats: ListenerStats,
-    pub(crate) connection_limit: Option<u64>,
+    pub(crate) connection_limit: Option<Key>,
     /// Connections over all workers, for the limit.
     pub(crate) connections: AtomicU64,
     pub(crate) chains: Vec<Arc<FilterChain>>,

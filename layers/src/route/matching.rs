@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use super::view::{RequestView, query_parameter};
 use super::{Pattern, PatternError};
 use crate::headers;
+use crate::runtime::RuntimeFraction;
 
 /// A match on one piece of text (Envoy's `StringMatcher`).
 #[derive(Clone, Debug)]
@@ -290,7 +291,7 @@ pub struct RouteMatch {
     /// Only gRPC requests (`content-type: application/grpc`, alone or with `+` and a format).
     pub grpc: bool,
     /// Only so many of the requests.
-    pub fraction: Option<Fraction>,
+    pub fraction: Option<RuntimeFraction>,
 }
 
 impl RouteMatch {
@@ -370,7 +371,7 @@ impl RouteMatch {
     #[inline]
     pub(super) fn matches_path(&self, request: &RequestView<'_>, path: Option<&str>) -> bool {
         self.path.matches_path(request, path, self.case_sensitive)
-            && self.fraction.is_none_or(|part| part.takes(request.random))
+            && self.fraction.as_ref().is_none_or(|part| part.takes(request.random))
             && (!self.grpc || is_grpc(request.headers))
             && self.headers.iter().all(|header| header.matches(request))
             && (self.query.is_empty() || {
