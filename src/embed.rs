@@ -1,20 +1,16 @@
 //! A bootstrap's routes inside an app of one's own, without its sockets.
 
-mod body;
-mod future;
-
-pub use body::ResponseBody;
-pub use future::ResponseFuture;
-
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use front_proxy_layers::access_log::AccessLogLayer;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::error::BoxError;
+use front_proxy_layers::http_connection_manager::{
+    Connection, ConnectionService, ResponseBody, ResponseFuture,
+};
 use front_proxy_layers::stats::Scope;
 use http::{Request, Response};
 use tower_service::Service;
@@ -24,7 +20,6 @@ use crate::admin::{ClusterStatus, ClusterView};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::Bootstrap;
 use crate::listener::{self, Surroundings};
-use crate::request_path::ConnectionService;
 use crate::runtime::LayeredRuntime;
 use crate::server::{AbortOnDrop, StartError};
 
@@ -80,9 +75,9 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
         let port = config.address.port();
         let chains = listener::filter_chains(config, port, around, &listener_scope)?;
         if let Some(chain) = chains.first() {
-            let log = AccessLogLayer::new(Arc::clone(&chain.filters.access_logs));
-            let path = chain.filters.for_connection(None, None, log, None);
-            proxies.push((config.name.clone(), EmbeddedProxy { path, _kept: Arc::clone(&kept) }));
+            let service = chain.manager.for_connection(Connection::default());
+            let proxy = EmbeddedProxy { service, _kept: Arc::clone(&kept) };
+            proxies.push((config.name.clone(), proxy));
         }
     }
     Ok(Embedded { proxies, kept })
@@ -132,7 +127,7 @@ impl Embedded {
 /// gives back the part of the path that `nest_service` takes.
 #[derive(Clone)]
 pub struct EmbeddedProxy {
-    path: ConnectionService,
+    service: ConnectionService,
     _kept: Arc<Kept>,
 }
 
@@ -157,11 +152,11 @@ where
     type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        <ConnectionService as Service<Request<B>>>::poll_ready(&mut self.path, cx)
+        <ConnectionService as Service<Request<B>>>::poll_ready(&mut self.service, cx)
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        ResponseFuture::new(self.path.call(request))
+        self.service.call(request)
     }
 }
 

@@ -30,7 +30,6 @@ pub mod config;
 mod listener;
 mod tls;
 pub mod connection;
-mod request_path;
 pub mod access_log;
 mod routes;
 mod http_filters;

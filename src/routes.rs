@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use front_proxy_layers::cluster::{Cluster, Priority};
+use front_proxy_layers::cluster::Priority;
 use front_proxy_layers::hash_policy::HashPolicyLayer;
 use front_proxy_layers::header_edit::{HeaderEditor, Levels};
+use front_proxy_layers::http_connection_manager::{RouteLayer, RouteService};
 use front_proxy_layers::retry::RetryLayer;
 use front_proxy_layers::route::rewrite::HostOptions;
 use front_proxy_layers::route::{
@@ -16,13 +17,13 @@ use front_proxy_layers::runtime::RuntimeU32;
 use front_proxy_layers::stats::DownstreamStats;
 use front_proxy_layers::timeout::TimeoutLayer;
 use http::HeaderName;
+use tower::Layer;
 
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{
     self, ConnectionTimeouts, Forward, HttpConnectionManager, RouteAction, Target,
 };
 use crate::http_filters::{ChainBuilder, ChainFor};
-use crate::request_path::{RouteService, route_service};
 
 /// Builds the table. What can fail has been checked by the configuration reader: an error here is
 /// one that the reader should have found.
@@ -237,25 +238,27 @@ fn destination(
         .request(some(around.timeouts.request))
         .max_stream_duration(some(around.timeouts.max_stream_duration))
         .max_upstream_stream_duration(some(config.max_stream_duration))
-        .stats(Arc::clone(cluster.stats()))
         .downstream_stats(Arc::clone(around.stats));
-    let hash = HashPolicyLayer::new(forward.hash_policy.clone());
-    let retry = retry(forward, around, &cluster);
-    let service = route_service(&cluster, &timeout, &hash, &retry, around.envoy_headers);
-    Some(Destination::new(service).cluster(cluster.names().clone()))
+    let names = cluster.names().clone();
+    let service = RouteLayer::new()
+        .timeout(timeout)
+        .hash_policy(HashPolicyLayer::new(forward.hash_policy.clone()))
+        .retry(retry(forward, around))
+        .envoy_headers(around.envoy_headers)
+        .layer(cluster);
+    Some(Destination::new(service).cluster(names))
 }
 
 /// Made by the timeout, after the edits; in Envoy before them.
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
-fn retry(forward: &Forward, around: &Around<'_>, cluster: &Cluster) -> RetryLayer {
+fn retry(forward: &Forward, around: &Around<'_>) -> RetryLayer {
     let host = around.host;
     let counted = host.request_attempt_count || host.response_attempt_count;
     if forward.retry.is_none() && !around.internal_clients && !counted {
         return RetryLayer::disabled();
     }
     RetryLayer::new(forward.retry.clone().unwrap_or_default())
-        .cluster(cluster)
         .client_controls(around.internal_clients)
         .request_attempt_count(host.request_attempt_count)
         .response_attempt_count(host.response_attempt_count)

@@ -32,8 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use front_proxy_layers::runtime::Runtime;
-use front_proxy_layers::stats::Scope;
-use metrics::{Counter, Gauge};
+use front_proxy_layers::stats::{Counter, Gauge, Scope};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 

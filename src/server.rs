@@ -428,6 +428,7 @@ fn build_listener(
         address,
         stats: ListenerStats::new(&listener_scope, workers, tls),
         connection_limit: config.connection_limit.clone(),
+        inbound: config.inbound,
         connections: std::sync::atomic::AtomicU64::new(0),
         chains: listener::filter_chains(config, address.port(), around, &listener_scope)?,
     })

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use front_proxy::stats::{Query, Registry, text};
 use front_proxy_layers::cluster::{Cluster, ClusterBuilder};
 use front_proxy_layers::endpoint::Tls;
 use front_proxy_layers::proxy::Proxy;
@@ -69,6 +70,21 @@ async fn listen((chain, key): &(String, String), clients: Option<&str>) -> Socke
 
 fn der(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
+}
+
+/// Handshakes are counted as those of a cluster from a bootstrap.
+#[tokio::test]
+async fn handshakes_are_counted() {
+    let own = certificate("service1.internal");
+    let server = listen(&own, None).await;
+    let registry = Registry::new(1);
+    let tls = Tls::trusting(own.0.as_bytes()).expect("a root");
+    let tls = tls.server_name("service1.internal").expect("a name");
+    ask(to(server, tls).stats(registry.scope())).await;
+    let query = Query::parse(Some("filter=ssl.(handshake|versions)&usedonly")).expect("valid");
+    let page = text::render(registry.select(&query), Default::default());
+    let page = page.map(|part| String::from_utf8_lossy(&part).into_owned()).collect::<String>();
+    assert_eq!(page, "cluster.c.ssl.handshake: 1\ncluster.c.ssl.versions.TLSv1.3: 1\n");
 }
 
 async fn ask(builder: ClusterBuilder) -> String {

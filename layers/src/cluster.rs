@@ -65,6 +65,7 @@ use crate::task::Task;
 
 use endpoint_set::{Balancers, EndpointSet};
 use keys::Keys;
+#[cfg(feature = "retry")]
 pub(crate) use keys::RetryKeys;
 
 /// A handle on a cluster.
@@ -179,10 +180,12 @@ impl Cluster {
         self.inner.resources(priority)
     }
 
+    #[cfg(feature = "retry")]
     pub(crate) fn shared_resources(&self) -> &Arc<Resources> {
         self.inner.resources(self.priority)
     }
 
+    #[cfg(feature = "retry")]
     pub(crate) fn retry_keys(&self) -> &RetryKeys {
         &self.inner.keys.retry
     }

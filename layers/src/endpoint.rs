@@ -15,7 +15,9 @@ mod http1;
 mod http2;
 mod io;
 mod pool;
+// Public with the feature `rustls`.
 #[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "rustls"), allow(dead_code, unreachable_pub))]
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_from_pem;
@@ -27,7 +29,7 @@ pub(crate) use http1::{Http1Connection, SendError};
 pub(crate) use http2::{Http2Exchange, Http2Streams};
 pub(crate) use io::{UpstreamConnection, UpstreamIo};
 pub(crate) use pool::{Checkout, Connected, Place, Waiter};
-#[cfg(feature = "tls")]
+#[cfg(feature = "rustls")]
 pub use tls::SharedClientConfig;
 #[cfg(feature = "tls")]
 pub use tls_from_pem::{Tls, TlsError};
@@ -256,6 +258,12 @@ impl Endpoint {
     #[inline]
     pub(crate) fn report(self: &Arc<Self>, outcome: Outcome) {
         Detector::report(self, outcome);
+    }
+
+    /// It took too long for a request.
+    pub(crate) fn timed_out(self: &Arc<Self>) {
+        EndpointStats::raise(&self.stats.rq_timeout);
+        self.report(Outcome::TimedOut);
     }
 
     /// The rate of successes in the latest interval of outlier detection, in percent, and the same

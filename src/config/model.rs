@@ -170,6 +170,8 @@ pub struct Listener {
     pub connection_limit: Option<Key>,
     /// `enable_reuse_port`. Default `true`.
     pub reuse_port: bool,
+    /// `traffic_direction: INBOUND`: it closes with `POST /drain_listeners?inboundonly`.
+    pub inbound: bool,
     /// `filter_chains`; never empty.
     pub filter_chains: Vec<FilterChain>,
 }

@@ -35,6 +35,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use front_proxy_layers::access_log::ConnectionEnd;
+use front_proxy_layers::http_connection_manager::{
+    ConnectionService, ResponseBody, ResponseFuture,
+};
 use front_proxy_layers::http2::{Http2Body, Keepalive};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
@@ -54,7 +57,6 @@ use super::log::Http2End;
 use super::open::OpenConnection;
 use super::timers::{Activity, Expired, Timers};
 use crate::listener::FilterChain;
-use crate::request_path::{ConnectionBody, ConnectionFuture, ConnectionService};
 use crate::shutdown::{Phase, Signal};
 
 /// Serves the connection until it has closed.
@@ -68,10 +70,10 @@ pub(super) async fn serve<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     open.speaks(Protocol::Http2);
-    let codec = chain.filters.http2.codec();
+    let codec = chain.http2_stats.codec();
     codec.nghttp2_downstream_connections.increment(1);
     let keep = chain.http.http2.keep_connection_on_bad_message;
-    let state = GateState::new(Arc::clone(codec), Arc::clone(&chain.filters.stats), keep);
+    let state = GateState::new(Arc::clone(codec), Arc::clone(&chain.stats), keep);
     let mut gate = Http2Gate::new(io, Arc::clone(&state));
     let mut is_http2 = false;
     let end = match builder(chain).handshake(&mut gate).await {
@@ -176,7 +178,7 @@ struct Serving<'a, IO> {
     keepalive: Option<Keepalive>,
     service: ConnectionService,
     log: Arc<Http2End>,
-    streams: FuturesUnordered<Stream<ConnectionFuture, ConnectionBody>>,
+    streams: FuturesUnordered<Stream<ResponseFuture, ResponseBody>>,
     resets: PrematureResets,
     requests: u64,
     state: &'a GateState,
@@ -261,7 +263,7 @@ where
         let end = poll_fn(|cx| {
             if !drained && drain.as_mut().poll(cx).is_ready() {
                 drained = true;
-                self.chain.filters.stats.cx_drain_close.increment(1);
+                self.chain.stats.cx_drain_close.increment(1);
                 self.finish();
             }
             self.poll(cx)
@@ -315,8 +317,8 @@ where
         while let Poll::Ready(Some(outcome)) = self.streams.poll_next_unpin(cx) {
             self.state.codec.streams_active.decrement(1.0);
             if self.resets.ended(outcome == Outcome::PrematureReset) {
-                self.chain.filters.stats.rq_too_many_premature_resets.increment(1);
-                self.chain.filters.stats.cx_protocol_error.increment(1);
+                self.chain.stats.rq_too_many_premature_resets.increment(1);
+                self.chain.stats.cx_protocol_error.increment(1);
                 return true;
             }
         }
@@ -399,11 +401,11 @@ where
             .max_requests_per_connection
             .is_some_and(|max| self.requests == u64::from(max))
         {
-            self.chain.filters.stats.cx_max_requests_reached.increment(1);
+            self.chain.stats.cx_max_requests_reached.increment(1);
             self.timers.drain();
         }
         if self.phase == Drain::Not && self.signal.asks_to_leave() {
-            self.chain.filters.stats.cx_drain_close.increment(1);
+            self.chain.stats.cx_drain_close.increment(1);
             self.timers.drain();
         }
         true

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use front_proxy_layers::gather::poll_write_gathered;
+use front_proxy_layers::gather::{Gathered, gathered};
 use front_proxy_layers::stats::DownstreamStats;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -63,7 +63,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Counted<IO> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = if self.gather {
-            poll_write_gathered(Pin::new(&mut self.io), cx, bufs)
+            gathered(bufs, |bufs| match bufs {
+                Gathered::One(buf) => Pin::new(&mut self.io).poll_write(cx, buf),
+                Gathered::Several(bufs) => Pin::new(&mut self.io).poll_write_vectored(cx, bufs),
+            })
         } else {
             Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
         };

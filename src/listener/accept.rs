@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use front_proxy_layers::runtime::Key;
+use front_proxy_layers::stats::Histogram;
 use front_proxy_layers::tls_names;
-use metrics::Histogram;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
@@ -18,7 +18,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::{FilterChain, Listener, client_certificate};
 use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
-use crate::shutdown::{Phase, Signal};
+use crate::shutdown::Signal;
 use crate::tls::ServerSide;
 use crate::workers::OpenConnections;
 
@@ -30,8 +30,9 @@ pub(crate) async fn accept(
     mut signal: Signal,
     open: Arc<OpenConnections>,
 ) {
+    signal = signal.inbound(listener.inbound);
     let mut closed = signal.clone();
-    let mut closed = std::pin::pin!(closed.reached(Phase::ListenersClosed));
+    let mut closed = std::pin::pin!(closed.closed());
     let mut batch = Batch { size: 0, sizes: &listener.stats.accepted_per_event };
     loop {
         let accepted = tokio::select! {
@@ -57,7 +58,7 @@ pub(crate) async fn accept(
                 tracing::warn!(%error, listener = listener.name, "can't accept connections");
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(100)) => {}
-                    () = signal.reached(Phase::ListenersClosed) => return,
+                    () = signal.closed() => return,
                 }
             }
         }
@@ -136,7 +137,7 @@ impl AcceptedConnection {
             match &chain.tls {
                 None => self.serve_plain(chain, stream, peer, signal).await,
                 Some(tls) => {
-                    let open = OpenConnection::new(&chain.filters.stats, true);
+                    let open = OpenConnection::new(&chain.stats, true);
                     if !self.speaks_tls(&stream).await {
                         return;
                     }
@@ -182,8 +183,8 @@ impl AcceptedConnection {
         peer: SocketAddr,
         signal: Signal,
     ) {
-        let open = OpenConnection::new(&chain.filters.stats, false);
-        let logged = chain.is_observed().then(|| {
+        let open = OpenConnection::new(&chain.stats, false);
+        let logged = chain.manager.is_observed().then(|| {
             Box::new(LoggedConnection { local: stream.local_addr().ok(), ..Default::default() })
         });
         let downstream =
@@ -203,7 +204,7 @@ impl AcceptedConnection {
             self.listener.stats.no_filter_chain_match.increment(1);
             return;
         };
-        let open = OpenConnection::new(&chain.filters.stats, true);
+        let open = OpenConnection::new(&chain.stats, true);
         let tls = tls.current();
         let handshake = start.into_stream(Arc::clone(&tls.config));
         self.serve_tls(chain, &tls, handshake, peer, open, signal).await;
@@ -228,12 +229,12 @@ impl AcceptedConnection {
         }
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
         let certificate = match tls.peer_certificates() {
-            Some([leaf, ..]) if chain.filters.forwarded.client_cert.names_certificate() => {
+            Some([leaf, ..]) if chain.http.forward_client_cert.names_certificate() => {
                 client_certificate::describe(leaf, &own.uris)
             }
             _ => None,
         };
-        let logged = chain.is_observed().then(|| logged(&stream));
+        let logged = chain.manager.is_observed().then(|| logged(&stream));
         let downstream = Downstream { peer, tls: true, alpn_http2, certificate, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }

@@ -9,7 +9,7 @@ use super::views::ServerStatus;
 use super::{Command, LogControl};
 use crate::admin::{Control, DrainOptions, LogLevel, UnknownLogger, Unsupported};
 use crate::runtime::{LayeredRuntime, ModifyError};
-use crate::shutdown::{Phase, Shutdown};
+use crate::shutdown::{Shutdown, Whose};
 
 #[derive(Debug)]
 pub(super) struct ServerControl {
@@ -36,20 +36,17 @@ impl ServerControl {
 
 impl Control for ServerControl {
     fn drain_listeners(&self, options: DrainOptions) -> Result<(), Unsupported> {
-        // Every listener is inbound: no bootstrap here gives a traffic direction.
-        if options.inbound_only {
-            return Ok(());
-        }
+        let whose = if options.inbound_only { Whose::Inbound } else { Whose::All };
         if !options.graceful {
-            self.shutdown.advance(Phase::ListenersClosed);
+            self.shutdown.close_listeners(whose);
             return Ok(());
         }
-        self.shutdown.ask_to_leave(true);
+        self.shutdown.drain(whose);
         if !options.skip_exit {
             let (shutdown, drain_time) = (Arc::clone(&self.shutdown), self.drain_time);
             tokio::spawn(async move {
                 tokio::time::sleep(drain_time).await;
-                shutdown.advance(Phase::ListenersClosed);
+                shutdown.close_listeners(whose);
             });
         }
         Ok(())

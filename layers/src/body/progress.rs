@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{self, Duration};
 
 use http::StatusCode;
 use tokio::sync::Notify;
@@ -46,9 +46,9 @@ impl RequestProgress {
         }
     }
 
-    /// When something of the body last came through.
-    pub fn active_at(&self) -> Instant {
-        self.began + Duration::from_nanos(self.active.load(Ordering::Relaxed))
+    /// When something of the body last came through, by tokio's clock, which tests can stop.
+    pub fn active_at(&self) -> time::Instant {
+        self.began.into_std() + Duration::from_nanos(self.active.load(Ordering::Relaxed))
     }
 
     /// Whether the request asks for another protocol: then what follows its head is no body, and
@@ -62,9 +62,9 @@ impl RequestProgress {
         self.asked.as_ref().is_some_and(|asked| asked.is_granted(status))
     }
 
-    /// When the last frame was read, once it was.
-    pub fn completed_at(&self) -> Option<Instant> {
-        self.completed.get().copied()
+    /// When the last frame was read, once it was, by tokio's clock.
+    pub fn completed_at(&self) -> Option<time::Instant> {
+        self.completed.get().map(|at| at.into_std())
     }
 
     /// Whether reading the body failed: the client is gone or sent nonsense.

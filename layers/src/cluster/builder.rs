@@ -19,6 +19,8 @@ use crate::health_check::{Checker, HealthCheck};
 use crate::outlier::{Detector, Followed, OutlierDetection};
 use crate::runtime::Runtime;
 use crate::stats::Scope;
+#[cfg(feature = "tls")]
+use crate::stats::SslStats;
 use crate::stream_info::ClusterNames;
 
 /// Builds a [`Cluster`].
@@ -222,7 +224,10 @@ impl ClusterBuilder {
         }
         #[cfg(feature = "tls")]
         let connector = match self.tls {
-            Some(tls) => tls.connector(self.options.protocol),
+            Some(tls) => {
+                let stats = SslStats::of_cluster(scope.child("ssl"));
+                tls.connector(self.options.protocol, stats)
+            }
             None => self.connector,
         };
         #[cfg(not(feature = "tls"))]

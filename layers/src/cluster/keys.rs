@@ -1,6 +1,7 @@
 //! What of a cluster follows the runtime, by Envoy's names.
 
 use std::sync::Arc;
+#[cfg(feature = "retry")]
 use std::time::Duration;
 
 use super::{HealthOptions, Inner, Limits, Resources};
@@ -14,10 +15,12 @@ pub(super) struct Keys {
     maintenance: Key,
     /// `upstream.healthy_panic_threshold`, in percent.
     panic: Key,
+    #[cfg(feature = "retry")]
     pub(super) retry: RetryKeys,
 }
 
 /// What retries ask of the runtime.
+#[cfg(feature = "retry")]
 #[derive(Clone, Debug)]
 pub(crate) struct RetryKeys {
     /// `upstream.use_retry`, in percent.
@@ -26,6 +29,7 @@ pub(crate) struct RetryKeys {
     base: Key,
 }
 
+#[cfg(feature = "retry")]
 impl RetryKeys {
     pub(crate) fn new(runtime: &Runtime) -> Self {
         Self {
@@ -50,6 +54,7 @@ impl Keys {
         Self {
             maintenance: runtime.key(&format!("upstream.maintenance_mode.{cluster}")),
             panic: runtime.key("upstream.healthy_panic_threshold"),
+            #[cfg(feature = "retry")]
             retry: RetryKeys::new(runtime),
         }
     }

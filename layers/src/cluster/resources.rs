@@ -3,10 +3,8 @@
 //! Envoy's [resource limits](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking):
 //! 1024 connections, 1024 pending requests, 1024 requests and 3 retries by default, per priority.
 
-use metrics::Gauge;
-
 use super::permits::{Change, Permits};
-use crate::stats::Scope;
+use crate::stats::{Gauge, Scope};
 
 /// The limits of one priority.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,10 +135,25 @@ impl Resource {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::lock::lock;
+    use crate::stats::GaugeValue;
+
+    /// What a gauge shows.
+    #[derive(Default)]
+    struct Shown(Mutex<f64>);
+
+    impl GaugeValue for Shown {
+        fn add(&self, change: f64) {
+            *lock(&self.0) += change;
+        }
+
+        fn set(&self, value: f64) {
+            *lock(&self.0) = value;
+        }
+    }
 
     #[test]
     fn a_resource_gives_no_more_than_it_has() {
@@ -155,10 +168,10 @@ mod tests {
 
     #[test]
     fn a_new_limit_counts_at_once_and_the_gauges_stay_right() {
-        let gauges = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
-        let gauge = |at: usize| Gauge::from_arc(Arc::clone(&gauges[at]));
+        let gauges = [(); 2].map(|()| Arc::new(Shown::default()));
+        let gauge = |at: usize| Gauge::new(Arc::clone(&gauges[at]) as _);
         let requests = Resource::new(1, gauge(0), Some(gauge(1)));
-        let shown = || [0, 1].map(|at: usize| f64::from_bits(gauges[at].load(Ordering::Relaxed)));
+        let shown = || [0, 1].map(|at: usize| *lock(&gauges[at].0));
         assert!(requests.try_take() && !requests.try_take());
         assert_eq!(shown(), [1.0, 0.0]);
         requests.limit(3);

@@ -211,8 +211,7 @@ impl ActiveRequest {
 
     /// There was no answer when the time was up.
     pub(super) fn timed_out(&self) {
-        EndpointStats::raise(&self.endpoint.stats().rq_timeout);
-        self.endpoint.report(Outcome::TimedOut);
+        self.endpoint.timed_out();
     }
 
     /// Counts how it went for the endpoint.

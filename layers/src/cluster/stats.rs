@@ -3,10 +3,9 @@
 use std::sync::{Once, OnceLock};
 
 use http::StatusCode;
-use metrics::{Counter, Gauge, Histogram};
 
 use crate::http2::CodecStats;
-use crate::stats::Scope;
+use crate::stats::{Counter, Gauge, Histogram, Scope};
 
 macro_rules! cluster_stats {
     (counters { $($counter:ident $(= $counter_name:literal)?),* $(,)? }

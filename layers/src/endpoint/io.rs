@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::cluster::ClusterStats;
-use crate::gather::poll_write_gathered;
+use crate::gather::{Gathered, gathered};
 #[cfg(feature = "tls")]
 use crate::tls_names;
 use crate::trailers::{TrailerSlot, TrailerWriter};
@@ -202,7 +202,10 @@ impl AsyncWrite for UpstreamIo {
         let Self { stream, stats, trailers, .. } = &mut *self;
         let mut write = |cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]| {
             let polled = match stream {
-                Stream::Plain(stream) => poll_write_gathered(Pin::new(stream), cx, bufs),
+                Stream::Plain(stream) => gathered(bufs, |bufs| match bufs {
+                    Gathered::One(buf) => Pin::new(stream).poll_write(cx, buf),
+                    Gathered::Several(bufs) => Pin::new(stream).poll_write_vectored(cx, bufs),
+                }),
                 #[cfg(feature = "tls")]
                 Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             };

@@ -9,9 +9,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{Connector, Protocol};
+use crate::stats::SslStats;
 
 /// How TLS is spoken to the endpoints of a cluster. What the endpoints show is always checked; for
-/// rules of your own there is [`Connector::tls`].
+/// rules of your own there is `Connector::tls`, with the feature `rustls`.
 #[derive(Clone)]
 pub struct Tls {
     roots: Arc<RootCertStore>,
@@ -64,7 +65,8 @@ impl Tls {
         Ok(self)
     }
 
-    pub(crate) fn connector(mut self, protocol: Protocol) -> Connector {
+    /// Handshakes are counted in `stats`.
+    pub(crate) fn connector(mut self, protocol: Protocol, stats: SslStats) -> Connector {
         let alpn: &[&[u8]] = match protocol {
             Protocol::Http1 => &[b"http/1.1"],
             Protocol::Http2 => &[b"h2"],
@@ -72,7 +74,8 @@ impl Tls {
         };
         self.config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         self.config.enable_sni = self.server_name.is_some();
-        Connector::tls(Arc::new(self.config), self.server_name)
+        let config = Arc::new(self.config).into();
+        Connector::encrypted(config, self.server_name, Some(Arc::new(stats)))
     }
 }
 

@@ -2,7 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::StatusCode;
-use metrics::Counter;
 use tower_layer::Layer;
 
 use super::{LocalRateLimit, TokenBucket};
@@ -10,7 +9,7 @@ use crate::header_edit::HeaderEditor;
 use crate::local_reply::LocalReply;
 use crate::response_flags::ResponseFlag;
 use crate::runtime::RuntimeFraction;
-use crate::stats::Scope;
+use crate::stats::{Counter, Scope};
 
 /// How a limit is applied (Envoy's `LocalRateLimit`).
 #[derive(Clone, Debug)]

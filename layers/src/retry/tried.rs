@@ -193,7 +193,9 @@ impl Call {
             return per_try;
         };
         let began = match &self.progress {
-            Some(progress) if !progress.is_switch() => progress.completed_at(),
+            Some(progress) if !progress.is_switch() => {
+                progress.completed_at().map(Instant::from_std)
+            }
             _ => Some(self.called),
         };
         let elapsed = began.map_or(0, |at| at.elapsed().as_millis());
@@ -230,7 +232,7 @@ impl Call {
             return Poll::Pending;
         };
         if let Some(progress) = &self.progress {
-            idle.touch_at(progress.active_at());
+            idle.touch_at(Instant::from_std(progress.active_at()));
         }
         idle.poll(cx)
     }

@@ -1,18 +1,19 @@
 //! What a route asks of a request: its path, headers and query.
 //!
 //! ```
-//! use front_proxy_layers::route::{Pattern, StringMatch};
+//! use front_proxy_layers::route::StringMatch;
 //!
-//! let digits = StringMatch::Regex(Pattern::whole("[0-9]+")?);
-//! assert!(digits.matches(b"12"));
-//! assert!(!digits.matches(b"12x"));
-//! # Ok::<(), front_proxy_layers::route::PatternError>(())
+//! let json = StringMatch::Suffix { value: "+json".into(), ignore_case: true };
+//! assert!(json.matches(b"application/problem+JSON"));
+//! assert!(!json.matches(b"text/html"));
 //! ```
 
 use http::{HeaderMap, HeaderName, Method, header};
 
+use super::Pattern;
+#[cfg(feature = "regex")]
+use super::PatternError;
 use super::view::{RequestView, query_parameter};
-use super::{Pattern, PatternError};
 use crate::headers;
 use crate::runtime::RuntimeFraction;
 
@@ -316,6 +317,7 @@ impl RouteMatch {
     /// # Errors
     ///
     /// It is none.
+    #[cfg(feature = "regex")]
     pub fn regex(pattern: &str) -> Result<Self, PatternError> {
         Pattern::whole(pattern).map(|pattern| Self::new(PathMatch::Regex(pattern)))
     }
@@ -409,5 +411,5 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "regex"))]
 mod tests;

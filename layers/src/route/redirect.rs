@@ -159,5 +159,5 @@ pub fn response(code: StatusCode, location: String) -> Response<()> {
     response
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "regex"))]
 mod tests;

@@ -1,9 +1,8 @@
 //! The counters of a connection manager: `http.<prefix>.downstream_*`.
 
 use http::StatusCode;
-use metrics::{Counter, Gauge, Histogram};
 
-use super::Scope;
+use super::{Counter, Gauge, Histogram, Scope};
 
 macro_rules! downstream_stats {
     (counters { $($counter:ident),* $(,)? } gauges { $($gauge:ident),* $(,)? }
