@@ -13,6 +13,7 @@ mod sync;
 mod task;
 mod timer;
 mod uri_path;
+pub mod runtime;
 pub mod worker;
 pub mod proxy;
 pub mod mount;

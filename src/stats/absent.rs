@@ -138,7 +138,6 @@ const CLUSTER: &[Group] = &[
         &[],
     ),
     zero("no `rate_limited_retry_back_off`", &["upstream_rq_retry_backoff_ratelimited"], &[]),
-    zero("no runtime that could be changed", &["upstream_rq_maintenance_mode"], &[]),
     zero("no policy for queues of requests", &[], &["upstream_queue_overloaded"]),
     // Seen with Envoy 1.40 for each end of a response that there is: what is left of the request is
     // reset by Envoy itself, in `upstream_rq_tx_reset`.
@@ -274,11 +273,6 @@ const PROCESS: &[Group] = &[
         "no overload manager (with the histogram `overload.refresh_interval_delay`)",
         &["envoy.overload_actions.reset_high_memory_stream.count"],
         &[],
-    ),
-    zero(
-        "no runtime that could be changed",
-        &["runtime.load_error", "runtime.override_dir_exists"],
-        &["runtime.admin_overrides_active"],
     ),
     zero("no hot restart", &[], &["server.parent_connections"]),
     zero("no OCSP", &[], &["server.seconds_until_first_ocsp_response_expiring"]),

@@ -56,7 +56,7 @@ cluster_stats! {
         cx_http2_total, cx_idle_timeout, cx_max_duration_reached, cx_max_requests,
         cx_none_healthy, cx_overflow, cx_protocol_error, cx_rx_bytes_total,
         cx_total, cx_tx_bytes_total, flow_control_backed_up_total, flow_control_drained_total,
-        flow_control_paused_reading_total, flow_control_resumed_reading_total, rq_active_overflow, rq_cancelled, rq_max_duration_reached,
+        flow_control_paused_reading_total, flow_control_resumed_reading_total, rq_active_overflow, rq_cancelled, rq_maintenance_mode, rq_max_duration_reached,
         rq_pending_failure_eject, rq_pending_overflow, rq_pending_total,
         rq_per_try_idle_timeout, rq_per_try_timeout, rq_retry, rq_retry_backoff_exponential,
         rq_retry_limit_exceeded, rq_retry_overflow,
