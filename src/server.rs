@@ -439,14 +439,21 @@ fn build_listener(
     let listener_scope = listener::stats_scope(config, address, around.stats);
     let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
     absent::listener(&listener_scope, tls);
+    let stats = ListenerStats::new(&listener_scope, workers, tls);
     Ok(Listener {
         name: if config.name.is_empty() { unnamed() } else { config.name.clone() },
         address,
-        stats: ListenerStats::new(&listener_scope, workers, tls),
         connection_limit: config.connection_limit.clone(),
         inbound: config.inbound,
         connections: std::sync::atomic::AtomicU64::new(0),
-        chains: listener::filter_chains(config, address.port(), around, &listener_scope)?,
+        chains: listener::filter_chains(
+            config,
+            address.port(),
+            around,
+            &listener_scope,
+            stats.ssl.as_ref(),
+        )?,
+        stats,
     })
 }
 

@@ -1,5 +1,7 @@
 //! The counters of a listener: `listener.<address>.*`.
 
+use std::sync::Arc;
+
 use front_proxy_layers::stats::{Counter, Gauge, Histogram, Scope, SslStats, Unit};
 
 /// Handles of what a listener counts, under Envoy's names.
@@ -14,7 +16,7 @@ pub(crate) struct ListenerStats {
     pub(crate) no_filter_chain_match: Counter,
     pub(crate) workers: Vec<(Counter, Gauge)>,
     /// `ssl.*`
-    pub(crate) ssl: Option<SslStats>,
+    pub(crate) ssl: Option<Arc<SslStats>>,
 }
 
 impl ListenerStats {
@@ -36,7 +38,7 @@ impl ListenerStats {
                     (worker.counter("downstream_cx_total"), worker.gauge("downstream_cx_active"))
                 })
                 .collect(),
-            ssl: tls.then(|| SslStats::of_listener(scope.child("ssl"))),
+            ssl: tls.then(|| Arc::new(SslStats::of_listener(scope.child("ssl")))),
         }
     }
 }
