@@ -570,6 +570,23 @@ async fn memory_is_that_of_this_process() {
 }
 
 #[tokio::test]
+async fn a_page_that_has_pointed_its_name_here_can_not_read() {
+    let state = AdminState::new(Registry::new(1));
+    let (local, open) = (router::<()>(state.clone().on_loopback(true)), router::<()>(state));
+    let browser = |host| [("host", host), ("accept-encoding", "gzip, deflate")];
+    for path in ["/stats/prometheus", "/config_dump", "/"] {
+        for (host, status) in [("localhost:9901", 200), ("evil.example:9901", 403)] {
+            let page = request(&local, Method::GET, path, &browser(host), "").await;
+            assert_eq!(page.status, status, "{host}");
+        }
+        let page = request(&local, Method::GET, path, &[("host", "envoy.svc.example")], "").await;
+        assert_eq!(page.status, 200, "no browser");
+        let page = request(&open, Method::GET, path, &browser("envoy.svc.example"), "").await;
+        assert_eq!(page.status, 200, "not on loopback");
+    }
+}
+
+#[tokio::test]
 async fn another_sites_page_can_not_pull_a_lever() {
     let (app, control) = engine();
     let host = ("host", "127.0.0.1:9901");
