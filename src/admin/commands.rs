@@ -294,6 +294,8 @@ pub(super) static COMMANDS: &[Command] = &[
     lever("/reopen_logs", "open log files anew", control::reopen_logs),
     lever("/reset_counters", "set all counters to zero", |state, _| {
         state.stats.reset_counters();
+        // Envoy counts lookups among them.
+        state.stats.lookups().clear();
         Page::ok()
     }),
     page("/runtime", "runtime values by layer", Run::Query(runtime::show)),
