@@ -49,7 +49,7 @@ use tokio::time::Instant;
 use crate::cluster::{ClusterStats, HealthOptions, Inner, Resources};
 use crate::discover::{Checking, Locality, Member};
 use crate::health::{HealthCell, HealthFlag, HealthFlags};
-use crate::outlier::{Detector, Monitor, Outcome, OutlierDetection};
+use crate::outlier::{Detector, Followed, Monitor, Outcome};
 
 /// What the connections of all endpoints of a cluster have in common.
 #[derive(Clone, Debug)]
@@ -146,7 +146,7 @@ pub(crate) struct Shared {
     pub(crate) health: HealthOptions,
     /// Endpoints are checked, and have failed until then.
     pub(crate) checked: bool,
-    pub(crate) outlier: Option<Arc<OutlierDetection>>,
+    pub(crate) outlier: Option<Arc<Followed>>,
     /// The cluster that they belong to.
     pub(crate) cluster: Weak<Inner>,
     pub(crate) shards: usize,

@@ -9,11 +9,13 @@ mod body;
 mod frames;
 #[cfg_attr(not(feature = "h2"), allow(unreachable_pub))]
 mod keepalive;
+mod outbound;
 #[cfg_attr(not(feature = "h2"), allow(dead_code, unreachable_pub))]
 mod send;
 mod stats;
 
 pub use frames::{Event, Frame, FrameReader, flag, kind};
+pub use outbound::Outbound;
 pub use stats::CodecStats;
 #[cfg(not(feature = "h2"))]
 pub(crate) use {

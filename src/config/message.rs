@@ -5,10 +5,10 @@
 //! where a list is wanted, and wrappers either plain or as `{value: ...}`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+
+use front_proxy_layers::runtime::Runtime;
 
 use super::diagnostic::Diagnostic;
-use super::model::RuntimeValue;
 use super::schema::Schema;
 use super::source::Span;
 use super::suggest::nearest;
@@ -28,7 +28,8 @@ pub(super) struct Context {
     allow_unknown_fields: bool,
     unknown_fields: Cell<u64>,
     written: Written,
-    runtime: RefCell<HashMap<String, RuntimeValue>>,
+    /// What the static layers say; fields with a `runtime_key` follow it from then on.
+    pub(super) runtime: Runtime,
     cluster_references: RefCell<Vec<ClusterReference>>,
 }
 
@@ -58,6 +59,11 @@ impl Context {
         self.written.json(node)
     }
 
+    /// Notes what a number was read as, for who reads it without [`Message::number`].
+    pub(super) fn read_number(&self, node: &Node, value: f64) {
+        self.written.number(node, value);
+    }
+
     /// How many fields were left out since nobody knows them.
     pub(super) fn unknown_fields(&self) -> u64 {
         self.unknown_fields.get()
@@ -65,20 +71,6 @@ impl Context {
 
     pub(super) fn into_errors(self) -> Vec<Diagnostic> {
         self.errors.into_inner()
-    }
-
-    pub(super) fn set_runtime(&self, values: impl Iterator<Item = (String, RuntimeValue)>) {
-        *self.runtime.borrow_mut() = values.collect();
-    }
-
-    /// The number that the runtime holds for a key, where it does.
-    pub(super) fn runtime_number(&self, key: &str) -> Option<f64> {
-        match self.runtime.borrow().get(key) {
-            Some(RuntimeValue::Number(value)) => Some(*value),
-            // Envoy reads numbers out of text as well.
-            Some(RuntimeValue::Text(text)) => text.parse().ok(),
-            _ => None,
-        }
     }
 
     pub(super) fn refer_to_cluster(&self, reference: ClusterReference) {
@@ -139,7 +131,7 @@ impl<'a> Message<'a> {
         }
         let named = |fields: &[&str]| fields.iter().position(|f| is_name_of(key, f));
         if let Some(i) = named(self.schema.supported) {
-            self.cx.written.key(entry, self.schema.supported[i]);
+            self.cx.written.field(entry, self.schema.message, self.schema.supported[i]);
             if self.fields[i].is_some() {
                 // Once in snake_case and once in camelCase; the reader sees equal keys.
                 if self.fields[i].is_some_and(|e| e.key != key) {
@@ -152,7 +144,9 @@ impl<'a> Message<'a> {
                 self.fields[i] = Some(entry);
             }
         } else if named(self.schema.refused).is_some() {
-            if !entry.node.is_null() {
+            if entry.node.is_null() {
+                self.cx.written.left_out(entry);
+            } else {
                 self.refused = true;
                 self.cx.error(&entry.place, format!("`{key}` is not supported yet"));
             }
@@ -200,6 +194,13 @@ impl<'a> Message<'a> {
         let index = index?;
         self.asked.set(self.asked.get() | 1 << index);
         self.fields[index]
+    }
+
+    /// Notes that an enum has its default.
+    fn is_default(&self, name: &str) {
+        if let Some(entry) = self.entry(name) {
+            self.cx.written.default(entry, self.schema.message, name);
+        }
     }
 
     /// What a field holds.

@@ -10,7 +10,8 @@ models! {
     breakers:
         never_more_than_there_are
         a_refusal_disturbs_nobody
-        what_goes_over_the_limit_comes_back;
+        what_goes_over_the_limit_comes_back
+        a_new_limit_leaves_the_gauges_right;
     pool:
         a_connection_serves_one_request_at_a_time
         what_a_leaving_request_was_handed_is_the_next_ones
