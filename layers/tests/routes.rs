@@ -17,6 +17,7 @@ use front_proxy_layers::route::{
 use front_proxy_layers::server_header::ServerHeaderLayer;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use support::{cluster, cluster_of, get, get_with, listen};
+use tower::ServiceExt;
 
 async fn serve(proxy: Proxy) -> std::net::SocketAddr {
     listen(Router::new().fallback_service(proxy)).await
@@ -160,6 +161,23 @@ async fn a_route_has_its_own_time() {
     let proxy = serve(proxy.build()).await;
     assert_eq!(get(proxy, "/short").await, "504 upstream request timeout");
     assert_eq!(get(proxy, "/idle").await, "504 stream timeout");
+}
+
+#[tokio::test]
+async fn a_proxy_bounds_requests_and_whole_streams() {
+    let never = Router::new().fallback(std::future::pending::<()>);
+    let never = cluster_of("never", never).await;
+    let short = Some(Duration::from_millis(20));
+    let proxy = || Proxy::builder().timeout(None).route("/", never.clone());
+
+    let request = http::Request::post("/").header("host", "h");
+    let (_send, body) = http_body_util::Channel::<axum::body::Bytes>::new(1);
+    let slow = proxy().request_timeout(short).build().oneshot(request.body(body).unwrap());
+    assert_eq!(slow.await.unwrap().status(), StatusCode::REQUEST_TIMEOUT);
+
+    let request = http::Request::get("/").header("host", "h").body(String::new());
+    let long = proxy().max_stream_duration(short).build().oneshot(request.unwrap());
+    assert_eq!(long.await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
 }
 
 #[tokio::test]
