@@ -26,6 +26,12 @@
 //! of layers is, behind a [`Mount`](crate::mount::Mount). For another order, or for layers of your own
 //! in between, put them together yourself: see the [guide](crate::guide::order).
 //!
+//! # Filters
+//!
+//! A layer of yours, or one of this crate's [filters](crate::filters), has its place between the
+//! route and what the route does, as Envoy's `http_filters` have: see
+//! [`http_filter`](ProxyBuilder::http_filter). Without any, nothing is boxed.
+//!
 //! # Paths under `nest_service`
 //!
 //! axum takes what it has matched from the path. If the upstream is to see the path that the
@@ -61,6 +67,7 @@
 //! ```
 
 mod builder;
+mod http_filters;
 mod route;
 mod service;
 mod virtual_host;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use front_proxy_layers::body::Body;
@@ -21,8 +21,8 @@ fn get() -> Request<Body> {
     Request::get("/").header("host", "x").body(Body::empty()).expect("a request")
 }
 
-#[tokio::test]
-async fn the_connection_is_finished_and_kept() {
+/// Answers everything, and counts its connections.
+async fn http1_server() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let accepted = Arc::new(AtomicUsize::new(0));
@@ -41,7 +41,12 @@ async fn the_connection_is_finished_and_kept() {
             });
         }
     });
+    (address, accepted)
+}
 
+#[tokio::test]
+async fn the_connection_is_finished_and_kept() {
+    let (address, accepted) = http1_server().await;
     let mut cluster = Cluster::builder("c").build();
     cluster.update(vec![Member::new(address)]);
     let endpoint = Arc::clone(&cluster.endpoints()[0]);
@@ -120,6 +125,37 @@ async fn a_connection_that_nobody_wants_any_more_ends_with_its_endpoint() {
     cluster.update(Vec::new());
     while ended.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Each wake costs a turn of a task, and with it a look at all that the task does.
+#[tokio::test]
+async fn a_request_that_begins_wakes_nobody() {
+    let (address, _) = http1_server().await;
+    let cluster = Cluster::builder("c").build();
+    cluster.update(vec![Member::new(address)]);
+    let tasks = [(); 2].map(|()| Arc::new(Wakes::default()));
+    let wakes = || tasks.each_ref().map(|task| task.0.load(Ordering::SeqCst));
+    for (task, kept) in tasks.iter().zip([0, 1]) {
+        let waker = Waker::from(Arc::clone(task));
+        assert_eq!(cluster.endpoints()[0].idle_connections(), kept);
+        let mut request = pin!(cluster.clone().oneshot(get()));
+        let before = wakes();
+        let mut polled = request.as_mut().poll(&mut Context::from_waker(&waker));
+        assert_eq!(wakes(), before, "it was told what it knows, or the one before it was");
+        while polled.is_pending() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            polled = request.as_mut().poll(&mut Context::from_waker(&waker));
+        }
     }
 }
 

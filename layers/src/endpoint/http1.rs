@@ -166,13 +166,16 @@ impl Http1Connection {
         self.requests > 1
     }
 
-    /// Hands the request to the connection. [`poll_response`](Self::poll_response) does the rest.
+    /// Hands the request to the connection. [`poll_response`](Self::poll_response) does the rest,
+    /// and has to follow at once: until then the connection's wakes go nowhere.
     pub(crate) fn start(&mut self, request: Request<Body>) {
         self.requests += 1;
         self.active = true;
         self.expects.begin(view::is_internal(request.headers()));
         self.progress = request.body().progress().map(Arc::clone);
-        self.waker.in_use();
+        // hyper wakes its connection for the request. The task that would be told is still that of
+        // the request before, and this one is about to poll anyway.
+        self.waker.begin();
         let (parts, body) = request.into_parts();
         let body = TrailerBody::new(body, &parts.headers, self.trailers.as_ref());
         let response = self.send.try_send_request(Request::from_parts(parts, body));

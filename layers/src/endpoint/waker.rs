@@ -41,7 +41,7 @@ impl ConnectionWaker {
         self.task.register(cx.waker());
     }
 
-    /// A round of polling begins: wakes up to here are answered by it.
+    /// A round of polling begins, or is about to: wakes up to here are answered by it.
     pub(super) fn begin(&self) {
         self.state.store(POLLING, Ordering::Release);
     }

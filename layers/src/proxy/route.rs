@@ -7,10 +7,12 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use tower_layer::Layer;
 
+use super::http_filters::HttpFilters;
 use crate::cluster::{Cluster, Priority};
+use crate::filters::{ChainId, Filter};
 use crate::hash_policy::HashPolicyLayer;
 use crate::header_edit::{HeaderEditError, HeaderEditor, Levels};
-use crate::http_connection_manager::{RouteLayer, RouteService};
+use crate::http_connection_manager::{RouteBody, RouteLayer, RouteService};
 #[cfg(feature = "retry")]
 use crate::retry::RetryLayer;
 #[cfg(feature = "retry")]
@@ -54,6 +56,7 @@ pub struct Route {
     rewrite: Option<RequestRewrite>,
     upgrades: Vec<UpgradeRule>,
     priority: Priority,
+    pub(super) http_filters: HttpFilters,
     /// Where it differs from the proxy's.
     own: Options,
 }
@@ -118,6 +121,7 @@ impl Route {
             rewrite: None,
             upgrades: Vec::new(),
             priority: Priority::Default,
+            http_filters: HttpFilters::default(),
             own: Options::default(),
         }
     }
@@ -213,6 +217,25 @@ impl Route {
         self
     }
 
+    /// Lets the requests pass this filter, in place of the proxy's or the virtual host's of this name,
+    /// else behind all of theirs: see [`ProxyBuilder::http_filter`](super::ProxyBuilder::http_filter).
+    #[must_use]
+    pub fn http_filter(
+        mut self,
+        name: impl Into<Arc<str>>,
+        filter: impl Filter<RouteBody> + 'static,
+    ) -> Self {
+        self.http_filters.set(name.into(), Some(Arc::new(filter)));
+        self
+    }
+
+    /// Keeps the proxy's or the virtual host's filter of this name out of these requests' way.
+    #[must_use]
+    pub fn without_http_filter(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.http_filters.set(name.into(), None);
+        self
+    }
+
     pub(super) fn clusters(&self) -> impl Iterator<Item = &Cluster> {
         let (one, many) = match &self.target {
             Target::Single(cluster) => (Some(cluster), &[][..]),
@@ -230,13 +253,15 @@ impl Route {
         self.own.hash.as_ref().is_some_and(|policies| !policies.is_empty())
     }
 
-    /// The route with its services, where `common` holds for what it does not say itself.
+    /// The route with its services behind these filters, where `common` holds for what it does not
+    /// say itself.
     pub(super) fn entry(
         self,
         common: &Options,
         stats: &Arc<DownstreamStats>,
+        chain: ChainId,
     ) -> RouteEntry<RouteService> {
-        let Self { target, name, editor, rewrite, upgrades, priority, own } = self;
+        let Self { target, name, editor, rewrite, upgrades, priority, http_filters: _, own } = self;
         let to = |cluster: Cluster| {
             let names = cluster.names().clone();
             let service = own.service(common, cluster.with_priority(priority), stats);
@@ -252,7 +277,7 @@ impl Route {
             Target::Redirect(redirector) => RouteEntry::redirect(*redirector),
             Target::Direct(response) => RouteEntry::direct(response),
         };
-        let entry = entry.headers(editor).upgrades(upgrades);
+        let entry = entry.headers(editor).upgrades(upgrades).filters(chain);
         let entry = match rewrite {
             Some(rewrite) => entry.rewrite(rewrite),
             None => entry,
