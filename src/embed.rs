@@ -20,7 +20,8 @@ use crate::admin::{ClusterStatus, ClusterView};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::Bootstrap;
 use crate::listener::{self, Surroundings};
-use crate::server::StartError;
+use crate::runtime::LayeredRuntime;
+use crate::server::{AbortOnDrop, StartError};
 
 /// Makes services of a bootstrap's listeners: what each does to a request, without the sockets.
 ///
@@ -52,12 +53,15 @@ use crate::server::StartError;
 /// Something of the configuration can't be used on this machine, as a log file that can't be opened.
 pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedded, StartError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let clusters = ClusterManager::start(&bootstrap.clusters, scope, threads).await?;
+    let runtime = Arc::new(LayeredRuntime::new(bootstrap, scope));
+    let followed = &bootstrap.runtime;
+    let clusters = ClusterManager::start(&bootstrap.clusters, followed, scope, threads).await?;
+    let disk = AbortOnDrop(tokio::spawn(Arc::clone(&runtime).follow_disk()));
     // Nobody can tell it to fail.
     let failing = Arc::default();
     let logs = LogFiles::new(scope, FlushOptions::default());
     let watch = crate::tls::watch(clusters.watched(scope), || {});
-    let kept = Arc::new(Kept { logs, clusters, _watch: watch });
+    let kept = Arc::new(Kept { logs, clusters, runtime, _watch: watch, _disk: disk });
     let mut proxies = Vec::with_capacity(bootstrap.listeners.len());
     for config in &bootstrap.listeners {
         let listener_scope = listener::stats_scope(config, config.address, scope);
@@ -99,6 +103,11 @@ impl Embedded {
         self.kept.clusters.get(name)
     }
 
+    /// The values that the configuration follows as it goes.
+    pub fn runtime(&self) -> &Arc<LayeredRuntime> {
+        &self.kept.runtime
+    }
+
     /// What the first listener does.
     pub fn first(&self) -> Option<EmbeddedProxy> {
         self.proxies.first().map(|(_, proxy)| proxy.clone())
@@ -128,7 +137,9 @@ pub struct EmbeddedProxy {
 struct Kept {
     clusters: ClusterManager,
     logs: LogFiles,
+    runtime: Arc<LayeredRuntime>,
     _watch: crate::tls::Watch,
+    _disk: AbortOnDrop,
 }
 
 impl<B> Service<Request<B>> for EmbeddedProxy

@@ -34,6 +34,7 @@ pub mod access_log;
 mod routes;
 mod http_filters;
 pub mod cluster_manager;
+pub mod runtime;
 pub mod server;
 pub mod embed;
 mod workers;

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use front_proxy_layers::access_log::AccessLogger;
 use front_proxy_layers::http_connection_manager::HttpConnectionManager;
+use front_proxy_layers::runtime::Key;
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes};
 
 use crate::config::model::{self, ConnectionTimeouts};
@@ -31,7 +32,7 @@ pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
     pub(crate) stats: ListenerStats,
-    pub(crate) connection_limit: Option<u64>,
+    pub(crate) connection_limit: Option<Key>,
     pub(crate) inbound: bool,
     /// Connections over all workers, for the limit.
     pub(crate) connections: AtomicU64,

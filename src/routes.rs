@@ -13,6 +13,7 @@ use front_proxy_layers::route::{
     HashPolicy, HeaderEdits, Redirector, RequestRewrite, RouteTable, WeightedChoice,
 };
 use front_proxy_layers::router::{Destination, ForwardTarget, RouteEntry};
+use front_proxy_layers::runtime::RuntimeU32;
 use front_proxy_layers::stats::DownstreamStats;
 use front_proxy_layers::timeout::TimeoutLayer;
 use http::HeaderName;
@@ -194,6 +195,7 @@ fn target(
         }
         Target::Weighted(choices) => choices,
     };
+    let follows = choices.iter().any(|choice| choice.runtime_key.is_some());
     let choices = choices
         .iter()
         .map(|choice| {
@@ -205,9 +207,17 @@ fn target(
                 }
                 None => ForwardTarget::Missing(forward.cluster_not_found),
             };
-            Ok((choice.weight, target))
+            let weight = match &choice.runtime_key {
+                Some(key) => RuntimeU32::following(choice.weight, key.clone()),
+                None => choice.weight.into(),
+            };
+            Ok((weight, target))
         })
         .collect::<Result<Vec<_>, String>>()?;
+    if follows {
+        return Ok(ForwardTarget::Weighted(WeightedChoice::following(choices)));
+    }
+    let choices = choices.into_iter().map(|(weight, target)| (weight.get(), target));
     WeightedChoice::new(choices).map(ForwardTarget::Weighted).map_err(|e| e.to_string())
 }
 

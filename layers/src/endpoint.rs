@@ -16,6 +16,7 @@ mod http1;
 mod http2;
 mod io;
 mod pool;
+mod shared_list;
 // Public with the feature `rustls`.
 #[cfg(feature = "tls")]
 #[cfg_attr(not(feature = "rustls"), allow(dead_code, unreachable_pub))]
@@ -50,7 +51,7 @@ use tokio::time::Instant;
 use crate::cluster::{ClusterStats, HealthOptions, Inner, Resources};
 use crate::discover::{Checking, Locality, Member};
 use crate::health::{HealthCell, HealthFlag, HealthFlags};
-use crate::outlier::{Detector, Monitor, Outcome, OutlierDetection};
+use crate::outlier::{Detector, Followed, Monitor, Outcome};
 
 /// What the connections of all endpoints of a cluster have in common.
 #[derive(Clone, Debug)]
@@ -162,7 +163,7 @@ pub(crate) struct Shared {
     pub(crate) health: HealthOptions,
     /// Endpoints are checked, and have failed until then.
     pub(crate) checked: bool,
-    pub(crate) outlier: Option<Arc<OutlierDetection>>,
+    pub(crate) outlier: Option<Arc<Followed>>,
     /// The cluster that they belong to.
     pub(crate) cluster: Weak<Inner>,
     pub(crate) shards: usize,

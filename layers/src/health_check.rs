@@ -35,6 +35,7 @@ mod client;
 #[cfg(feature = "http2")]
 mod grpc;
 mod http;
+mod keys;
 mod payload;
 mod runner;
 mod session;

@@ -19,6 +19,8 @@ mod body;
 #[cfg_attr(not(feature = "h2"), allow(unreachable_pub))]
 mod keepalive;
 #[cfg(feature = "http2")]
+mod outbound;
+#[cfg(feature = "http2")]
 #[cfg_attr(not(feature = "h2"), allow(dead_code, unreachable_pub))]
 mod send;
 
@@ -32,6 +34,8 @@ pub use frames::{Event, Frame, FrameReader, flag, kind};
 pub use headers::strip_connection;
 #[cfg(feature = "http2")]
 pub(crate) use headers::{ask_for_protocol, take_protocol};
+#[cfg(feature = "http2")]
+pub use outbound::Outbound;
 #[cfg(all(feature = "http2", not(feature = "h2")))]
 pub(crate) use {
     body::Http2Body,

@@ -187,6 +187,56 @@ async fn nothing_is_left_of_an_endpoint_that_left() {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// The next request makes a connection, wherever it runs.
+#[test]
+fn a_runtime_that_ends_while_connecting_keeps_nobody_waiting() {
+    let cluster = Cluster::builder("c").http2().build();
+    let first = runtime();
+    first.block_on(async {
+        let (address, ..) = http2_server().await;
+        cluster.update(vec![Member::new(address)]);
+        let mut request = pin!(cluster.clone().oneshot(get()));
+        let polled = request.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "connecting takes a turn of the runtime");
+    });
+    drop(first);
+    let mut request = pin!(cluster.clone().oneshot(get()));
+    let second = runtime()
+        .block_on(async { tokio::time::timeout(Duration::from_secs(30), request.as_mut()).await });
+    // Its server has ended with the first runtime: what counts is that somebody has tried.
+    second.expect("an answer").expect_err("nobody listens");
+}
+
+#[test]
+fn idle_connections_are_looked_after_on_the_next_runtime() {
+    let servers = runtime();
+    let (address, _) = servers.block_on(http1_server());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let servers = std::thread::spawn(move || servers.block_on(stopped));
+    let cluster = Cluster::builder("c").idle_timeout(Some(Duration::from_millis(20))).build();
+    cluster.update(vec![Member::new(address)]);
+    let endpoint = Arc::clone(&cluster.endpoints()[0]);
+    runtime().block_on(async {
+        cluster.clone().oneshot(get()).await.expect("answered");
+        assert_eq!(endpoint.idle_connections(), 1);
+    });
+    runtime().block_on(async {
+        cluster.clone().oneshot(get()).await.expect("answered");
+        let closed = async {
+            while endpoint.idle_connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), closed).await.expect("it is closed");
+    });
+    stop.send(()).expect("they run");
+    servers.join().expect("no panic").expect("stopped");
+}
+
 /// Connections that one request makes to an upstream that closes each as soon as it is open.
 async fn made_for_one_request(protocol: Protocol) -> usize {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

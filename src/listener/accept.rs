@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use front_proxy_layers::runtime::Key;
 use front_proxy_layers::stats::Histogram;
 use front_proxy_layers::tls_names;
 use tokio::net::{TcpListener, TcpStream};
@@ -107,7 +108,8 @@ impl AcceptedConnection {
     /// Counts it; `None` if the listener has as many as it may have.
     fn admit(worker: usize, listener: &Arc<Listener>) -> Option<Self> {
         let before = listener.connections.fetch_add(1, Ordering::Relaxed);
-        if listener.connection_limit.is_some_and(|limit| before >= limit) {
+        let limit = listener.connection_limit.as_ref().and_then(Key::integer);
+        if limit.is_some_and(|limit| before >= limit) {
             listener.connections.fetch_sub(1, Ordering::Relaxed);
             listener.stats.cx_overflow.increment(1);
             return None;

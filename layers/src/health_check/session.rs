@@ -11,6 +11,7 @@ use super::client::Dialer;
 #[cfg(feature = "http2")]
 use super::grpc::GrpcSession;
 use super::http::HttpSession;
+use super::keys::Keys;
 use super::stats::CheckStats;
 use super::tcp::TcpSession;
 use super::{HealthCheck, Probe};
@@ -45,6 +46,7 @@ pub(super) enum CheckError {
 pub(super) struct Session {
     cluster: Weak<Inner>,
     dialer: Dialer,
+    keys: Arc<Keys>,
     asking: Asking,
     judge: Judge,
 }
@@ -62,6 +64,7 @@ impl Session {
         cluster: &Arc<Inner>,
         dialer: Dialer,
         check: &Arc<HealthCheck>,
+        keys: &Arc<Keys>,
         stats: &CheckStats,
     ) -> Self {
         let name = cluster.name();
@@ -79,7 +82,7 @@ impl Session {
             bad: 0,
             first: true,
         };
-        Self { cluster: Arc::downgrade(cluster), dialer, asking, judge }
+        Self { cluster: Arc::downgrade(cluster), dialer, keys: Arc::clone(keys), asking, judge }
     }
 
     pub(super) async fn run(mut self) {
@@ -104,7 +107,7 @@ impl Session {
                     detector.passed(&cluster, &self.judge.endpoint);
                 }
                 let Verdict { well, short, .. } = verdict;
-                self.judge.check.next(cluster.has_traffic(), well, short)
+                self.keys.bound(self.judge.check.next(cluster.has_traffic(), well, short))
             };
             sleep(next).await;
         }
@@ -114,9 +117,10 @@ impl Session {
         let (check, stats) = (&self.judge.check, &self.judge.stats);
         stats.attempt.increment(1);
         let (dialer, reuse) = (&self.dialer, check.reuse_connection);
+        let verify = self.keys.verifies_cluster();
         let asking = async {
             match &mut self.asking {
-                Asking::Http(session) => session.check(dialer, reuse).await,
+                Asking::Http(session) => session.check(dialer, reuse, verify).await,
                 Asking::Tcp(session) => session.check(dialer, reuse).await,
                 #[cfg(feature = "http2")]
                 Asking::Grpc(session) => session.check(dialer, reuse).await,
@@ -124,6 +128,7 @@ impl Session {
         };
         let outcome = timeout(check.timeout, asking).await.unwrap_or(Err(CheckError::Timeout));
         if let Asking::Http(session) = &self.asking
+            && verify
             && session.verifies_cluster()
             && matches!(outcome, Ok(Finding::Healthy | Finding::Degraded))
         {

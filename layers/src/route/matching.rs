@@ -15,6 +15,7 @@ use super::Pattern;
 use super::PatternError;
 use super::view::{RequestView, query_parameter};
 use crate::headers;
+use crate::runtime::RuntimeFraction;
 
 /// A match on one piece of text (Envoy's `StringMatcher`).
 #[derive(Clone, Debug)]
@@ -291,7 +292,7 @@ pub struct RouteMatch {
     /// Only gRPC requests (`content-type: application/grpc`, alone or with `+` and a format).
     pub grpc: bool,
     /// Only so many of the requests.
-    pub fraction: Option<Fraction>,
+    pub fraction: Option<RuntimeFraction>,
 }
 
 impl RouteMatch {
@@ -372,7 +373,7 @@ impl RouteMatch {
     #[inline]
     pub(super) fn matches_path(&self, request: &RequestView<'_>, path: Option<&str>) -> bool {
         self.path.matches_path(request, path, self.case_sensitive)
-            && self.fraction.is_none_or(|part| part.takes(request.random))
+            && self.fraction.as_ref().is_none_or(|part| part.takes(request.random))
             && (!self.grpc || is_grpc(request.headers))
             && self.headers.iter().all(|header| header.matches(request))
             && (self.query.is_empty() || {

@@ -23,10 +23,11 @@ pub struct RetryPolicy {
     pub response_headers: Vec<HeaderMatch>,
     /// `retriable_request_headers`: retry only requests that have one of these; empty is any.
     pub request_headers: Vec<HeaderMatch>,
-    /// First back-off. Default 25 ms.
-    pub base_interval: Duration,
+    /// First back-off. Default 25 ms, or what the cluster's runtime says
+    /// (`upstream.base_retry_backoff_ms`).
+    pub base_interval: Option<Duration>,
     /// Longest back-off. Default ten times the first.
-    pub max_interval: Duration,
+    pub max_interval: Option<Duration>,
     /// Avoid hosts already tried (`previous_hosts`).
     pub avoid_previous_hosts: bool,
     /// How often to pick anew for that. Default 1.
@@ -44,8 +45,8 @@ impl Default for RetryPolicy {
             status_codes: Vec::new(),
             response_headers: Vec::new(),
             request_headers: Vec::new(),
-            base_interval: Duration::from_millis(25),
-            max_interval: Duration::from_millis(250),
+            base_interval: None,
+            max_interval: None,
             avoid_previous_hosts: false,
             host_selection_attempts: 1,
         }
