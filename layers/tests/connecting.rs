@@ -192,6 +192,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// The next request makes a connection, wherever it runs.
+#[cfg(feature = "http2")]
 #[test]
 fn a_runtime_that_ends_while_connecting_keeps_nobody_waiting() {
     let cluster = Cluster::builder("c").http2().build();
