@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -112,8 +113,16 @@ impl Tls {
         };
         self.config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         self.config.enable_sni = self.server_name.is_some();
+        let stats = Arc::new(stats);
+        // The same that rustls makes of the authorities, of which there are some.
+        let provider = Arc::clone(self.config.crypto_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(self.roots, provider).build();
+        if let Ok(verifier) = verifier {
+            let counted = stats.verify_server(verifier);
+            self.config.dangerous().set_certificate_verifier(counted);
+        }
         let config = Arc::new(self.config).into();
-        Connector::encrypted(config, self.server_name, Some(Arc::new(stats)))
+        Connector::encrypted(config, self.server_name, Some(stats))
     }
 }
 
