@@ -93,7 +93,7 @@ pub struct Server {
     listeners: Vec<Arc<Listener>>,
     admin: Option<(SocketAddr, AdminHandle)>,
     status: Arc<ServerStatus>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: Commands,
     shutdown_time: Duration,
     registry: Registry,
     /// Closed when everything else is: the end of a connection may log its last request.
@@ -126,6 +126,22 @@ pub enum Command {
     Quit,
     /// `POST /reopen_logs`
     ReopenLogs,
+}
+
+/// What the admin app asks of the process, one after the other: see [`Server::commands`].
+#[derive(Debug)]
+pub struct Commands(Option<mpsc::UnboundedReceiver<Command>>);
+
+impl Commands {
+    /// The next one. Once the server is gone none will come.
+    pub async fn next(&mut self) -> Command {
+        if let Some(commands) = &mut self.0
+            && let Some(command) = commands.recv().await
+        {
+            return command;
+        }
+        std::future::pending().await
+    }
 }
 
 /// Why a proxy did not start.
@@ -242,6 +258,7 @@ impl Server {
                 SystemTime::now(),
             )))
             .control(Arc::new(control))
+            .on_loopback(bootstrap.admin.as_ref().is_some_and(|a| a.address.ip().is_loopback()))
             .flush_on_request(bootstrap.stats_flush == StatsFlush::OnAdmin);
         let flush = match bootstrap.stats_flush {
             StatsFlush::Every(interval) => {
@@ -271,7 +288,7 @@ impl Server {
             listeners,
             admin,
             status,
-            commands: received,
+            commands: Commands(Some(received)),
             shutdown_time: options.shutdown_time,
             registry,
             log_files,
@@ -299,12 +316,9 @@ impl Server {
         &self.registry
     }
 
-    /// The next thing that the admin app asks of the process.
-    pub async fn command(&mut self) -> Command {
-        match self.commands.recv().await {
-            Some(command) => command,
-            None => std::future::pending().await,
-        }
+    /// What the admin app asks of the process, also while the server ends. They can be taken once.
+    pub fn commands(&mut self) -> Commands {
+        std::mem::replace(&mut self.commands, Commands(None))
     }
 
     /// Opens log files anew, after they were moved away.

@@ -106,7 +106,9 @@ impl Tls {
     pub(crate) fn connector(mut self, protocol: Protocol, stats: SslStats) -> Connector {
         let alpn: &[&[u8]] = match protocol {
             Protocol::Http1 => &[b"http/1.1"],
+            #[cfg(feature = "http2")]
             Protocol::Http2 => &[b"h2"],
+            #[cfg(feature = "http2")]
             Protocol::Auto => &[b"h2", b"http/1.1"],
         };
         self.config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
