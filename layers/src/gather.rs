@@ -11,6 +11,11 @@ pub enum Gathered<'a> {
     Several(&'a [IoSlice<'a>]),
 }
 
+/// How many bytes a vectored write is asked to write.
+pub fn total(bufs: &[IoSlice<'_>]) -> usize {
+    bufs.iter().map(|buf| buf.len()).sum()
+}
+
 /// Has several buffers written by one plain `send` where they are small: for the kernel that costs less
 /// than a vector of them, and most heads come with a small body or none. Larger ones are not
 /// copied.
@@ -34,7 +39,7 @@ pub fn gathered<T>(bufs: &[IoSlice<'_>], write: impl FnOnce(Gathered<'_>) -> T) 
     let (first, second) = (filled.next(), filled.next());
     match (first, second) {
         (Some(only), None) => write(Gathered::One(only)),
-        _ if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= SMALL => {
+        _ if total(bufs) <= SMALL => {
             let mut small = [0; SMALL];
             let mut len = 0;
             for buf in bufs {

@@ -62,4 +62,5 @@ pub mod http2;
 pub mod body;
 pub mod trailers;
 pub mod error;
+pub mod flow_control;
 pub mod gather;

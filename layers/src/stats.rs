@@ -20,6 +20,7 @@
 //! ```
 
 mod body;
+mod buffered;
 mod downstream;
 mod future;
 mod handles;
@@ -33,6 +34,7 @@ mod service;
 mod ssl;
 
 pub use body::ResponseBody;
+pub use buffered::{Buffered, Level};
 pub use downstream::{DownstreamStats, ListenerCodes};
 pub use future::ResponseFuture;
 pub use handles::{Counter, CounterValue, Gauge, GaugeValue, Histogram, HistogramValue};

@@ -12,7 +12,7 @@ use front_proxy_layers::cluster::{Cluster, Priority};
 use front_proxy_layers::discover::{Member, MemberSet};
 use front_proxy_layers::endpoint::{ConnectionOptions, Protocol};
 use front_proxy_layers::error::ErrorKind;
-use http::{Request, Response};
+use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower::{Service, ServiceExt};
@@ -68,6 +68,7 @@ async fn the_connection_is_finished_and_kept() {
 }
 
 /// An HTTP/2 server: counts its connections and says when one has ended.
+#[cfg(feature = "http2")]
 async fn http2_server() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -80,7 +81,7 @@ async fn http2_server() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<AtomicUs
             tokio::spawn(async move {
                 let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
                 while let Some(Ok((_, mut respond))) = connection.accept().await {
-                    respond.send_response(Response::new(()), true).expect("a stream");
+                    respond.send_response(http::Response::new(()), true).expect("a stream");
                 }
                 ended.fetch_add(1, Ordering::SeqCst);
             });
@@ -89,6 +90,7 @@ async fn http2_server() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<AtomicUs
     (address, counters.0, counters.1)
 }
 
+#[cfg(feature = "http2")]
 #[tokio::test]
 async fn a_connection_made_for_an_endpoint_that_left_serves_those_that_waited_and_ends() {
     let (address, accepted, ended) = http2_server().await;
@@ -109,6 +111,7 @@ async fn a_connection_made_for_an_endpoint_that_left_serves_those_that_waited_an
     assert_eq!(accepted.load(Ordering::SeqCst), 1, "one connection does for all");
 }
 
+#[cfg(feature = "http2")]
 #[tokio::test]
 async fn a_connection_that_nobody_wants_any_more_ends_with_its_endpoint() {
     let (address, _, ended) = http2_server().await;
@@ -184,8 +187,59 @@ async fn nothing_is_left_of_an_endpoint_that_left() {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// The next request makes a connection, wherever it runs.
+#[cfg(feature = "http2")]
+#[test]
+fn a_runtime_that_ends_while_connecting_keeps_nobody_waiting() {
+    let cluster = Cluster::builder("c").http2().build();
+    let first = runtime();
+    first.block_on(async {
+        let (address, ..) = http2_server().await;
+        cluster.update(vec![Member::new(address)]);
+        let mut request = pin!(cluster.clone().oneshot(get()));
+        let polled = request.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "connecting takes a turn of the runtime");
+    });
+    drop(first);
+    let mut request = pin!(cluster.clone().oneshot(get()));
+    let second = runtime()
+        .block_on(async { tokio::time::timeout(Duration::from_secs(30), request.as_mut()).await });
+    // Its server has ended with the first runtime: what counts is that somebody has tried.
+    second.expect("an answer").expect_err("nobody listens");
+}
+
+#[test]
+fn idle_connections_are_looked_after_on_the_next_runtime() {
+    let servers = runtime();
+    let (address, _) = servers.block_on(http1_server());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let servers = std::thread::spawn(move || servers.block_on(stopped));
+    let cluster = Cluster::builder("c").idle_timeout(Some(Duration::from_millis(20))).build();
+    cluster.update(vec![Member::new(address)]);
+    let endpoint = Arc::clone(&cluster.endpoints()[0]);
+    runtime().block_on(async {
+        cluster.clone().oneshot(get()).await.expect("answered");
+        assert_eq!(endpoint.idle_connections(), 1);
+    });
+    runtime().block_on(async {
+        cluster.clone().oneshot(get()).await.expect("answered");
+        let closed = async {
+            while endpoint.idle_connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), closed).await.expect("it is closed");
+    });
+    stop.send(()).expect("they run");
+    servers.join().expect("no panic").expect("stopped");
+}
+
 /// Connections that one request makes to an upstream that closes each as soon as it is open.
-async fn made_for_one_request(http2: bool) -> usize {
+async fn made_for_one_request(protocol: Protocol) -> usize {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let accepted = Arc::new(AtomicUsize::new(0));
@@ -199,10 +253,7 @@ async fn made_for_one_request(http2: bool) -> usize {
             drop(stream);
         }
     });
-    let options = ConnectionOptions {
-        protocol: if http2 { Protocol::Http2 } else { Protocol::Http1 },
-        ..ConnectionOptions::default()
-    };
+    let options = ConnectionOptions { protocol, ..ConnectionOptions::default() };
     let cluster = Cluster::builder("c").connections(options).build();
     cluster.update(std::iter::once(Member::new(address)).collect());
     let error = tokio::time::timeout(Duration::from_secs(5), cluster.oneshot(get()));
@@ -212,9 +263,14 @@ async fn made_for_one_request(http2: bool) -> usize {
 
 #[tokio::test]
 async fn an_upstream_that_closes_at_once_is_not_asked_again_and_again() {
-    for http2 in [false, true] {
+    let protocols = [
+        Protocol::Http1,
+        #[cfg(feature = "http2")]
+        Protocol::Http2,
+    ];
+    for protocol in protocols {
         for _ in 0..20 {
-            assert_eq!(made_for_one_request(http2).await, 1, "HTTP/2: {http2}");
+            assert_eq!(made_for_one_request(protocol).await, 1, "{protocol:?}");
         }
     }
 }

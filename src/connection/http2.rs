@@ -24,6 +24,7 @@ mod gate;
 mod hpack;
 mod limits;
 mod request;
+mod stall;
 mod state;
 mod stream;
 
@@ -178,7 +179,7 @@ struct Serving<'a, IO> {
     keepalive: Option<Keepalive>,
     service: ConnectionService,
     log: Arc<Http2End>,
-    streams: FuturesUnordered<Stream<ResponseFuture, ResponseBody>>,
+    streams: FuturesUnordered<Stream<'a, ResponseFuture, ResponseBody>>,
     resets: PrematureResets,
     requests: u64,
     state: &'a GateState,
@@ -393,7 +394,8 @@ where
             has_body: !request.body().is_end_stream(),
         };
         let future = self.service.call(request);
-        self.streams.push(Stream::new(future, respond, kind));
+        let patience = (self.state, self.chain.stall_timeout);
+        self.streams.push(Stream::new(future, respond, kind, patience));
         self.state.set_serving(self.streams.len());
         if self
             .chain

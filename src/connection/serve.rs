@@ -186,6 +186,7 @@ async fn drive<C>(
             if polled.is_ready() {
                 return Poll::Ready(());
             }
+            state.look_for_room();
             if !draining && drain.as_mut().poll(cx).is_ready() {
                 draining = true;
                 connection.as_mut().graceful_shutdown();

@@ -59,19 +59,8 @@ pub(crate) fn admin(http: &Scope, listener: &Scope) {
 }
 
 /// Registers those of the process.
-pub(crate) fn process(root: &Scope, workers: u32) {
+pub(crate) fn process(root: &Scope) {
     register(root, PROCESS);
-    for owner in ["main_thread", "workers", "server.main_thread"] {
-        register(&root.child(owner), WATCHDOG);
-    }
-    for worker in 0..workers {
-        for leaf in WATCHDOG.iter().flat_map(|group| group.counters) {
-            let server = root.child("server");
-            let (full, base) = (format!("worker_{worker}.{leaf}"), format!("worker_{leaf}"));
-            let name = server.leaf_tagged(&full, &base, "envoy_worker_id", worker.to_string());
-            drop(root.sink().counter(&name));
-        }
-    }
     // The client for calls of Envoy's own: none of them is here.
     let client = root.child("http").tagged("envoy_http_conn_manager_prefix", "async-client");
     register(&client, ASYNC_CLIENT);
@@ -149,27 +138,14 @@ const CLUSTER: &[Group] = &[
         &[],
     ),
     zero("no `rate_limited_retry_back_off`", &["upstream_rq_retry_backoff_ratelimited"], &[]),
-    Group {
-        why: "**differs**: a body is read when there is room for it, by the side that has room; \
-              nobody is told to pause",
-        counters: &[
-            "upstream_flow_control_backed_up_total",
-            "upstream_flow_control_drained_total",
-            "upstream_flow_control_paused_reading_total",
-            "upstream_flow_control_resumed_reading_total",
-        ],
-        gauges: &["upstream_queue_overloaded"],
-    },
-    Group {
-        why: "**differs**: the buffers are those of the HTTP libraries, which don't tell",
-        counters: &[],
-        gauges: &["upstream_cx_rx_bytes_buffered", "upstream_cx_tx_bytes_buffered"],
-    },
-    Group {
-        why: "**differs**: counted with the other resets, in `upstream_rq_rx_reset`",
-        counters: &["upstream_rq_rx_reset_no_error"],
-        gauges: &[],
-    },
+    zero("no policy for queues of requests", &[], &["upstream_queue_overloaded"]),
+    // Seen with Envoy 1.40 for each end of a response that there is: what is left of the request is
+    // reset by Envoy itself, in `upstream_rq_tx_reset`.
+    zero(
+        "0 in Envoy too: when a response has ended, it resets the request before such a reset is read",
+        &["upstream_rq_rx_reset_no_error"],
+        &[],
+    ),
 ];
 
 /// Of every connection manager, the admin's too.
@@ -191,19 +167,6 @@ const HTTP: &[Group] = &[
     ),
     zero("no filter that holds a whole response", &["rs_too_large"], &[]),
     zero("no `http1_safe_max_connection_duration`", &[], &["downstream_cx_http1_soft_drain"]),
-    Group {
-        why: "**differs**: as of clusters",
-        counters: &[
-            "downstream_flow_control_paused_reading_total",
-            "downstream_flow_control_resumed_reading_total",
-        ],
-        gauges: &[],
-    },
-    Group {
-        why: "**differs**: the buffers are those of the HTTP libraries, which don't tell",
-        counters: &[],
-        gauges: &["downstream_cx_rx_bytes_buffered", "downstream_cx_tx_bytes_buffered"],
-    },
 ];
 
 const REDIRECTS: &[&str] = &[
@@ -257,7 +220,7 @@ const LISTENER: &[Group] = &[
             "downstream_listener_filter_remote_close",
             "downstream_pre_cx_timeout",
         ],
-        &["downstream_pre_cx_active"],
+        &[],
     ),
 ];
 
@@ -333,12 +296,6 @@ const PROCESS: &[Group] = &[
     },
 ];
 
-const WATCHDOG: &[Group] = &[Group {
-    why: "**differs**: no watchdog runs; a worker that hangs shows in its latencies",
-    counters: &["watchdog_mega_miss", "watchdog_miss"],
-    gauges: &[],
-}];
-
 const FAULT: &[Group] = &[zero("no `response_rate_limit`", &["response_rl_injected"], &[])];
 
 const LOCAL_RATE_LIMIT: &[Group] = &[zero("no `descriptors`", &["shadow_mode"], &[])];
@@ -388,7 +345,6 @@ mod tests {
             ),
             ("`cluster.<name>.ssl`, `listener.<address>.ssl`", TLS),
             ("", PROCESS),
-            ("`main_thread`, `workers`, `server.main_thread`, `server.worker_<n>`", WATCHDOG),
         ] {
             for group in groups {
                 let names = group.counters.iter().chain(group.gauges);

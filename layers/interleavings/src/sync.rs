@@ -57,6 +57,18 @@ pub(crate) mod oneshot {
         (Sender(Arc::clone(&slot)), Receiver(slot))
     }
 
+    impl<T> Drop for Receiver<T> {
+        /// What nobody took goes with it.
+        fn drop(&mut self) {
+            let left = {
+                let mut slot = lock(&self.0);
+                slot.closed = true;
+                slot.value.take()
+            };
+            drop(left);
+        }
+    }
+
     impl<T> Sender<T> {
         pub(crate) fn send(self, value: T) -> Result<(), T> {
             let mut slot = lock(&self.0);

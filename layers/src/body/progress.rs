@@ -1,13 +1,14 @@
 //! How far a request body has come, for layers that outlive its owner.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{self, Duration};
 
 use http::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::stats::DownstreamStats;
 use crate::upgrade::Asked;
 
 /// How far a request body has come.
@@ -22,6 +23,9 @@ pub struct RequestProgress {
     active: AtomicU64,
     asked: Option<Asked>,
     bytes: AtomicU64,
+    /// The last that was asked of the body brought something, and more is to come.
+    more: AtomicBool,
+    client: OnceLock<Arc<DownstreamStats>>,
     failed: AtomicBool,
     completed: OnceLock<Instant>,
     changed: Notify,
@@ -40,6 +44,8 @@ impl RequestProgress {
             active: AtomicU64::new(0),
             asked,
             bytes: AtomicU64::new(0),
+            more: AtomicBool::new(false),
+            client: OnceLock::new(),
             failed: AtomicBool::new(false),
             completed: OnceLock::new(),
             changed: Notify::new(),
@@ -75,6 +81,24 @@ impl RequestProgress {
     /// Bytes read so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What was read of a body of which more could be read, if anybody had room for it.
+    pub(crate) fn waits(&self) -> Option<u64> {
+        self.more.load(Ordering::Relaxed).then(|| self.bytes())
+    }
+
+    /// Where the client is counted that sends the body.
+    pub(crate) fn client(&self) -> Option<&DownstreamStats> {
+        self.client.get().map(Arc::as_ref)
+    }
+
+    pub(crate) fn set_client(&self, stats: &Arc<DownstreamStats>) {
+        let _ = self.client.set(Arc::clone(stats));
+    }
+
+    pub(super) fn set_more(&self, more: bool) {
+        self.more.store(more, Ordering::Relaxed);
     }
 
     /// Waits until the body has ended, or failed.

@@ -12,9 +12,11 @@ use super::keys::{self, Keys};
 use super::source::Source;
 use super::{Cluster, ClusterStats, HealthOptions, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
+#[cfg(feature = "http2")]
+use crate::endpoint::Protocol;
 #[cfg(feature = "tls")]
 use crate::endpoint::Tls;
-use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
+use crate::endpoint::{ConnectionOptions, Connector, Shared};
 use crate::health_check::{Checker, HealthCheck};
 use crate::outlier::{Detector, Followed, OutlierDetection};
 use crate::runtime::Runtime;
@@ -87,6 +89,7 @@ impl ClusterBuilder {
     }
 
     /// Speaks HTTP/2 to the endpoints, over plain text with prior knowledge. Default HTTP/1.1.
+    #[cfg(feature = "http2")]
     pub fn http2(mut self) -> Self {
         self.options.protocol = Protocol::Http2;
         self
@@ -105,7 +108,7 @@ impl ClusterBuilder {
     }
 
     /// Speaks TLS to the endpoints. Default plain text. What is agreed on by ALPN is the protocol of
-    /// this cluster.
+    /// this cluster. No authority is trusted by default: [`Tls`] says who is.
     ///
     /// ```no_run
     /// use front_proxy_layers::cluster::Cluster;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderName, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -22,9 +22,9 @@ use crate::endpoint::{
     Place, SendError, Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
-use crate::headers;
 use crate::outlier::Outcome;
 use crate::route::{is_bodiless, view};
+use crate::sanitize::is_last;
 use crate::stream_info::StreamInfo;
 use crate::timeout;
 
@@ -444,7 +444,7 @@ fn receive_http1(
         return Err(ProxyError::new(ErrorKind::ProtocolError));
     }
     active.answered(response.status(), response.headers());
-    if says_close(&response) {
+    if is_last(response.version(), response.headers()) {
         let headers = response.headers();
         let framed = headers.contains_key(header::CONTENT_LENGTH)
             || headers.contains_key(header::TRANSFER_ENCODING);
@@ -472,18 +472,6 @@ fn is_misframed(response: &Response<Incoming>) -> bool {
     let length = response.headers().get(header::CONTENT_LENGTH);
     let body = chunked || length.is_some_and(|length| length != "0");
     (chunked && length.is_some()) || (body && response.status() == StatusCode::NO_CONTENT)
-}
-
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// Whether the upstream closes after this response (RFC 9112 section 9.3).
-fn says_close(response: &Response<Incoming>) -> bool {
-    let says = |name, token| headers::has_token(response.headers(), name, token);
-    match response.version() {
-        Version::HTTP_10 => !says(&header::CONNECTION, b"keep-alive".as_slice()),
-        // Envoy heeds the header that was never one as well.
-        _ => [&header::CONNECTION, &PROXY_CONNECTION].iter().any(|name| says(name, b"close")),
-    }
 }
 
 fn connect_error(error: &Arc<ConnectError>) -> ProxyError {

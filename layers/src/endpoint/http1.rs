@@ -15,11 +15,12 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::io::{ExpectsHead, UpstreamConnection, UpstreamIo};
+use super::io::{ExpectsHead, Stalled, UpstreamConnection, UpstreamIo};
 use super::waker::{ConnectionWaker, WatcherQueue};
 use super::{ConnectError, Endpoint, EndpointStats};
 use crate::body::{Body, RequestProgress};
 use crate::error::{ErrorKind, ProxyError, Retry};
+use crate::flow_control::SlowUpstream;
 use crate::route::view;
 use crate::trailers::{TrailerBody, TrailerSlot};
 
@@ -69,6 +70,8 @@ pub(crate) struct Http1Connection {
     /// The upstream sent what is no response to anything.
     refused: bool,
     expects: Arc<ExpectsHead>,
+    stalled: Arc<Stalled>,
+    slow: SlowUpstream,
     /// Where trailers of requests go; none where they are dropped, both ways.
     trailers: Option<Arc<TrailerSlot>>,
     closed_by: ClosedBy,
@@ -96,7 +99,7 @@ impl Http1Connection {
         home: usize,
         watcher: Arc<WatcherQueue>,
     ) -> Result<Box<Self>, ConnectError> {
-        let expects = Arc::clone(io.expects());
+        let (expects, stalled) = (Arc::clone(io.expects()), Arc::clone(io.stalled()));
         let options = &owner.shared().options;
         let trailers = options.http1_trailers.then(|| io.enable_trailers());
         let id = next_id();
@@ -128,6 +131,8 @@ impl Http1Connection {
             closing: false,
             refused: false,
             expects,
+            stalled,
+            slow: SlowUpstream::default(),
             trailers,
             closed_by: ClosedBy::Us,
             owner,
@@ -173,6 +178,7 @@ impl Http1Connection {
         self.active = true;
         self.expects.begin(view::is_internal(request.headers()));
         self.progress = request.body().progress().map(Arc::clone);
+        self.slow = SlowUpstream::default();
         // hyper wakes its connection for the request. The task that would be told is still that of
         // the request before, and this one is about to poll anyway.
         self.waker.begin();
@@ -251,6 +257,7 @@ impl Http1Connection {
             self.waker.begin();
             if !self.ended {
                 self.poll_connection();
+                self.look_for_room();
             }
             if let Poll::Ready(value) = step(self, &mut noop) {
                 self.waker.in_use();
@@ -267,6 +274,12 @@ impl Http1Connection {
         self.waker.in_use();
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Counts where the upstream does not take a request.
+    fn look_for_room(&mut self) {
+        let stats = &self.owner.shared().stats;
+        self.slow.look(self.stalled.is_stalled(), self.progress.as_ref(), stats);
     }
 
     /// The upstream has said that it closes the connection after this response: then we do,
@@ -432,7 +445,7 @@ fn is_io(error: &hyper::Error) -> bool {
 
 /// What a failed exchange on an HTTP/1 connection was.
 fn classify(error: &hyper::Error) -> ErrorKind {
-    if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
+    if error.is_parse() {
         ErrorKind::ProtocolError
     } else if error.is_user() {
         // The request body failed: it is the client that went away.

@@ -89,7 +89,7 @@ impl HttpConnectionManager {
         // Before anything looks at a header that must not be believed or passed on.
         let service = self.sanitize.layer(service);
         // Errors end here: further out there are only responses.
-        let service = self.respond.layer(service);
+        let service = self.respond.clone().stats(Arc::clone(&self.stats)).layer(service);
         // On every answer, also those that the proxy makes itself.
         let service = self.server_header.layer(service);
         // Sees answers as they go out; requests that nobody logs pass through.

@@ -4,11 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Buf as _;
 use front_proxy_layers::body::RequestProgress;
+use front_proxy_layers::flow_control::Upstream;
+use front_proxy_layers::sanitize::is_last;
 use front_proxy_layers::trailers::TrailerBody;
 use front_proxy_layers::upgrade::is_granted;
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -85,7 +88,9 @@ where
         if leave {
             self.state.set_leaving();
         }
-        let last = leave || self.state.requests() >= self.max_requests || is_last(&request);
+        let last = leave
+            || self.state.requests() >= self.max_requests
+            || is_last(request.version(), request.headers());
         let chunks = request.version() == Version::HTTP_11;
         let asked = Asked::of(request.method());
         let inner = self.inner.call(request);
@@ -173,7 +178,10 @@ where
             // An HTTP/1.0 client knows no chunks.
             let slot = slot.filter(|_| *this.chunks);
             let inner = TrailerBody::new(body, &parts.headers, slot);
-            Response::from_parts(parts, ExchangeBody { inner, exchange, announced, failed: None })
+            Response::from_parts(
+                parts,
+                ExchangeBody { announced, ..ExchangeBody::of(inner, exchange) },
+            )
         }))
     }
 }
@@ -186,25 +194,10 @@ pin_project! {
         exchange: Option<Exchange>,
         announced: Option<u64>,
         failed: Option<B::Error>,
+        upstream: Option<Upstream>,
+        bytes: u64,
     }
 }
-
-/// Whether a request is the last one of its connection by its own word (RFC 9112 section 9.3).
-/// Envoy's codec heeds `proxy-connection`, which was never a standard, as well.
-fn is_last<B>(request: &Request<B>) -> bool {
-    let says = |name, token| {
-        request.headers().get_all(name).iter().any(|value: &HeaderValue| {
-            let mut tokens = value.as_bytes().split(|byte| *byte == b',');
-            tokens.any(|found| found.trim_ascii().eq_ignore_ascii_case(token))
-        })
-    };
-    match request.version() {
-        Version::HTTP_10 => !says(CONNECTION, b"keep-alive".as_slice()),
-        _ => says(CONNECTION, b"close") || says(PROXY_CONNECTION, b"close"),
-    }
-}
-
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 fn ends_connection<B>(answer: &Response<B>) -> bool {
     answer.headers().get(CONNECTION).is_some_and(|value| value == "close")
@@ -228,8 +221,11 @@ fn announced<B>(answer: &Response<B>) -> Option<u64> {
 impl<B: Body> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
-        let inner = TrailerBody::without(inner);
-        Self { inner, exchange: Some(exchange), announced: None, failed: None }
+        Self::of(TrailerBody::without(inner), Some(exchange))
+    }
+
+    fn of(inner: TrailerBody<B>, exchange: Option<Exchange>) -> Self {
+        Self { inner, exchange, announced: None, failed: None, upstream: None, bytes: 0 }
     }
 }
 
@@ -244,11 +240,25 @@ impl<B: Body> Body for ExchangeBody<B> {
         if self.announced.is_some() {
             return Poll::Ready(None);
         }
-        let this = self.project();
+        let mut this = self.project();
         if let Some(error) = this.failed.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        match ready!(this.inner.poll_frame(cx)) {
+        let anonymous = this.upstream.is_none();
+        let polled = Upstream::note(this.upstream, || this.inner.as_mut().poll_frame(cx));
+        if let Some(exchange) = this.exchange {
+            let state = exchange.state();
+            if let Some(upstream) = this.upstream.as_ref().filter(|_| anonymous) {
+                state.served_by(upstream.clone());
+            }
+            let mut more = false;
+            if let Poll::Ready(Some(Ok(frame))) = &polled {
+                *this.bytes += frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                more = !this.inner.is_end_stream();
+            }
+            state.read_answer(*this.bytes, more);
+        }
+        match ready!(polled) {
             Some(Err(error)) => {
                 // The rest will not come, but what is here should still reach the client. hyper
                 // drops what it has not written when it sees the error, so it sees it a turn late.
