@@ -218,7 +218,7 @@ static_resources:
     let bootstrap = front_proxy::config::load_str("test", text).expect("valid");
     let proxies = front_proxy::from_config(&bootstrap, &Scope::noop()).await.expect("made");
     let status = async || {
-        let request = http::Request::get("/").header("host", "h").body(axum::body::Body::empty());
+        let request = Request::get("/").header("host", "h").body(axum::body::Body::empty());
         let proxy = proxies.first().expect("a listener");
         let response = proxy.oneshot(request.expect("a request")).await;
         response.expect("infallible").status().as_u16()
