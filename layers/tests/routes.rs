@@ -160,7 +160,6 @@ async fn a_route_has_its_own_time() {
     assert_eq!(get(proxy, "/idle").await, "504 stream timeout");
 }
 
-#[cfg(feature = "access-log")]
 #[tokio::test]
 async fn a_proxy_bounds_requests_and_whole_streams() {
     let never = Router::new().fallback(std::future::pending::<()>);
@@ -178,6 +177,7 @@ async fn a_proxy_bounds_requests_and_whole_streams() {
     assert_eq!(long.await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
 }
 
+#[cfg(feature = "access-log")]
 #[tokio::test]
 async fn requests_are_logged_with_their_route() {
     use std::sync::{Arc, Mutex};
