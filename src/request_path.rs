@@ -125,6 +125,7 @@ impl HttpFilters {
         access_log: AccessLogLayer,
         observer: Option<Arc<Observer>>,
     ) -> ConnectionService {
+        let peer = peer.into();
         ServiceBuilder::new()
             // Outermost: inside a tunnel is a request and a response like any other.
             .layer(self.upgrade.clone())
@@ -139,7 +140,7 @@ impl HttpFilters {
             // Errors end here: further out there are only responses.
             .layer(self.respond)
             // Before anything looks at a header that must not be believed or passed on.
-            .layer(self.sanitize.clone())
+            .layer(self.sanitize.clone().tls(peer.is_some_and(|peer| peer.tls)))
             // Decides what of the client's word counts; takes an untrusted request id away.
             .layer(
                 ForwardedLayer::new(Arc::clone(&self.forwarded))

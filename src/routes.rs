@@ -18,7 +18,7 @@ use http::HeaderName;
 
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{
-    self, ConnectionTimeouts, Forward, HttpConnectionManager, RouteAction, Target,
+    self, ConnectionTimeouts, Forward, HttpConnectionManager, LbPolicy, RouteAction, Target,
 };
 use crate::http_filters::{ChainBuilder, ChainFor};
 use crate::request_path::{RouteService, route_service};
@@ -229,7 +229,10 @@ fn destination(
         .max_upstream_stream_duration(some(config.max_stream_duration))
         .stats(Arc::clone(cluster.stats()))
         .downstream_stats(Arc::clone(around.stats));
-    let hash = HashPolicyLayer::new(forward.hash_policy.clone());
+    // As in Envoy: what does not balance by the hash gives no cookies for it either.
+    let hashes = matches!(config.lb_policy, LbPolicy::RingHash | LbPolicy::Maglev);
+    let policies = if hashes { forward.hash_policy.clone() } else { Vec::new() };
+    let hash = HashPolicyLayer::new(policies);
     let retry = retry(forward, around, &cluster);
     let service = route_service(&cluster, &timeout, &hash, &retry, around.envoy_headers);
     Some(Destination::new(service).cluster(cluster.names().clone()))

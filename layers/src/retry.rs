@@ -58,6 +58,7 @@ pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::RetryLayer;
 pub use service::Retry;
+pub(crate) use tried::AttemptCount;
 
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,6 @@
 //! * A client that does not read what it has asked for with PING or SETTINGS is read no further,
 //!   where Envoy cuts it off after a thousand (`outbound_control_flood`).
 
-mod date;
 mod gate;
 mod hpack;
 mod limits;
@@ -39,14 +38,14 @@ use front_proxy_layers::http2::{Http2Body, Keepalive};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::{Method, Request};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tower_service::Service;
 
 use self::gate::{Http2Gate, goaway};
 use self::limits::PrematureResets;
-use self::request::{Verdict, check};
+use self::request::{Verdict, check, take_expect_continue};
 use self::state::{Ending, GateState};
 use self::stream::{Outcome, RequestKind, Stream};
 use super::http1::{Protocol, delayed_close};
@@ -386,6 +385,9 @@ where
         self.state.deliver(id);
         self.requests += 1;
         codec.streams_active.increment(1.0);
+        if !self.chain.http.proxy_100_continue && take_expect_continue(request.headers_mut()) {
+            self.say_continue(&mut respond);
+        }
         let kind = RequestKind {
             head: request.method() == Method::HEAD,
             has_body: !request.body().is_end_stream(),
@@ -407,6 +409,18 @@ where
             self.timers.drain();
         }
         true
+    }
+
+    /// Answers an `expect: 100-continue`, which goes no further.
+    #[cold]
+    fn say_continue(&self, respond: &mut SendResponse<Bytes>) {
+        let mut head = Response::new(());
+        *head.status_mut() = StatusCode::CONTINUE;
+        // Where the client has gone, the request will find out.
+        let _ = respond.send_informational(head);
+        let filters = &self.chain.filters;
+        filters.stats.charge(StatusCode::CONTINUE);
+        filters.listener_codes.charge(StatusCode::CONTINUE);
     }
 
     /// The connection will end: the client learns it before requests are refused, so that none of

@@ -12,7 +12,7 @@ use front_proxy_layers::stream_info::{DownstreamConnection, Observer, RequestHea
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
 use super::Downstream;
-use super::http1::{GateState, Refusal, RefusalKind};
+use super::http1::{GateState, Refusal};
 use crate::listener::FilterChain;
 
 /// The loggers of a connection and what they can know of it; nothing where nobody asks.
@@ -94,7 +94,7 @@ impl ConnectionLog {
         if let Some(head) = head(refusal) {
             info.set_request(head);
         }
-        fault(refusal.kind).note(&info);
+        fault(refusal).note(&info);
         log_all(loggers, &info);
     }
 }
@@ -110,10 +110,12 @@ fn head(refusal: &Refusal) -> Option<RequestHead> {
     Some(RequestHead { method, uri, headers })
 }
 
-fn fault(kind: RefusalKind) -> Fault {
+fn fault(refusal: &Refusal) -> Fault {
+    let kind = refusal.kind;
     Fault {
         status: kind.status(),
-        body: kind.body(),
+        headers: HeaderMap::clone(&refusal.headers),
+        body_len: kind.body().len(),
         details: kind.details(),
         protocol_error: kind.is_protocol_error(),
     }
@@ -142,6 +144,6 @@ impl ClientFault for Http2End {
 
 impl ClientFault for GateState {
     fn fault(&self) -> Option<Fault> {
-        self.refusal().map(|refusal| fault(refusal.kind))
+        self.refusal().as_ref().map(fault)
     }
 }

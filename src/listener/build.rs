@@ -53,7 +53,9 @@ pub(crate) fn filter_chains(
         .map(|chain| {
             let model::FilterChain { name, server_names, tls, http } = chain;
             let tls = tls.as_ref().map(Downstream::new).transpose()?;
-            let gate = crate::connection::gate_config(http, tls.is_some());
+            let filters = filters(config, http, port, around, listener_scope)?;
+            let server_header = filters.server_header.clone();
+            let gate = crate::connection::gate_config(http, tls.is_some(), server_header);
             Ok(Arc::new(FilterChain {
                 name: (!name.is_empty()).then(|| name.as_str().into()),
                 server_names: server_names.clone(),
@@ -61,7 +63,7 @@ pub(crate) fn filter_chains(
                 http: Arc::clone(http),
                 stall_timeout: routes::longest_idle_timeout(http),
                 gate: Arc::new(gate),
-                filters: filters(config, http, port, around, listener_scope)?,
+                filters,
             }))
         })
         .collect()

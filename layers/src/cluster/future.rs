@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::uri::Scheme;
 use http::{HeaderName, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -552,19 +553,34 @@ fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
     // The target of a CONNECT is its authority (RFC 9113 section 8.5).
     let host =
         host.filter(|_| request.method() != Method::CONNECT || request.uri().authority().is_none());
+    let scheme = upstream_scheme(request, tls);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if let Some(host) = host {
         let authority = http::uri::Authority::from_maybe_shared(bytes::Bytes::from_owner(host));
         parts.authority = Some(authority.map_err(|e| bad(e.into()))?);
     }
     if parts.authority.is_some() {
-        parts.scheme = Some(if tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+        parts.scheme = Some(scheme);
         if parts.path_and_query.is_none() {
             parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
         }
     }
     *request.uri_mut() = Uri::from_parts(parts).map_err(|e| bad(e.into()))?;
     Ok(())
+}
+
+/// The scheme that the client used, as in Envoy, whatever the connection to the upstream is; that
+/// connection's where nothing is known of the client's.
+fn upstream_scheme(request: &Request<Body>, tls: bool) -> Scheme {
+    let known = |scheme: &str| match scheme {
+        "http" => Some(Scheme::HTTP),
+        "https" => Some(Scheme::HTTPS),
+        _ => None,
+    };
+    let forwarded = || view::forwarded_proto(request.headers()).and_then(known);
+    let of_connection = || if tls { Scheme::HTTPS } else { Scheme::HTTP };
+    let own = request.uri().scheme_str().and_then(known);
+    own.or_else(forwarded).unwrap_or_else(of_connection)
 }
 
 /// RFC 9110 section 9.2.2: a repeated idempotent request does no harm; one with a body is gone.

@@ -169,6 +169,9 @@ impl Http1Connection {
     /// Hands the request to the connection. [`poll_response`](Self::poll_response) does the rest.
     pub(crate) fn start(&mut self, request: Request<Body>) {
         self.requests += 1;
+        if self.is_worn() {
+            self.owner.shared().stats.cx_max_requests.increment(1);
+        }
         self.active = true;
         self.expects.begin(view::is_internal(request.headers()));
         self.progress = request.body().progress().map(Arc::clone);

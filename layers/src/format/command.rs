@@ -246,7 +246,8 @@ fn write_header(
     let start = out.len();
     let written = match header {
         HeaderRef::Name(name) => map_of(context, side).is_some_and(|map| {
-            if let Some(joined) = headers::joined_if_single(map, name) {
+            let slots = if of_request { headers::Side::Request } else { headers::Side::Response };
+            if let Some(joined) = headers::joined_if_single(slots, map, name) {
                 out.extend_from_slice(&joined);
                 return true;
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
@@ -26,6 +26,17 @@ use crate::response_flags::ResponseFlags;
 
 const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+
+/// In a response's extensions: how many tries there were, where the client is to learn it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttemptCount(u32);
+
+impl AttemptCount {
+    /// Says it. Envoy does so once more after the edits of the route, which can't take it out.
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        headers.insert(ATTEMPT_COUNT, HeaderValue::from(self.0));
+    }
+}
 
 pin_project! {
     /// The tries of one request.
@@ -277,7 +288,8 @@ impl Call {
         match outcome {
             Ok(mut response) => {
                 if let Some(count) = count {
-                    response.headers_mut().insert(ATTEMPT_COUNT, HeaderValue::from(count));
+                    AttemptCount(count).write(response.headers_mut());
+                    response.extensions_mut().insert(AttemptCount(count));
                 }
                 if let Some(flag) = denied {
                     response.extensions_mut().insert(ResponseFlags::from(flag));

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 
 use super::view::{RequestView, query_parameter};
 use super::{Pattern, PatternError};
-use crate::headers;
+use crate::headers::{self, Side};
 
 /// A match on one piece of text (Envoy's `StringMatcher`).
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl HeaderMatch {
 
     fn matches_header(&self, name: &HeaderName, map: &HeaderMap) -> bool {
         self.decide(map.contains_key(name), |rule| {
-            if let Some(joined) = headers::joined_if_single(map, name) {
+            if let Some(joined) = headers::joined_if_single(Side::Request, map, name) {
                 return rule.matches_value(&joined);
             }
             map.get_all(name).iter().any(|value| rule.matches_value(value.as_bytes()))

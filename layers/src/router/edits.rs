@@ -7,6 +7,7 @@ use http::{HeaderMap, Response};
 
 use crate::error::ProxyError;
 use crate::header_edit::HeaderEditor;
+use crate::retry::AttemptCount;
 use crate::stream_info::{Observer, StreamInfo};
 
 /// In a request's extensions: how answers that filters give in place of its route begin.
@@ -67,6 +68,9 @@ impl Edits {
             info.set_details("via_upstream");
         }
         self.edit_response(response.headers_mut());
+        if let Some(attempts) = response.extensions().get::<AttemptCount>().copied() {
+            attempts.write(response.headers_mut());
+        }
     }
 
     /// Makes the headers that the response to a failure begins with.

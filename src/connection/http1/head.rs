@@ -40,6 +40,16 @@ pub(super) struct Head {
 ///
 /// The order of the checks is Envoy's: it decides which answer a head with two faults gets.
 pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
+    check(input, config).map_err(|mut refusal| {
+        let line = input.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        refusal.http_10 = config.accept_http_10
+            && refusal.kind.is_of_whole_head()
+            && RequestLine::split(trim(line)).2 == b"HTTP/1.0";
+        refusal
+    })
+}
+
+fn check(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let refuse = |kind| Err(Refusal::new(kind));
     let mut lines = input.split(|&byte| byte == b'\n');
     let request_line = lines.next().unwrap_or_default();
