@@ -221,8 +221,9 @@ fn destination(
     let priority = if forward.high_priority { Priority::High } else { Priority::Default };
     let cluster = cluster.clone().with_priority(priority);
     let some = |timeout: Option<Duration>| timeout.filter(|t| *t > Duration::ZERO);
+    let announce = around.envoy_headers && !editor.removes_from_requests(&EXPECTED_TIMEOUT);
     let timeout = TimeoutLayer::optional(some(forward.timeout))
-        .announce(around.envoy_headers && !editor.removes_from_requests(&EXPECTED_TIMEOUT))
+        .announce(announce)
         .idle(some(forward.idle_timeout.unwrap_or(around.timeouts.stream_idle)))
         .request(some(around.timeouts.request))
         .max_stream_duration(some(around.timeouts.max_stream_duration))
@@ -233,7 +234,8 @@ fn destination(
     let hashes = matches!(config.lb_policy, LbPolicy::RingHash | LbPolicy::Maglev);
     let policies = if hashes { forward.hash_policy.clone() } else { Vec::new() };
     let hash = HashPolicyLayer::new(policies);
-    let retry = retry(forward, around, &cluster);
+    let count_is_removed = editor.removes_from_requests(&ATTEMPT_COUNT);
+    let retry = retry(forward, around, &cluster, count_is_removed).announce(announce);
     let service = route_service(&cluster, &timeout, &hash, &retry, around.envoy_headers);
     Some(Destination::new(service).cluster(cluster.names().clone()))
 }
@@ -241,16 +243,25 @@ fn destination(
 /// Made by the timeout, after the edits; in Envoy before them.
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
-fn retry(forward: &Forward, around: &Around<'_>, cluster: &Cluster) -> RetryLayer {
+/// Made with each try, after the edits; the first one's in Envoy before them.
+const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+
+fn retry(
+    forward: &Forward,
+    around: &Around<'_>,
+    cluster: &Cluster,
+    count_is_removed: bool,
+) -> RetryLayer {
     let host = around.host;
-    let counted = host.request_attempt_count || host.response_attempt_count;
+    let request_attempt_count = host.request_attempt_count && !count_is_removed;
+    let counted = request_attempt_count || host.response_attempt_count;
     if forward.retry.is_none() && !around.internal_clients && !counted {
         return RetryLayer::disabled();
     }
     RetryLayer::new(forward.retry.clone().unwrap_or_default())
         .cluster(cluster)
         .client_controls(around.internal_clients)
-        .request_attempt_count(host.request_attempt_count)
+        .request_attempt_count(request_attempt_count)
         .response_attempt_count(host.response_attempt_count)
         .buffer_limit(around.buffer_limit)
 }

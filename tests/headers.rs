@@ -86,6 +86,15 @@ async fn the_scheme_of_a_whole_url_is_the_requests() {
 }
 
 #[tokio::test]
+async fn an_empty_line_leaves_no_comma() {
+    let proxy = Proxy::with_routes("", ALL).await;
+    let lines = ["x-forwarded-for: ", "x-forwarded-for: 1.1.1.1", "accept: a", "accept: "];
+    let answer = proxy.get("/", &lines).await;
+    assert_eq!(answer.seen("x-forwarded-for").as_deref(), Some("1.1.1.1"));
+    assert_eq!(answer.seen("accept").as_deref(), Some("a"));
+}
+
+#[tokio::test]
 async fn an_edge_says_where_the_client_is() {
     let proxy = Proxy::with_routes("use_remote_address: true", ALL).await;
     let lines =
@@ -102,7 +111,9 @@ async fn an_internal_client_controls_the_router() {
     let manager = "use_remote_address: true, internal_address_config: {cidr_ranges: \
                    [{address_prefix: 127.0.0.0, prefix_len: 8}]}";
     let proxy = Proxy::with_routes(manager, ALL).await;
-    let answer = proxy.get("/", &["x-envoy-upstream-rq-timeout-ms: 900"]).await;
+    let lines = ["x-envoy-upstream-rq-timeout-ms: 900", "x-envoy-upstream-alt-stat-name: alt"];
+    let answer = proxy.get("/", &lines).await;
+    assert_eq!(answer.seen("x-envoy-upstream-alt-stat-name"), None);
     assert_eq!(answer.seen("x-envoy-internal").as_deref(), Some("true"));
     assert_eq!(answer.seen("x-envoy-expected-rq-timeout-ms").as_deref(), Some("900"));
     assert_eq!(answer.seen("x-envoy-upstream-rq-timeout-ms"), None);

@@ -379,3 +379,32 @@ async fn the_scheme_that_a_client_names_is_kept() {
         assert_eq!(location, &*format!("{scheme}://a.example/there"));
     }
 }
+
+#[tokio::test]
+async fn the_last_answer_of_a_connection_comes_behind_its_notice() {
+    let manager = "common_http_protocol_options: {max_requests_per_connection: 1}";
+    let proxy = proxy(manager).await;
+    let mut wire = Wire::connect(proxy.address).await;
+    wire.request(1, &GET, true).await;
+    let mut order = Vec::new();
+    while !order.ends_with(&[HEADERS]) {
+        let frame = wire.next().await.expect("a frame");
+        order.push(frame.kind);
+    }
+    assert!(order.contains(&GOAWAY), "{order:?}");
+}
+
+#[tokio::test]
+async fn a_whole_url_upstream_has_the_clients_scheme() {
+    let cluster = "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http_protocol_options: {send_fully_qualified_url: true}}}}";
+    let proxy = Proxy::start(echo_http1().await, "", cluster).await;
+    let client = Client::connect(proxy.address).await;
+    for scheme in ["http", "https"] {
+        let uri = format!("{scheme}://a.example/app?b");
+        let request = http::Request::get(&*uri).body(()).expect("a request");
+        let (response, _) = client.open(request, true).await;
+        let reply = collect(response.await.expect("a response")).await.expect("a body");
+        let head = String::from_utf8(reply.body).expect("text");
+        assert!(head.starts_with(&format!("GET {uri} HTTP/1.1\r\n")), "{head}");
+    }
+}

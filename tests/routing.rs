@@ -209,6 +209,18 @@ async fn no_edit_takes_the_number_of_tries_away() {
 }
 
 #[tokio::test]
+async fn what_the_router_tells_the_upstream_can_be_taken_away() {
+    let routes = "virtual_hosts: [{name: v, domains: ['*'], include_request_attempt_count: true, \
+                  routes: [{match: {prefix: /}, request_headers_to_remove: \
+                  [x-envoy-attempt-count, x-envoy-expected-rq-timeout-ms], route: {cluster: \
+                  CLUSTER, retry_policy: {retry_on: 5xx, per_try_timeout: 3s}}}]}]";
+    let answer = Proxy::start("", routes).await.get("/", &[]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.seen("x-envoy-attempt-count"), None);
+    assert_eq!(answer.seen("x-envoy-expected-rq-timeout-ms"), None);
+}
+
+#[tokio::test]
 async fn appended_lines_join_those_of_headers_that_have_one() {
     let add = "{header: {key: location, value: b}}, {header: {key: x-a, value: b}}";
     let routes = format!(

@@ -272,19 +272,11 @@ impl Addition {
 
 /// Adds a line, or goes on with the line of a header that Envoy keeps as one.
 fn append(side: Side, headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
-    if side.is_single_line(name)
-        && let Some(first) = headers.get(name)
-    {
-        let first = first.as_bytes().to_vec();
-        let mut all = headers::joined(headers, name).unwrap_or(first);
-        all.push(b',');
-        all.extend_from_slice(value.as_bytes());
-        if let Ok(all) = HeaderValue::try_from(all) {
-            headers.insert(name, all);
-            return;
-        }
+    if side.is_single_line(name) {
+        headers::append_to_list(headers, name, &value, ",");
+    } else {
+        headers.append(name, value);
     }
-    headers.append(name, value);
 }
 
 /// Why edits can't be compiled.

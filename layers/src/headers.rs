@@ -73,26 +73,30 @@ pub(crate) fn append_to_list(
         }
         Some(first) => joined(map, name).unwrap_or_else(|| first.as_bytes().to_vec()),
     };
-    if !all.is_empty() {
-        all.extend_from_slice(separator.as_bytes());
-    }
-    all.extend_from_slice(value.as_bytes());
+    append(&mut all, value, separator);
     if let Ok(all) = HeaderValue::try_from(all) {
         map.insert(name, all);
     }
 }
 
-/// The lines of a header joined by commas; `None` where there are fewer than two.
+/// The lines of a header joined by commas; `None` where there are fewer than two. Those that are
+/// empty leave no comma, as in Envoy.
 pub(crate) fn joined(map: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let mut lines = map.get_all(name).iter();
     let first = lines.next()?;
     let second = lines.next()?;
     let mut all = first.as_bytes().to_vec();
     for line in std::iter::once(second).chain(lines) {
-        all.push(b',');
-        all.extend_from_slice(line.as_bytes());
+        append(&mut all, line, ",");
     }
     Some(all)
+}
+
+fn append(all: &mut Vec<u8>, value: &HeaderValue, separator: &str) {
+    if !all.is_empty() && !value.is_empty() {
+        all.extend_from_slice(separator.as_bytes());
+    }
+    all.extend_from_slice(value.as_bytes());
 }
 
 /// Sorted, for the binary search.
@@ -214,7 +218,9 @@ mod tests {
         map.append("accept", "a".parse().unwrap());
         assert_eq!(joined(&map, &http::header::ACCEPT), None);
         map.append("accept", "b".parse().unwrap());
-        map.append("accept", "c".parse().unwrap());
+        for line in ["", "c", ""] {
+            map.append("accept", line.parse().unwrap());
+        }
         assert_eq!(joined(&map, &http::header::ACCEPT).as_deref(), Some(&b"a,b,c"[..]));
     }
 }

@@ -403,10 +403,13 @@ where
         {
             self.chain.filters.stats.cx_max_requests_reached.increment(1);
             self.timers.drain();
+            // Before the answer.
+            self.give_notice();
         }
         if self.phase == Drain::Not && self.signal.asks_to_leave() {
             self.chain.filters.stats.cx_drain_close.increment(1);
             self.timers.drain();
+            self.give_notice();
         }
         true
     }
@@ -426,8 +429,10 @@ where
     /// The connection will end: the client learns it before requests are refused, so that none of
     /// those which are on their way is lost (RFC 9113 section 6.8).
     fn give_notice(&mut self) {
-        self.phase = Drain::Noticed;
-        self.state.give_notice();
+        if self.phase == Drain::Not {
+            self.phase = Drain::Noticed;
+            self.state.give_notice();
+        }
     }
 
     /// Ends the connection when the requests have ended that are under way.

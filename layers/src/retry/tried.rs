@@ -186,7 +186,7 @@ impl Call {
         if self.options.request_attempt_count {
             head.headers.insert(ATTEMPT_COUNT, HeaderValue::from(self.count));
         }
-        if let Some(ms) = self.expected() {
+        if let Some(ms) = self.expected().filter(|_| self.options.announce) {
             head.headers.insert(EXPECTED, HeaderValue::from(ms));
         }
         let body = match (&self.body, &self.switch) {
