@@ -1,36 +1,45 @@
 //! A layer of your own on the request path: it refuses requests without a token before they reach a
-//! cluster. It stands between the proxy's layers, so a refusal is counted and logged like any other
-//! answer, and what it lets pass costs no box.
+//! cluster, but for those of one route. It has its place among the proxy's layers, so that a refusal is
+//! counted and logged like any other answer.
 //!
 //! ```text
 //! cargo run --example own_layer
 //! curl -i localhost:3000/                          # 401
 //! curl -i -H 'x-token: secret' localhost:3000/    # 200
+//! curl -i localhost:3000/public                    # 200
 //! ```
 //!
 //! Next: give the layer state of its own, such as a list of tokens in an `Arc`; fail with a
-//! `ProxyError` instead of answering; put it around a single route of a table, as in
-//! `compose_layers`.
+//! `ProxyError` instead of answering; have another token for a route, by a filter of the same name.
+//! As a filter a layer costs a boxed future; in a chain of layers that you put together by hand, as in
+//! `compose_layers`, it costs none.
 
 use std::error::Error;
 use std::future::{Ready, ready};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router as App;
 use front_proxy_layers::body::{Body, ResponseBody};
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::error::ProxyError;
-use front_proxy_layers::respond::RespondLayer;
-use front_proxy_layers::router::Router;
-use front_proxy_layers::sanitize::SanitizeLayer;
-use front_proxy_layers::stats::{DownstreamStats, Scope, StatsLayer};
+use front_proxy_layers::proxy::{Proxy, Route};
 use futures_util::future::Either;
 use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::net::TcpListener;
-use tower::{Service, ServiceBuilder};
+use tower::{Layer, Service};
 
 /// Lets requests with this `x-token` through.
+#[derive(Clone, Debug)]
+struct TokenLayer(HeaderValue);
+
+impl<S> Layer<S> for TokenLayer {
+    type Service = Token<S>;
+
+    fn layer(&self, inner: S) -> Token<S> {
+        Token { inner, expected: self.0.clone() }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Token<S> {
     inner: S,
@@ -63,15 +72,11 @@ where
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let cluster = Cluster::new("service", [service().await?])?;
-    let expected = HeaderValue::from_static("secret");
-    let token = tower::layer::layer_fn(move |inner| Token { inner, expected: expected.clone() });
-    let stats = Arc::new(DownstreamStats::new(&Scope::from_metrics(), "example"));
-    let proxy = ServiceBuilder::new()
-        .layer(StatsLayer::new(stats))
-        .layer(RespondLayer::new())
-        .layer(SanitizeLayer::new())
-        .layer(token)
-        .service(Router::forward(cluster));
+    let proxy = Proxy::builder()
+        .http_filter("token", TokenLayer(HeaderValue::from_static("secret")))
+        .route("/public", Route::to(cluster.clone()).without_http_filter("token"))
+        .route("/", cluster)
+        .build();
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(address).await?;

@@ -7,8 +7,8 @@
 //! curl -s localhost:3000/metrics
 //! ```
 //!
-//! Next: keep the other names as Envoy has them, by asking `MetricsSink` for what `renamed` does not
-//! know; print `name.full()` to see all of them.
+//! Next: keep the other names as Envoy has them, with `MetricName::of(name)` for what `renamed` does not
+//! know; print `name.full()` to see all of them. A place of your own for stats is a `StatsSink`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,54 +17,30 @@ use axum::Router;
 use axum::routing::get;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::proxy::Proxy;
-use front_proxy_layers::stats::{Scope, StatName, StatsSink, Unit};
-use metrics::{Counter, Gauge, Histogram, Label};
+use front_proxy_layers::stats::{MetricName, RenamedMetrics, Scope, StatName};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 
-/// Sends what it has a name for to the process's recorder.
-#[derive(Debug)]
-struct HouseStyle;
-
-impl HouseStyle {
-    /// Our name, and the cluster as a label.
-    fn renamed(name: &StatName) -> Option<(&'static str, Vec<Label>)> {
-        let ours = match name.base() {
-            "cluster.upstream_rq_total" => "myapp_calls_total",
-            "cluster.upstream_rq_active" => "myapp_calls_under_way",
-            "cluster.upstream_rq_time" => "myapp_call_ms",
-            _ => return None,
-        };
-        let labels = name.tags().iter().map(|(tag, value)| match *tag {
-            "envoy_cluster_name" => Label::new("service", value.clone()),
-            other => Label::new(other, value.clone()),
-        });
-        Some((ours, labels.collect()))
-    }
-}
-
-/// Called when clusters and layers are built, never for a request.
-impl StatsSink for HouseStyle {
-    fn counter(&self, name: &StatName) -> Counter {
-        let ours = Self::renamed(name).map(|(name, labels)| metrics::counter!(name, labels));
-        ours.unwrap_or_else(Counter::noop)
-    }
-
-    fn gauge(&self, name: &StatName) -> Gauge {
-        let ours = Self::renamed(name).map(|(name, labels)| metrics::gauge!(name, labels));
-        ours.unwrap_or_else(Gauge::noop)
-    }
-
-    fn histogram(&self, name: &StatName, _: Unit) -> Histogram {
-        let ours = Self::renamed(name).map(|(name, labels)| metrics::histogram!(name, labels));
-        ours.unwrap_or_else(Histogram::noop)
-    }
+/// Our name, and the cluster as a label; `None` for what we don't want. Asked when clusters and layers
+/// are built, never for a request.
+fn renamed(name: &StatName) -> Option<MetricName> {
+    let ours = match name.base() {
+        "cluster.upstream_rq_total" => "myapp_calls_total",
+        "cluster.upstream_rq_active" => "myapp_calls_under_way",
+        "cluster.upstream_rq_time" => "myapp_call_ms",
+        _ => return None,
+    };
+    let ours = name.tags().iter().fold(MetricName::new(ours), |ours, (tag, value)| match *tag {
+        "envoy_cluster_name" => ours.label("service", value),
+        other => ours.label(other, value),
+    });
+    Some(ours)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let recorder = PrometheusBuilder::new().install_recorder()?;
-    let stats = Scope::new(Arc::new(HouseStyle));
+    let stats = Scope::new(Arc::new(RenamedMetrics::new(renamed)));
 
     let cluster = Cluster::builder("greeter").stats(stats.clone());
     let cluster = cluster.endpoints([service().await?])?.build();

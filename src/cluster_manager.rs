@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::discover::dns::FirstResolution;
+use front_proxy_layers::runtime::Runtime;
 use front_proxy_layers::stats::Scope;
 use tokio::task::JoinHandle;
 
@@ -32,14 +33,16 @@ struct Entry {
 }
 
 impl ClusterManager {
-    /// Builds the clusters and starts their discovery on the current runtime. Returns when each
+    /// Builds the clusters, which follow `runtime`, and starts their discovery on the current tokio
+    /// runtime. Returns when each
     /// has been resolved once, and what is to be checked has been: listeners must not open before.
     pub async fn start(
         configs: &[model::Cluster],
+        runtime: &Runtime,
         scope: &Scope,
         workers: usize,
     ) -> Result<Self, BuildError> {
-        let mut manager = Self::build(configs, scope, workers)?;
+        let mut manager = Self::build(configs, runtime, scope, workers)?;
         let mut first = Vec::new();
         for Entry { config, cluster, .. } in &manager.clusters {
             let (task, resolved) = build::discover(config, cluster, scope);
@@ -58,6 +61,7 @@ impl ClusterManager {
     /// Builds the clusters, without any members yet.
     pub(crate) fn build(
         configs: &[model::Cluster],
+        runtime: &Runtime,
         scope: &Scope,
         workers: usize,
     ) -> Result<Self, BuildError> {
@@ -65,7 +69,7 @@ impl ClusterManager {
         let mut clusters = Vec::with_capacity(configs.len());
         let mut by_name = HashMap::with_capacity(configs.len());
         for config in configs {
-            let (cluster, tls) = build::cluster(config, scope, workers)?;
+            let (cluster, tls) = build::cluster(config, runtime, scope, workers)?;
             stats.counter("cluster_added").increment(1);
             by_name.insert(config.name.clone(), clusters.len());
             clusters.push(Entry { config: Arc::new(config.clone()), cluster, tls });

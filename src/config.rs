@@ -40,6 +40,11 @@ use self::yaml::Node;
 pub use self::diagnostic::{Diagnostic, Diagnostics};
 pub use self::schema::{MessageFields, supported_fields};
 
+/// What a value of the runtime says that comes from elsewhere than the bootstrap.
+pub(crate) fn runtime_entry(text: &str) -> Result<model::RuntimeEntry, Diagnostic> {
+    decode::runtime_entry(text)
+}
+
 /// Reads a file.
 pub fn load_file(path: impl AsRef<Path>) -> Result<Bootstrap, Diagnostics> {
     Loader::new().file(path)?.load()

@@ -10,7 +10,7 @@ mod serve;
 mod service;
 mod timers;
 
-pub(crate) use codec_stats::Http1Stats;
+pub(crate) use codec_stats::{Http1Stats, Http2Stats};
 pub(crate) use io::Counted;
 pub(crate) use log::LoggedConnection;
 pub(crate) use open::OpenConnection;

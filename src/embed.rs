@@ -1,20 +1,16 @@
 //! A bootstrap's routes inside an app of one's own, without its sockets.
 
-mod body;
-mod future;
-
-pub use body::ResponseBody;
-pub use future::ResponseFuture;
-
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use front_proxy_layers::access_log::AccessLogLayer;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::error::BoxError;
+use front_proxy_layers::http_connection_manager::{
+    Connection, ConnectionService, ResponseBody, ResponseFuture,
+};
 use front_proxy_layers::stats::Scope;
 use http::{Request, Response};
 use tower_service::Service;
@@ -24,8 +20,8 @@ use crate::admin::{ClusterStatus, ClusterView};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::Bootstrap;
 use crate::listener::{self, Surroundings};
-use crate::request_path::ConnectionService;
-use crate::server::StartError;
+use crate::runtime::LayeredRuntime;
+use crate::server::{AbortOnDrop, StartError};
 
 /// Makes services of a bootstrap's listeners: what each does to a request, without the sockets.
 ///
@@ -57,12 +53,15 @@ use crate::server::StartError;
 /// Something of the configuration can't be used on this machine, as a log file that can't be opened.
 pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedded, StartError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let clusters = ClusterManager::start(&bootstrap.clusters, scope, threads).await?;
+    let runtime = Arc::new(LayeredRuntime::new(bootstrap, scope));
+    let followed = &bootstrap.runtime;
+    let clusters = ClusterManager::start(&bootstrap.clusters, followed, scope, threads).await?;
+    let disk = AbortOnDrop(tokio::spawn(Arc::clone(&runtime).follow_disk()));
     // Nobody can tell it to fail.
     let failing = Arc::default();
     let logs = LogFiles::new(scope, FlushOptions::default());
     let watch = crate::tls::watch(clusters.watched(scope), || {});
-    let kept = Arc::new(Kept { logs, clusters, _watch: watch });
+    let kept = Arc::new(Kept { logs, clusters, runtime, _watch: watch, _disk: disk });
     let mut proxies = Vec::with_capacity(bootstrap.listeners.len());
     for config in &bootstrap.listeners {
         let listener_scope = listener::stats_scope(config, config.address, scope);
@@ -76,9 +75,9 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
         let port = config.address.port();
         let chains = listener::filter_chains(config, port, around, &listener_scope)?;
         if let Some(chain) = chains.first() {
-            let log = AccessLogLayer::new(Arc::clone(&chain.filters.access_logs));
-            let path = chain.filters.for_connection(None, None, log, None);
-            proxies.push((config.name.clone(), EmbeddedProxy { path, _kept: Arc::clone(&kept) }));
+            let service = chain.manager.for_connection(Connection::default());
+            let proxy = EmbeddedProxy { service, _kept: Arc::clone(&kept) };
+            proxies.push((config.name.clone(), proxy));
         }
     }
     Ok(Embedded { proxies, kept })
@@ -104,6 +103,11 @@ impl Embedded {
         self.kept.clusters.get(name)
     }
 
+    /// The values that the configuration follows as it goes.
+    pub fn runtime(&self) -> &Arc<LayeredRuntime> {
+        &self.kept.runtime
+    }
+
     /// What the first listener does.
     pub fn first(&self) -> Option<EmbeddedProxy> {
         self.proxies.first().map(|(_, proxy)| proxy.clone())
@@ -123,7 +127,7 @@ impl Embedded {
 /// gives back the part of the path that `nest_service` takes.
 #[derive(Clone)]
 pub struct EmbeddedProxy {
-    path: ConnectionService,
+    service: ConnectionService,
     _kept: Arc<Kept>,
 }
 
@@ -133,7 +137,9 @@ pub struct EmbeddedProxy {
 struct Kept {
     clusters: ClusterManager,
     logs: LogFiles,
+    runtime: Arc<LayeredRuntime>,
     _watch: crate::tls::Watch,
+    _disk: AbortOnDrop,
 }
 
 impl<B> Service<Request<B>> for EmbeddedProxy
@@ -146,11 +152,11 @@ where
     type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        <ConnectionService as Service<Request<B>>>::poll_ready(&mut self.path, cx)
+        <ConnectionService as Service<Request<B>>>::poll_ready(&mut self.service, cx)
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        ResponseFuture::new(self.path.call(request))
+        self.service.call(request)
     }
 }
 

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use front_proxy_layers::cors::CorsPolicy;
 use front_proxy_layers::filters::{Chain, ChainId, Filter, Filters};
+use front_proxy_layers::http_connection_manager::RouteBody;
 use front_proxy_layers::stats::{DownstreamStats, Scope};
 
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{
     self, FilterOverride, HttpConnectionManager, HttpFilterConfig, RouteFilterConfig,
 };
-use crate::request_path::RouteBody;
 use maker::Maker;
 
 /// A filter, for whichever chains have it.

@@ -16,9 +16,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::config::model::{ConnectionTimeouts, HttpConnectionManager};
+use front_proxy_layers::access_log::AccessLogger;
+use front_proxy_layers::http_connection_manager::HttpConnectionManager;
+use front_proxy_layers::runtime::Key;
+use front_proxy_layers::stats::{DownstreamStats, ListenerCodes};
+
+use crate::config::model::{self, ConnectionTimeouts};
 use crate::connection::http1::GateConfig;
-use crate::request_path::HttpFilters;
+use crate::connection::{Http1Stats, Http2Stats};
 use crate::tls::Downstream;
 
 /// A listener as its workers see it.
@@ -27,7 +32,8 @@ pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
     pub(crate) stats: ListenerStats,
-    pub(crate) connection_limit: Option<u64>,
+    pub(crate) connection_limit: Option<Key>,
+    pub(crate) inbound: bool,
     /// Connections over all workers, for the limit.
     pub(crate) connections: AtomicU64,
     pub(crate) chains: Vec<Arc<FilterChain>>,
@@ -39,8 +45,14 @@ pub(crate) struct FilterChain {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) server_names: Vec<String>,
     pub(crate) tls: Option<Arc<Downstream>>,
-    pub(crate) http: Arc<HttpConnectionManager>,
-    pub(crate) filters: HttpFilters,
+    pub(crate) http: Arc<model::HttpConnectionManager>,
+    pub(crate) manager: HttpConnectionManager,
+    pub(crate) access_logs: Arc<[AccessLogger]>,
+    pub(crate) stats: Arc<DownstreamStats>,
+    pub(crate) listener_codes: Arc<ListenerCodes>,
+    /// `http1.*` and `http2.*`, which all listeners share.
+    pub(crate) http1_stats: Http1Stats,
+    pub(crate) http2_stats: Http2Stats,
     /// The limits of HTTP/1, as its gate wants them.
     pub(crate) gate: Arc<GateConfig>,
     /// How long a client may take nothing of an answer: the longest idle timeout of any route.
@@ -50,11 +62,6 @@ pub(crate) struct FilterChain {
 impl FilterChain {
     pub(crate) fn timeouts(&self) -> &ConnectionTimeouts {
         &self.http.timeouts
-    }
-
-    /// Whether anybody wants to know about its connections: a log, or a route's header edits.
-    pub(crate) fn is_observed(&self) -> bool {
-        self.filters.observed || !self.filters.access_logs.is_empty()
     }
 }
 

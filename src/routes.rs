@@ -3,25 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use front_proxy_layers::cluster::{Cluster, Priority};
+use front_proxy_layers::cluster::Priority;
 use front_proxy_layers::hash_policy::HashPolicyLayer;
 use front_proxy_layers::header_edit::{HeaderEditor, Levels};
+use front_proxy_layers::http_connection_manager::{RouteLayer, RouteService};
 use front_proxy_layers::retry::RetryLayer;
 use front_proxy_layers::route::rewrite::HostOptions;
 use front_proxy_layers::route::{
     HashPolicy, HeaderEdits, Redirector, RequestRewrite, RouteTable, WeightedChoice,
 };
 use front_proxy_layers::router::{Destination, ForwardTarget, RouteEntry};
+use front_proxy_layers::runtime::RuntimeU32;
 use front_proxy_layers::stats::DownstreamStats;
 use front_proxy_layers::timeout::TimeoutLayer;
 use http::HeaderName;
+use tower::Layer;
 
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{
     self, ConnectionTimeouts, Forward, HttpConnectionManager, LbPolicy, RouteAction, Target,
 };
 use crate::http_filters::{ChainBuilder, ChainFor};
-use crate::request_path::{RouteService, route_service};
 
 /// Builds the table. What can fail has been checked by the configuration reader: an error here is
 /// one that the reader should have found.
@@ -193,6 +195,7 @@ fn target(
         }
         Target::Weighted(choices) => choices,
     };
+    let follows = choices.iter().any(|choice| choice.runtime_key.is_some());
     let choices = choices
         .iter()
         .map(|choice| {
@@ -204,9 +207,17 @@ fn target(
                 }
                 None => ForwardTarget::Missing(forward.cluster_not_found),
             };
-            Ok((choice.weight, target))
+            let weight = match &choice.runtime_key {
+                Some(key) => RuntimeU32::following(choice.weight, key.clone()),
+                None => choice.weight.into(),
+            };
+            Ok((weight, target))
         })
         .collect::<Result<Vec<_>, String>>()?;
+    if follows {
+        return Ok(ForwardTarget::Weighted(WeightedChoice::following(choices)));
+    }
+    let choices = choices.into_iter().map(|(weight, target)| (weight.get(), target));
     WeightedChoice::new(choices).map(ForwardTarget::Weighted).map_err(|e| e.to_string())
 }
 
@@ -228,16 +239,19 @@ fn destination(
         .request(some(around.timeouts.request))
         .max_stream_duration(some(around.timeouts.max_stream_duration))
         .max_upstream_stream_duration(some(config.max_stream_duration))
-        .stats(Arc::clone(cluster.stats()))
         .downstream_stats(Arc::clone(around.stats));
     // As in Envoy: what does not balance by the hash gives no cookies for it either.
     let hashes = matches!(config.lb_policy, LbPolicy::RingHash | LbPolicy::Maglev);
     let policies = if hashes { forward.hash_policy.clone() } else { Vec::new() };
-    let hash = HashPolicyLayer::new(policies);
+    let names = cluster.names().clone();
     let count_is_removed = editor.removes_from_requests(&ATTEMPT_COUNT);
-    let retry = retry(forward, around, &cluster, count_is_removed).announce(announce);
-    let service = route_service(&cluster, &timeout, &hash, &retry, around.envoy_headers);
-    Some(Destination::new(service).cluster(cluster.names().clone()))
+    let service = RouteLayer::new()
+        .timeout(timeout)
+        .hash_policy(HashPolicyLayer::new(policies))
+        .retry(retry(forward, around, count_is_removed).announce(announce))
+        .envoy_headers(around.envoy_headers)
+        .layer(cluster);
+    Some(Destination::new(service).cluster(names))
 }
 
 /// Made by the timeout, after the edits; in Envoy before them.
@@ -246,12 +260,7 @@ const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-r
 /// Made with each try, after the edits; the first one's in Envoy before them.
 const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 
-fn retry(
-    forward: &Forward,
-    around: &Around<'_>,
-    cluster: &Cluster,
-    count_is_removed: bool,
-) -> RetryLayer {
+fn retry(forward: &Forward, around: &Around<'_>, count_is_removed: bool) -> RetryLayer {
     let host = around.host;
     let request_attempt_count = host.request_attempt_count && !count_is_removed;
     let counted = request_attempt_count || host.response_attempt_count;
@@ -259,7 +268,6 @@ fn retry(
         return RetryLayer::disabled();
     }
     RetryLayer::new(forward.retry.clone().unwrap_or_default())
-        .cluster(cluster)
         .client_controls(around.internal_clients)
         .request_attempt_count(request_attempt_count)
         .response_attempt_count(host.response_attempt_count)

@@ -20,6 +20,7 @@ use crate::admin::{self, AdminHandle, AdminState, LogLevel, UnknownLogger};
 use crate::cluster_manager::{BuildError, ClusterManager};
 use crate::config::model::{self, Bootstrap, StatsFlush};
 use crate::listener::{self, BindError, Listener, ListenerStats, Sharing, Surroundings};
+use crate::runtime::LayeredRuntime;
 use crate::shutdown::{Phase, Shutdown};
 use crate::stats::server::{ServerState, ServerStats};
 use crate::stats::{Registry, StatsdSink, absent};
@@ -98,6 +99,7 @@ pub struct Server {
     log_files: Arc<LogFiles>,
     _clusters: Arc<ClusterManager>,
     _flush: Option<AbortOnDrop>,
+    _disk: AbortOnDrop,
     _watch: tls::Watch,
 }
 
@@ -176,9 +178,14 @@ impl Server {
             }
             None => None,
         };
-        let clusters = ClusterManager::start(&bootstrap.clusters, &scope, workers).await?;
+        let runtime = Arc::new(LayeredRuntime::new(&bootstrap, &scope));
+        let followed = &bootstrap.runtime;
+        let clusters =
+            ClusterManager::start(&bootstrap.clusters, followed, &scope, workers).await?;
         let clusters = Arc::new(clusters);
-        runtime_stats(&bootstrap, &scope);
+        // Envoy reads the layers once more when it has its clusters.
+        runtime.load();
+        let disk = AbortOnDrop(tokio::spawn(Arc::clone(&runtime).follow_disk()));
         let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
         absent::process(&scope, concurrency);
         let unknown = scope.child("server").counter("static_unknown_fields");
@@ -207,12 +214,18 @@ impl Server {
             commands,
             options.log.clone(),
             options.drain_time,
+            Arc::clone(&runtime),
         );
         let state = AdminState::new(registry.clone())
             .server(Arc::clone(&status) as _, server_stats)
             .clusters(views::Clusters(Arc::clone(&clusters)))
             .listeners(Arc::new(views::Listeners(listeners.clone())))
-            .config(Arc::new(ConfigSource::new(&bootstrap, certificates, SystemTime::now())))
+            .config(Arc::new(ConfigSource::new(
+                &bootstrap,
+                certificates,
+                runtime,
+                SystemTime::now(),
+            )))
             .control(Arc::new(control))
             .flush_on_request(bootstrap.stats_flush == StatsFlush::OnAdmin);
         let flush = match bootstrap.stats_flush {
@@ -249,6 +262,7 @@ impl Server {
             log_files,
             _clusters: clusters,
             _flush: flush,
+            _disk: disk,
             _watch: watch,
         })
     }
@@ -331,7 +345,7 @@ impl Server {
 /// Something can't be built.
 pub fn check(bootstrap: &Bootstrap) -> Result<(), StartError> {
     let stats = Scope::noop();
-    let clusters = ClusterManager::build(&bootstrap.clusters, &stats, 1)?;
+    let clusters = ClusterManager::build(&bootstrap.clusters, &bootstrap.runtime, &stats, 1)?;
     let failing = Arc::default();
     for config in &bootstrap.listeners {
         let around = Surroundings {
@@ -347,23 +361,12 @@ pub fn check(bootstrap: &Bootstrap) -> Result<(), StartError> {
 }
 
 #[derive(Debug)]
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
+pub(crate) struct AbortOnDrop(pub(crate) tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// `runtime.*`: the layers are those of the start.
-fn runtime_stats(bootstrap: &Bootstrap, root: &Scope) {
-    let scope = root.child("runtime");
-    // Envoy takes a snapshot when it reads the layers and another when clusters are there. None
-    // finds a runtime on disk, which might override something.
-    scope.counter("load_success").increment(2);
-    scope.counter("override_dir_not_exists").increment(2);
-    scope.gauge("num_keys").set(bootstrap.runtime.len() as f64);
-    scope.gauge("num_layers").set(bootstrap.runtime_layers.len() as f64);
 }
 
 /// Opens every listener once for each worker.
@@ -424,7 +427,8 @@ fn build_listener(
         name: if config.name.is_empty() { unnamed() } else { config.name.clone() },
         address,
         stats: ListenerStats::new(&listener_scope, workers, tls),
-        connection_limit: config.connection_limit,
+        connection_limit: config.connection_limit.clone(),
+        inbound: config.inbound,
         connections: std::sync::atomic::AtomicU64::new(0),
         chains: listener::filter_chains(config, address.port(), around, &listener_scope)?,
     })

@@ -5,7 +5,7 @@
 //! with GOAWAY); what is left at the deadline is cut.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::watch;
 
@@ -15,6 +15,8 @@ pub enum Phase {
     /// Go on.
     #[default]
     Running,
+    /// The inbound listeners accept nothing new; all else goes on.
+    InboundClosed,
     /// Accept nothing new; connections go on.
     ListenersClosed,
     /// Accept nothing new; close connections as they become idle.
@@ -23,18 +25,36 @@ pub enum Phase {
     Stopped,
 }
 
+/// Which listeners are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    /// Those whose `traffic_direction` is `INBOUND`.
+    Inbound,
+    /// All of them.
+    All,
+}
+
 /// The side that says so. Phases only go forward.
 #[derive(Debug)]
 pub struct Shutdown {
     phase: watch::Sender<Phase>,
-    leave: Arc<AtomicBool>,
+    leave: Arc<Leave>,
 }
 
 /// The side that listens. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Signal {
     phase: watch::Receiver<Phase>,
-    leave: Arc<AtomicBool>,
+    leave: Arc<Leave>,
+    inbound: bool,
+}
+
+/// Why clients are asked to leave.
+#[derive(Debug, Default)]
+struct Leave {
+    failing: AtomicBool,
+    /// 0, or those of [`Whose`] and 1.
+    draining: AtomicU8,
 }
 
 impl Shutdown {
@@ -62,12 +82,26 @@ impl Shutdown {
     /// Asks clients to leave, or no longer: with each answer, while all goes on as before. That is
     /// what a server does that fails its health checks on purpose.
     pub fn ask_to_leave(&self, leave: bool) {
-        self.leave.store(leave, Ordering::Relaxed);
+        self.leave.failing.store(leave, Ordering::Relaxed);
+    }
+
+    /// Asks clients of these listeners to leave, for good.
+    pub fn drain(&self, whose: Whose) {
+        self.leave.draining.fetch_max(whose as u8 + 1, Ordering::Relaxed);
+    }
+
+    /// Closes these listeners.
+    pub fn close_listeners(&self, whose: Whose) {
+        self.advance(match whose {
+            Whose::Inbound => Phase::InboundClosed,
+            Whose::All => Phase::ListenersClosed,
+        });
     }
 
     /// A listener to it.
     pub fn signal(&self) -> Signal {
-        Signal { phase: self.phase.subscribe(), leave: Arc::clone(&self.leave) }
+        let (phase, leave) = (self.phase.subscribe(), Arc::clone(&self.leave));
+        Signal { phase, leave, inbound: false }
     }
 }
 
@@ -78,6 +112,19 @@ impl Default for Shutdown {
 }
 
 impl Signal {
+    /// What concerns a listener, and its connections, if that is inbound.
+    #[must_use]
+    pub fn inbound(mut self, inbound: bool) -> Self {
+        self.inbound = inbound;
+        self
+    }
+
+    /// Waits until the listener is to be closed.
+    pub async fn closed(&mut self) {
+        let inbound = self.inbound;
+        self.reached(if inbound { Phase::InboundClosed } else { Phase::ListenersClosed }).await;
+    }
+
     /// Waits until `phase` or a later one is reached. A dropped [`Shutdown`] counts as the last.
     pub async fn reached(&mut self, phase: Phase) {
         let _ = self.phase.wait_for(|current| *current >= phase).await;
@@ -90,7 +137,9 @@ impl Signal {
 
     /// Whether clients are asked to leave.
     pub fn asks_to_leave(&self) -> bool {
-        self.leave.load(Ordering::Relaxed)
+        let least = if self.inbound { Whose::Inbound } else { Whose::All };
+        self.leave.failing.load(Ordering::Relaxed)
+            || self.leave.draining.load(Ordering::Relaxed) > least as u8
     }
 }
 
@@ -108,5 +157,26 @@ mod tests {
         signal.reached(Phase::ListenersClosed).await;
         drop(shutdown);
         signal.reached(Phase::Stopped).await;
+    }
+
+    #[tokio::test]
+    async fn inbound_listeners_close_and_drain_by_themselves() {
+        let shutdown = Shutdown::new();
+        let (mut inbound, mut other) = (shutdown.signal().inbound(true), shutdown.signal());
+        shutdown.drain(Whose::Inbound);
+        assert!(inbound.asks_to_leave() && !other.asks_to_leave());
+        shutdown.close_listeners(Whose::Inbound);
+        inbound.closed().await;
+        tokio::select! {
+            biased;
+            () = other.closed() => panic!("closed as well"),
+            () = std::future::ready(()) => {}
+        }
+        shutdown.drain(Whose::All);
+        shutdown.drain(Whose::Inbound);
+        shutdown.ask_to_leave(false);
+        assert!(other.asks_to_leave(), "health is another matter");
+        shutdown.close_listeners(Whose::All);
+        other.closed().await;
     }
 }

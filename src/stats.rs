@@ -26,6 +26,7 @@ mod chunks;
 pub(crate) mod absent;
 mod rules;
 mod registry;
+mod recorder;
 mod statsd;
 mod selection;
 mod query;

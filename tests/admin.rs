@@ -494,9 +494,16 @@ async fn runtime_is_shown_by_layer_and_overridden_by_form_or_query() {
     let usage = post(&app, "/runtime_modify").await;
     assert_eq!(usage.status, StatusCode::BAD_REQUEST);
     assert!(usage.body.starts_with("usage: /runtime_modify?key1=value1"));
-    let page = request(&app, Method::POST, "/runtime_modify?a=1", &[], "b=%20").await;
-    assert_eq!(page.body, "OK\n");
-    assert_eq!(control.calls(), ["runtime a=1 b= "]);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    for (path, headers, status) in [
+        ("/runtime_modify?a=1", &form[..], StatusCode::OK),
+        ("/runtime_modify", &form, StatusCode::OK),
+        ("/runtime_modify", &[("content-type", "text/plain")], StatusCode::BAD_REQUEST),
+    ] {
+        let page = request(&app, Method::POST, path, headers, "b=%20").await;
+        assert_eq!(page.status, status);
+    }
+    assert_eq!(control.calls(), ["runtime a=1", "runtime b= "], "a form only without a query");
     let none = router(AdminState::new(Registry::new(1)));
     let refused = post(&none, "/runtime_modify?a=1").await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);

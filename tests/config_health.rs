@@ -219,15 +219,17 @@ fn outlier_detection_is_read() {
 }
 
 #[test]
-fn the_runtime_goes_before_fields() {
+fn the_runtime_is_beside_fields() {
     let layers = "layered_runtime:\n  layers:\n  - name: a\n    static_layer:\n      \
                   upstream: {healthy_panic_threshold: 7}\n      \
                   outlier_detection: {consecutive_5xx: 8, interval_ms: 9000}\n";
     let text = format!("{layers}{}", text("outlier_detection: {consecutive_5xx: 1}"));
-    let c = load_str("f.yaml", &text).unwrap_or_else(|e| panic!("{e}")).clusters.remove(0);
-    assert_eq!(c.health.panic_threshold, 7);
-    let outlier = c.outlier.unwrap();
-    assert_eq!((outlier.consecutive_5xx, outlier.interval), (8, 9 * SECOND));
+    let b = load_str("f.yaml", &text).unwrap_or_else(|e| panic!("{e}"));
+    let key = |name| b.runtime.key(name).integer();
+    assert_eq!(key("upstream.healthy_panic_threshold"), Some(7));
+    assert_eq!(key("outlier_detection.consecutive_5xx"), Some(8));
+    let outlier = b.clusters[0].outlier.as_ref().unwrap();
+    assert_eq!((outlier.consecutive_5xx, outlier.interval), (1, 10 * SECOND), "as it is written");
 }
 
 #[test]

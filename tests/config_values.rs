@@ -5,9 +5,10 @@ use std::time::Duration;
 use front_proxy::config::load_str;
 use front_proxy::config::model::*;
 use front_proxy_layers::route::{
-    AppendAction, HashPolicy, HeaderMatchName, HeaderRule, HostRewrite, PathMatch, PathRewrite,
-    QueryRule, RedirectPath, StringMatch,
+    AppendAction, Fraction, HashPolicy, HeaderMatchName, HeaderRule, HostRewrite, PathMatch,
+    PathRewrite, QueryRule, RedirectPath, StringMatch,
 };
+use front_proxy_layers::runtime::{Key, RuntimeFraction};
 
 fn load(text: &str) -> Bootstrap {
     load_str("f.yaml", text).unwrap_or_else(|e| panic!("{e}"))
@@ -163,7 +164,8 @@ fn access_logs_are_read() {
               '@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
     );
     assert_eq!(m.access_logs[0].sink, AccessLogSink::File("access.log".into()));
-    assert_eq!(m.access_logs[0].status_filter, Some((Comparison::Ge, 400)));
+    let filter = m.access_logs[0].status_filter.as_ref().map(|(op, value)| (*op, value.get()));
+    assert_eq!(filter, Some((Comparison::Ge, 400)));
     assert!(matches!(&m.access_logs[0].format, AccessLogFormat::Text(t) if t == "%PROTOCOL%"));
     let AccessLogFormat::Json(json) = &m.access_logs[1].format else {
         panic!("not JSON");
@@ -235,7 +237,8 @@ fn route_matches_are_read() {
          {name: x-n, range_match: {start: -1, end: '10'}, invert_match: true}, {name: o, prefix_match: p}]",
     );
     assert!(m.grpc);
-    assert_eq!(m.fraction.map(|f| (f.numerator, f.denominator)), Some((5, 1_000_000)));
+    let fraction = m.fraction.as_ref().map(RuntimeFraction::get);
+    assert_eq!(fraction, Some(Fraction { numerator: 5, denominator: 1_000_000 }));
     assert!(matches!(m.query[0].rule, QueryRule::Present(false)));
     assert!(
         matches!(&m.query[1].rule, QueryRule::Value(StringMatch::Suffix { value, .. }) if value == "s")
@@ -298,8 +301,8 @@ fn retry_policies_are_read() {
     let retry = |fields: &str| forward(&format!("retry_policy: {{{fields}}}")).retry.unwrap();
     let r = retry("");
     assert_eq!((r.num_retries, r.host_selection_attempts), (1, 1));
-    assert_eq!(r.base_interval, Duration::from_millis(25));
-    assert_eq!(r.max_interval, Duration::from_millis(250));
+    assert_eq!(r.base_interval, None, "which is 25 ms, or what the runtime says");
+    assert_eq!(r.max_interval, None);
     let r = retry(
         "retry_on: ' retriable-status-codes , cancelled', retriable_status_codes: [418, '429'], \
          per_try_timeout: 1s, per_try_idle_timeout: 0s, retry_back_off: {base_interval: 0.0001s}, \
@@ -309,8 +312,8 @@ fn retry_policies_are_read() {
     assert!(r.on.retriable_status_codes && r.on.grpc_cancelled);
     assert_eq!(r.status_codes, [418, 429]);
     assert_eq!((r.per_try_timeout, r.per_try_idle_timeout), (Some(SECOND), None));
-    assert_eq!(r.base_interval, Duration::from_millis(1));
-    assert_eq!(r.max_interval, Duration::from_millis(10));
+    assert_eq!(r.base_interval, Some(Duration::from_micros(100)), "which counts as 1 ms");
+    assert_eq!(r.max_interval, None);
     assert!(r.avoid_previous_hosts && r.response_headers.len() == 1);
     assert_eq!(r.host_selection_attempts, 5);
 }
@@ -474,22 +477,26 @@ static_resources:
     assert_eq!((b.node.id.as_str(), b.node.sub_zone.as_str()), ("i", "s"));
     assert_eq!(b.node.metadata["a"], serde_json::json!([1, "b"]));
     assert_eq!(b.admin.unwrap().address.to_string(), "[::1]:8001");
-    let layers = b.runtime_layers.iter().map(|layer| (layer.name.as_str(), layer.values.len()));
+    let layers = b.runtime_layers.iter().map(|layer| match &layer.source {
+        RuntimeSource::Static(values) => (layer.name.as_str(), values.len()),
+        other => panic!("{other:?}"),
+    });
     assert_eq!(layers.collect::<Vec<_>>(), [("one", 3), ("two", 3)]);
     // A later layer replaces what an earlier one said.
-    assert!(b.runtime.contains(&("a.b".to_owned(), RuntimeValue::Number(2.0))));
-    assert!(b.runtime.contains(&("a.c".to_owned(), RuntimeValue::Text("text".to_owned()))));
-    assert_eq!(b.runtime.len(), 5);
+    assert_eq!(b.runtime.key("a.b").integer(), Some(2));
+    assert_eq!(b.runtime.key("a.c").integer(), None);
     let l = &b.listeners[0];
-    assert_eq!((l.connection_limit, l.backlog, l.reuse_port), (Some(5), Some(10), false));
+    let limit = l.connection_limit.as_ref().and_then(Key::integer);
+    assert_eq!((limit, l.backlog, l.reuse_port), (Some(5), Some(10), false));
     assert_eq!(l.stat_prefix.as_deref(), Some("p"));
     let chain = &l.filter_chains[0];
     assert_eq!(
         (chain.name.as_str(), &chain.server_names[..]),
         ("chain", &["a.b".to_owned(), "*.c".to_owned()][..])
     );
-    let fraction = chain.http.routes.virtual_hosts[0].routes[0].matching.fraction.unwrap();
-    assert_eq!((fraction.numerator, fraction.denominator), (30, 100));
+    let route = &chain.http.routes.virtual_hosts[0].routes[0].matching;
+    let fraction = route.fraction.as_ref().map(RuntimeFraction::get);
+    assert_eq!(fraction, Some(Fraction { numerator: 30, denominator: 100 }));
 }
 
 /// `/config_dump` shows what was read, in the form that protobuf gives it: names in snake_case,

@@ -46,6 +46,7 @@ async fn own_layer() {
     assert_eq!(app.get("/").await, "401 who are you?");
     let (_, answer) = app.ask(Method::GET, "/", &[("x-token", "secret")]).await;
     assert_eq!(answer, "200 welcome");
+    assert_eq!(app.get("/public").await, "200 welcome");
 }
 
 #[tokio::test]

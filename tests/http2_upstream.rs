@@ -87,6 +87,36 @@ async fn a_reset_inside_the_body_is_passed_on() {
     assert_eq!(proxy.stat("cluster.app.upstream_cx_active"), 1);
 }
 
+/// `h2` does not tell a response that was cut by it from one that was whole.
+#[tokio::test]
+async fn a_reset_without_an_error_ends_only_what_was_whole() {
+    let upstream = app_http2(Builder::new(), |_, request, mut respond| async move {
+        let mut stream = respond.send_response(Response::new(()), false).expect("sends");
+        let whole = request.uri().path() == "/whole";
+        stream.send_data(Bytes::from_static(b"half"), whole).expect("sends");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.send_reset(Reason::NO_ERROR);
+    })
+    .await;
+    let proxy = Proxy::start(upstream, "", HTTP2).await;
+    let client = Client::connect(proxy.address).await;
+    let error = client.get("/cut").await.expect_err("a reset");
+    assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR));
+    assert_eq!(proxy.stat("cluster.app.upstream_rq_rx_reset"), 1);
+    assert_eq!(proxy.stat("http.in.downstream_rq_tx_reset"), 1);
+    assert_eq!(body(&client, "/whole").await, "half");
+
+    // Envoy resets what is left of the request itself, before it sees that it needn't.
+    let request = Request::post("http://a.example/whole").body(()).expect("a request");
+    let (response, _stream) = client.open(request, false).await;
+    let mut answer = response.await.expect("an answer").into_body();
+    assert_eq!(answer.data().await.expect("data").expect("whole"), "half");
+    assert!(answer.data().await.is_none_or(|end| end.is_err()));
+    proxy.until("cluster.app.upstream_rq_tx_reset", 1).await;
+    assert_eq!(proxy.stat("cluster.app.upstream_rq_rx_reset"), 1);
+    assert_eq!(proxy.stat("cluster.app.upstream_rq_rx_reset_no_error"), 0, "as in Envoy");
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_resets_the_upstream_stream() {
     let upstream = numbered(Builder::new(), Duration::from_secs(60)).await;

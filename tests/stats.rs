@@ -105,7 +105,7 @@ fn bounds_belong_to_their_buckets() {
     let registry = Registry::new(1);
     let histogram = registry.scope().histogram_ms("h");
     for (sample, count) in [(0.0, 2), (1.0, 1), (49.0, 43), (50.0, 3), (51.0, 17), (100.0, 1)] {
-        histogram.record_many(sample, count);
+        (0..count).for_each(|_| histogram.record(sample));
     }
     let page = text_page(&registry, "histogram_buckets=cumulative");
     let expected = "h: B0.5(0,2) B1(0,3) B5(0,3) B10(0,3) B25(0,3) B50(0,49) B100(0,67) ";
@@ -213,7 +213,8 @@ fn gauges_add_up_after_they_were_set() {
 #[test]
 fn counters_follow_another_counter_forwards_only() {
     let registry = Registry::new(2);
-    let counter = registry.scope().counter("c");
+    let metadata = metrics::Metadata::new("", metrics::Level::INFO, None);
+    let counter = registry.register_counter(&Key::from_name("c"), &metadata);
     counter.absolute(7);
     counter.absolute(3);
     assert_eq!(text_page(&registry, ""), "c: 7\n");

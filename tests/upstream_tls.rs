@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use front_proxy::stats::{Query, Registry, text};
 use front_proxy_layers::cluster::{Cluster, ClusterBuilder};
 use front_proxy_layers::endpoint::Tls;
 use front_proxy_layers::proxy::Proxy;
@@ -71,6 +72,21 @@ fn der(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
 }
 
+/// Handshakes are counted as those of a cluster from a bootstrap.
+#[tokio::test]
+async fn handshakes_are_counted() {
+    let own = certificate("service1.internal");
+    let server = listen(&own, None).await;
+    let registry = Registry::new(1);
+    let tls = Tls::trusting(own.0.as_bytes()).expect("a root");
+    let tls = tls.server_name("service1.internal").expect("a name");
+    ask(to(server, tls).stats(registry.scope())).await;
+    let query = Query::parse(Some("filter=ssl.(handshake|versions)&usedonly")).expect("valid");
+    let page = text::render(registry.select(&query), Default::default());
+    let page = page.map(|part| String::from_utf8_lossy(&part).into_owned()).collect::<String>();
+    assert_eq!(page, "cluster.c.ssl.handshake: 1\ncluster.c.ssl.versions.TLSv1.3: 1\n");
+}
+
 async fn ask(builder: ClusterBuilder) -> String {
     let request = Request::get("/").header("host", "h").body(Full::<Bytes>::default());
     let proxy = Proxy::new(builder.build());
@@ -121,4 +137,44 @@ async fn a_certificate_is_shown_to_who_asks() {
     assert!(answer.starts_with("503 "), "{answer}");
     // The key of another.
     assert!(tls.certificate(client.0.as_bytes(), own.1.as_bytes()).is_err());
+}
+
+/// What a machine trusts is a matter of its environment, so this asks another process.
+#[tokio::test]
+async fn what_the_machine_trusts_can_be_trusted() {
+    let (own, other) = (certificate("service1.internal"), certificate("service1.internal"));
+    let server = listen(&own, None).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ask = async |authorities: &str| {
+        let file = folder.path().join("authorities.pem");
+        std::fs::write(&file, authorities).expect("written");
+        let output = tokio::process::Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "asks_by_native_roots", "--ignored", "--nocapture"])
+            .env("SSL_CERT_FILE", file)
+            .env_remove("SSL_CERT_DIR")
+            .env(SERVER, server.to_string())
+            .output();
+        String::from_utf8_lossy(&output.await.expect("it has run").stdout).into_owned()
+    };
+    let answer = ask(&own.0).await;
+    assert!(answer.contains("answer: 200 http/1.1 service1.internal 0"), "{answer}");
+    let answer = ask(&other.0).await;
+    assert!(answer.contains("answer: 503 upstream connect error"), "{answer}");
+    let answer = ask("nobody").await;
+    assert!(answer.contains("error: "), "{answer}");
+}
+
+const SERVER: &str = "FRONT_PROXY_TEST_SERVER";
+
+#[tokio::test]
+#[ignore = "runs as a process of `what_the_machine_trusts_can_be_trusted`"]
+async fn asks_by_native_roots() {
+    let server = std::env::var(SERVER).expect("a server").parse().expect("an address");
+    match Tls::native_roots() {
+        Ok(tls) => println!(
+            "answer: {}",
+            ask(to(server, tls.server_name("service1.internal").unwrap())).await
+        ),
+        Err(error) => println!("error: {error}"),
+    }
 }

@@ -174,6 +174,10 @@ impl http_body::Body for Body {
                 source.poll_piece(cx).map(|piece| Some(piece.map(Frame::data).map_err(Into::into)))
             }
         };
+        if let Some(progress) = &self.progress {
+            let more = matches!(&polled, Poll::Ready(Some(Ok(_))) if !self.is_end_stream());
+            progress.set_more(more);
+        }
         if let (Some(progress), Poll::Ready(frame)) = (&self.progress, &polled) {
             match frame {
                 None => progress.finish(),

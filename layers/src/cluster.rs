@@ -26,6 +26,7 @@
 mod builder;
 mod endpoint_set;
 mod future;
+mod keys;
 mod membership;
 mod permits;
 mod priorities;
@@ -63,6 +64,9 @@ use crate::stream_info::ClusterNames;
 use crate::task::Task;
 
 use endpoint_set::{Balancers, EndpointSet};
+use keys::Keys;
+#[cfg(feature = "retry")]
+pub(crate) use keys::RetryKeys;
 
 /// A handle on a cluster.
 #[derive(Clone)]
@@ -77,6 +81,7 @@ pub(crate) struct Inner {
     default: Arc<Resources>,
     high: Arc<Resources>,
     shared: Arc<Shared>,
+    keys: Keys,
     balancers: Balancers,
     endpoints: ArcSwap<EndpointSet>,
     /// Updates of the membership and of health, one at a time.
@@ -175,8 +180,14 @@ impl Cluster {
         self.inner.resources(priority)
     }
 
+    #[cfg(feature = "retry")]
     pub(crate) fn shared_resources(&self) -> &Arc<Resources> {
         self.inner.resources(self.priority)
+    }
+
+    #[cfg(feature = "retry")]
+    pub(crate) fn retry_keys(&self) -> &RetryKeys {
+        &self.inner.keys.retry
     }
 
     /// The same cluster, used with another priority's limits.

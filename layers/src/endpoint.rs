@@ -15,7 +15,10 @@ mod http1;
 mod http2;
 mod io;
 mod pool;
+mod shared_list;
+// Public with the feature `rustls`.
 #[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "rustls"), allow(dead_code, unreachable_pub))]
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_from_pem;
@@ -27,7 +30,7 @@ pub(crate) use http1::{Http1Connection, SendError};
 pub(crate) use http2::{Http2Exchange, Http2Streams};
 pub(crate) use io::{UpstreamConnection, UpstreamIo};
 pub(crate) use pool::{Checkout, Connected, Place, Waiter};
-#[cfg(feature = "tls")]
+#[cfg(feature = "rustls")]
 pub use tls::SharedClientConfig;
 #[cfg(feature = "tls")]
 pub use tls_from_pem::{Tls, TlsError};
@@ -46,7 +49,7 @@ use tokio::time::Instant;
 use crate::cluster::{ClusterStats, HealthOptions, Inner, Resources};
 use crate::discover::{Checking, Locality, Member};
 use crate::health::{HealthCell, HealthFlag, HealthFlags};
-use crate::outlier::{Detector, Monitor, Outcome, OutlierDetection};
+use crate::outlier::{Detector, Followed, Monitor, Outcome};
 
 /// What the connections of all endpoints of a cluster have in common.
 #[derive(Clone, Debug)]
@@ -143,7 +146,7 @@ pub(crate) struct Shared {
     pub(crate) health: HealthOptions,
     /// Endpoints are checked, and have failed until then.
     pub(crate) checked: bool,
-    pub(crate) outlier: Option<Arc<OutlierDetection>>,
+    pub(crate) outlier: Option<Arc<Followed>>,
     /// The cluster that they belong to.
     pub(crate) cluster: Weak<Inner>,
     pub(crate) shards: usize,
@@ -256,6 +259,12 @@ impl Endpoint {
     #[inline]
     pub(crate) fn report(self: &Arc<Self>, outcome: Outcome) {
         Detector::report(self, outcome);
+    }
+
+    /// It took too long for a request.
+    pub(crate) fn timed_out(self: &Arc<Self>) {
+        EndpointStats::raise(&self.stats.rq_timeout);
+        self.report(Outcome::TimedOut);
     }
 
     /// The rate of successes in the latest interval of outlier detection, in percent, and the same

@@ -83,6 +83,8 @@ pub enum ErrorKind {
     DownstreamClosed,
     /// The stream was idle for too long, after the whole request had been received.
     IdleTimeout,
+    /// The cluster is not to be asked now: `upstream.maintenance_mode.<cluster>` of the runtime.
+    Maintenance,
     /// The request lasted longer than `max_stream_duration`.
     MaxDuration,
     /// The upstream part lasted longer than the cluster's `max_stream_duration`.
@@ -160,6 +162,7 @@ impl ErrorKind {
             Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::ConnectionTerminated
+            | Self::Maintenance
             | Self::NoHealthyUpstream
             | Self::Overflow
             | Self::RefusedStream
@@ -184,6 +187,7 @@ impl ErrorKind {
     /// see [`reset_reason`](Self::reset_reason).
     pub fn text(self) -> &'static str {
         match self {
+            Self::Maintenance => "maintenance mode",
             Self::NoHealthyUpstream => "no healthy upstream",
             Self::UpstreamTimeout | Self::PerTryTimeout => "upstream request timeout",
             Self::IdleTimeout | Self::RequestIdleTimeout => "stream timeout",
@@ -220,7 +224,7 @@ impl ErrorKind {
             Self::ConnectFailed | Self::ConnectTimeout => ResponseFlag::UpstreamConnectionFailure,
             Self::ConnectionTerminated => ResponseFlag::UpstreamConnectionTermination,
             Self::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,
-            Self::Overflow => ResponseFlag::UpstreamOverflow,
+            Self::Maintenance | Self::Overflow => ResponseFlag::UpstreamOverflow,
             Self::ProtocolError => ResponseFlag::UpstreamProtocolError,
             Self::UpstreamTimeout | Self::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
             Self::NoRoute => ResponseFlag::NoRouteFound,
@@ -281,6 +285,7 @@ impl ErrorKind {
             | Self::MaxDuration
             | Self::NoHealthyUpstream
             | Self::NoRoute
+            | Self::Maintenance
             | Self::Overflow => Origin::Proxy,
         }
     }

@@ -44,7 +44,7 @@ mod stats;
 pub use future::ResponseFuture;
 pub use layer::FaultLayer;
 pub use service::Fault;
-pub use settings::{Abort, AbortWith, Delay, DelayFor, FaultSettings};
+pub use settings::{Abort, AbortWith, Delay, DelayFor, FaultKeys, FaultSettings};
 pub use stats::{ActiveFault, FaultStats, ResponseBody};
 
 #[cfg(test)]

@@ -11,8 +11,9 @@
 //! A request whose chain is empty goes to the router as if there were no filters. Otherwise each
 //! filter costs a boxed future.
 //!
-//! Where filters are the same for all requests, none of this is needed: put the layers around the
-//! [`Proxy`](crate::proxy::Proxy) or the router.
+//! A [`Proxy`](crate::proxy::Proxy) takes them by
+//! [`http_filter`](crate::proxy::ProxyBuilder::http_filter). Where they are the same for all requests
+//! and need nothing of what is inside, put the layers around the proxy or the router instead.
 //!
 //! ```
 //! use std::sync::Arc;

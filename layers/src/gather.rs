@@ -1,28 +1,45 @@
 //! Writing head and body of a message with one system call.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io::IoSlice;
 
-use tokio::io::AsyncWrite;
+/// What is to be written.
+#[derive(Clone, Copy, Debug)]
+pub enum Gathered<'a> {
+    /// With a plain `send`.
+    One(&'a [u8]),
+    /// With a vectored one.
+    Several(&'a [IoSlice<'a>]),
+}
 
-/// Writes several buffers by one plain `send` where they are small: for the kernel that costs less
+/// How many bytes a vectored write is asked to write.
+pub fn total(bufs: &[IoSlice<'_>]) -> usize {
+    bufs.iter().map(|buf| buf.len()).sum()
+}
+
+/// Has several buffers written by one plain `send` where they are small: for the kernel that costs less
 /// than a vector of them, and most heads come with a small body or none. Larger ones are not
 /// copied.
-pub fn poll_write_gathered<IO>(
-    io: Pin<&mut IO>,
-    cx: &mut Context<'_>,
-    bufs: &[io::IoSlice<'_>],
-) -> Poll<io::Result<usize>>
-where
-    IO: AsyncWrite,
-{
+///
+/// ```
+/// use std::io::{IoSlice, Write};
+///
+/// use front_proxy_layers::gather::{Gathered, gathered};
+///
+/// let mut out = Vec::new();
+/// let written = gathered(&[IoSlice::new(b"head"), IoSlice::new(b"body")], |bufs| match bufs {
+///     Gathered::One(buf) => out.write(buf),
+///     Gathered::Several(bufs) => out.write_vectored(bufs),
+/// });
+/// assert_eq!(written.unwrap(), 8);
+/// assert_eq!(out, b"headbody");
+/// ```
+pub fn gathered<T>(bufs: &[IoSlice<'_>], write: impl FnOnce(Gathered<'_>) -> T) -> T {
     const SMALL: usize = 1024;
     let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
     let (first, second) = (filled.next(), filled.next());
     match (first, second) {
-        (Some(only), None) => io.poll_write(cx, only),
-        _ if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= SMALL => {
+        (Some(only), None) => write(Gathered::One(only)),
+        _ if total(bufs) <= SMALL => {
             let mut small = [0; SMALL];
             let mut len = 0;
             for buf in bufs {
@@ -31,65 +48,23 @@ where
                     len += buf.len();
                 }
             }
-            io.poll_write(cx, small.get(..len).unwrap_or_default())
+            write(Gathered::One(small.get(..len).unwrap_or_default()))
         }
-        _ => io.poll_write_vectored(cx, bufs),
+        _ => write(Gathered::Several(bufs)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::IoSlice;
-    use std::task::Waker;
-
     use super::*;
 
-    /// Keeps what is written, and by how many buffers at a time.
-    #[derive(Default)]
-    struct Sink {
-        bytes: Vec<u8>,
-        vectored: bool,
-    }
-
-    impl AsyncWrite for Sink {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            buf: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            self.bytes.extend_from_slice(buf);
-            Poll::Ready(Ok(buf.len()))
-        }
-
-        fn poll_write_vectored(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            bufs: &[IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            self.vectored = true;
-            bufs.iter().for_each(|buf| self.bytes.extend_from_slice(buf));
-            Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
+    /// What is written, and whether as several buffers.
     fn written(bufs: &[&[u8]]) -> (Vec<u8>, bool) {
-        let mut sink = Sink::default();
         let slices: Vec<_> = bufs.iter().map(|buf| IoSlice::new(buf)).collect();
-        let mut cx = Context::from_waker(Waker::noop());
-        let Poll::Ready(Ok(len)) = poll_write_gathered(Pin::new(&mut sink), &mut cx, &slices)
-        else {
-            panic!("the sink is always ready");
-        };
-        assert_eq!(len, sink.bytes.len());
-        (sink.bytes, sink.vectored)
+        gathered(&slices, |bufs| match bufs {
+            Gathered::One(buf) => (buf.to_vec(), false),
+            Gathered::Several(bufs) => (bufs.iter().flat_map(|buf| buf.to_vec()).collect(), true),
+        })
     }
 
     #[test]

@@ -34,6 +34,7 @@
 mod client;
 mod grpc;
 mod http;
+mod keys;
 mod payload;
 mod runner;
 mod session;

@@ -3,17 +3,32 @@
 //! The protocol itself is the `h2` crate's. Here is what a proxy needs around it, towards clients
 //! (the binary's listeners) and towards upstreams ([`crate::endpoint`]).
 
+// Those that name types of `h2` are public with the feature `h2`.
+#[cfg_attr(not(feature = "h2"), allow(unreachable_pub))]
 mod body;
 mod frames;
+#[cfg_attr(not(feature = "h2"), allow(unreachable_pub))]
 mod keepalive;
+mod outbound;
+#[cfg_attr(not(feature = "h2"), allow(dead_code, unreachable_pub))]
 mod send;
 mod stats;
 
-pub use body::Http2Body;
 pub use frames::{Event, Frame, FrameReader, flag, kind};
-pub use keepalive::Keepalive;
-pub use send::{SendBody, SendError};
+pub use outbound::Outbound;
 pub use stats::CodecStats;
+#[cfg(not(feature = "h2"))]
+pub(crate) use {
+    body::Http2Body,
+    keepalive::Keepalive,
+    send::{SendBody, SendError},
+};
+#[cfg(feature = "h2")]
+pub use {
+    body::Http2Body,
+    keepalive::Keepalive,
+    send::{SendBody, SendError},
+};
 
 use http::header::{self, HeaderMap};
 

@@ -14,11 +14,14 @@ mod sync;
 mod task;
 mod timer;
 mod uri_path;
+pub mod runtime;
 pub mod worker;
 pub mod proxy;
 pub mod mount;
+pub mod http_connection_manager;
 pub mod upgrade;
 pub mod stats;
+#[cfg(feature = "access-log")]
 pub mod access_log;
 pub mod response_flags;
 pub mod format;
@@ -40,6 +43,7 @@ pub mod route;
 pub mod router;
 pub mod timeout;
 pub mod hash_policy;
+#[cfg(feature = "retry")]
 pub mod retry;
 pub mod upstream_stats;
 pub mod upstream_timing;
@@ -49,11 +53,15 @@ pub mod discover;
 pub mod health;
 pub mod health_check;
 pub mod outlier;
-#[cfg(feature = "tls")]
+#[cfg(feature = "rustls")]
 pub mod tls_names;
+#[cfg(all(feature = "tls", not(feature = "rustls")))]
+#[allow(unreachable_pub)] // public with the feature `rustls`
+mod tls_names;
 pub mod endpoint;
 pub mod http2;
 pub mod body;
 pub mod trailers;
 pub mod error;
+pub mod flow_control;
 pub mod gather;

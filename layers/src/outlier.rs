@@ -12,6 +12,9 @@
 //!   below the mean of all endpoints;
 //! * or a percentage of failures above a fixed one.
 //!
+//! All of this may follow the runtime: `outlier_detection.*`, see
+//! [`ClusterBuilder::runtime`](crate::cluster::ClusterBuilder::runtime).
+//!
 //! Each ejection lasts longer than the one before, and well-behaved time makes up for it. It takes
 //! place with the answer that was one too many: the next request goes elsewhere.
 //!
@@ -38,6 +41,7 @@
 //! ```
 
 mod detector;
+mod followed;
 mod monitor;
 mod rates;
 mod settings;
@@ -47,4 +51,5 @@ pub use rates::Averages;
 pub use settings::OutlierDetection;
 
 pub(crate) use detector::Detector;
+pub(crate) use followed::Followed;
 pub(crate) use monitor::{Monitor, Outcome};

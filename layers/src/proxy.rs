@@ -22,15 +22,15 @@
 //!
 //! # What it is made of
 //!
-//! From the outside in: [`Mount`](crate::mount::Mount), [`Upgrade`](crate::upgrade::Upgrade),
-//! [`Stats`](crate::stats::Stats), [`AccessLog`](crate::access_log::AccessLog),
-//! [`ServerHeader`](crate::server_header::ServerHeader), [`Respond`](crate::respond::Respond),
-//! [`Sanitize`](crate::sanitize::Sanitize), [`Forwarded`](crate::forwarded::Forwarded),
-//! [`RequestId`](crate::request_id::RequestId), [`Router`](crate::router::Router), and for each route
-//! [`UpstreamStats`](crate::upstream_stats::UpstreamStats), [`Timeout`](crate::timeout::Timeout),
-//! [`Hashing`](crate::hash_policy::Hashing), [`UpstreamTiming`](crate::upstream_timing::UpstreamTiming), [`Retry`](crate::retry::Retry) and the
-//! [`Cluster`](crate::cluster::Cluster). For another order, or for layers of your own in
-//! between, put them together yourself: see the [guide](crate::guide::order).
+//! An [`HttpConnectionManager`](crate::http_connection_manager::HttpConnectionManager), where the chain
+//! of layers is, behind a [`Mount`](crate::mount::Mount). For another order, or for layers of your own
+//! in between, put them together yourself: see the [guide](crate::guide::order).
+//!
+//! # Filters
+//!
+//! A layer of yours, or one of this crate's [filters](crate::filters), has its place between the
+//! route and what the route does, as Envoy's `http_filters` have: see
+//! [`http_filter`](ProxyBuilder::http_filter). Without any, nothing is boxed.
 //!
 //! # Paths under `nest_service`
 //!
@@ -66,17 +66,13 @@
 //! # Ok(()) }
 //! ```
 
-mod body;
 mod builder;
-mod future;
-mod path;
+mod http_filters;
 mod route;
 mod service;
 mod virtual_host;
 
-pub use body::ResponseBody;
 pub use builder::ProxyBuilder;
-pub use future::ResponseFuture;
 pub use route::Route;
 pub use service::Proxy;
 pub use virtual_host::VirtualHost;

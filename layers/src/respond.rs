@@ -22,24 +22,26 @@ use tower_service::Service;
 use crate::body::{Body, RequestProgress, ResponseBody};
 use crate::error::respond::is_grpc;
 use crate::error::{BoxError, ErrorKind, ProxyError};
+use crate::stats::DownstreamStats;
 use crate::stream_info::StreamInfo;
 
 /// Turns errors into responses; see the [module](self).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RespondLayer {
     inside: bool,
     keep_connection: bool,
+    stats: Option<Arc<DownstreamStats>>,
 }
 
 impl RespondLayer {
     /// The layer.
     pub const fn new() -> Self {
-        Self { inside: false, keep_connection: false }
+        Self { inside: false, keep_connection: false, stats: None }
     }
 
     /// Inside another one, which follows the request.
     pub(crate) const fn inside() -> Self {
-        Self { inside: true, ..Self::new() }
+        Self { inside: true, keep_connection: false, stats: None }
     }
 
     /// Whether an HTTP/1 connection outlives a request that has come whole and is refused for its
@@ -49,14 +51,22 @@ impl RespondLayer {
         self.keep_connection = keep;
         self
     }
+
+    /// Counts in these how often a request's body had to wait for its upstream
+    /// ([`crate::flow_control`]).
+    #[must_use]
+    pub fn stats(mut self, stats: Arc<DownstreamStats>) -> Self {
+        self.stats = Some(stats);
+        self
+    }
 }
 
 impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        let Self { inside, keep_connection } = *self;
-        Respond { inner, inside, keep_connection, unready: None }
+        let Self { inside, keep_connection, stats } = self.clone();
+        Respond { inner, inside, keep_connection, stats, unready: None }
     }
 }
 
@@ -66,6 +76,7 @@ pub struct Respond<S> {
     inner: S,
     inside: bool,
     keep_connection: bool,
+    stats: Option<Arc<DownstreamStats>>,
     /// Why the inner service did not become ready, until the request comes that is told so.
     unready: Option<Box<ProxyError>>,
 }
@@ -73,9 +84,10 @@ pub struct Respond<S> {
 impl<S: Clone> Clone for Respond<S> {
     /// Whether the clone can become ready is for its own inner service to say.
     fn clone(&self) -> Self {
-        let Self { inner, inside, keep_connection, unready: _ } = self;
+        let Self { inner, inside, keep_connection, stats, unready: _ } = self;
         let (inside, keep_connection) = (*inside, *keep_connection);
-        Self { inner: inner.clone(), inside, keep_connection, unready: None }
+        let stats = stats.clone();
+        Self { inner: inner.clone(), inside, keep_connection, stats, unready: None }
     }
 }
 
@@ -108,6 +120,9 @@ where
         if let Some(progress) = progress.as_ref().filter(|_| !self.inside) {
             if let Some(info) = &info {
                 info.set_request_body(progress);
+            }
+            if let Some(stats) = &self.stats {
+                progress.set_client(stats);
             }
             request.extensions_mut().insert(Arc::clone(progress));
         }

@@ -58,7 +58,6 @@ pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::RetryLayer;
 pub use service::Retry;
-pub(crate) use tried::AttemptCount;
 
 #[cfg(test)]
 mod tests;

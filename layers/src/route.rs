@@ -26,6 +26,8 @@ mod domains;
 pub mod matching;
 mod pattern;
 pub mod redirect;
+#[cfg(feature = "retry")]
+mod retry_policy;
 pub mod rewrite;
 pub mod substitution;
 pub mod table;
@@ -34,8 +36,12 @@ pub mod weighted;
 
 pub use action::*;
 pub use matching::*;
-pub use pattern::{Pattern, PatternError};
+pub use pattern::Pattern;
+#[cfg(feature = "regex")]
+pub use pattern::PatternError;
 pub use redirect::Redirector;
+#[cfg(feature = "retry")]
+pub use retry_policy::{RetryOn, RetryPolicy};
 pub use rewrite::{HostOutcome, RequestRewrite};
 pub use substitution::Substitution;
 pub use table::{Found, Place, RequireTls, RouteTable, RouteTableBuilder, RouteTableError};

@@ -1,7 +1,7 @@
 //! Stats: names, handles and where they go; and the layer that counts requests.
 //!
 //! A [`Scope`] names stats as Envoy names them, a [`StatsSink`] keeps them. Without one of your own
-//! they go to the process's [`metrics`] recorder, under the names that Envoy's Prometheus output
+//! they go to the process's [`metrics`](https://docs.rs/metrics) recorder, under the names that Envoy's Prometheus output
 //! has; [`Scope::install`] says otherwise for the whole process. [`StatsLayer`] counts requests of any service, an app's own routes as well as a proxy's:
 //!
 //! ```
@@ -20,22 +20,31 @@
 //! ```
 
 mod body;
+mod buffered;
 mod downstream;
 mod future;
+mod handles;
 mod layer;
+mod recorder;
 mod scope;
 mod service;
+// Public with the feature `rustls`.
 #[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "rustls"), allow(dead_code, unreachable_pub))]
 mod ssl;
 
 pub use body::ResponseBody;
+pub use buffered::{Buffered, Level};
 pub use downstream::{DownstreamStats, ListenerCodes};
 pub use future::ResponseFuture;
+pub use handles::{Counter, CounterValue, Gauge, GaugeValue, Histogram, HistogramValue};
 pub use layer::StatsLayer;
+pub use recorder::{MetricName, MetricsSink, RenamedMetrics};
 pub use scope::{
-    MetricsSink, NoStats, Scope, ScopeInstalled, StatName, StatsSink, Unit, prometheus_name,
-    without,
+    NoStats, Scope, ScopeInstalled, StatName, StatsSink, Unit, prometheus_name, without,
 };
 pub use service::Stats;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "tls", not(feature = "rustls")))]
+pub(crate) use ssl::SslStats;
+#[cfg(feature = "rustls")]
 pub use ssl::SslStats;

@@ -281,12 +281,7 @@ impl StreamInfo {
 
     /// Something happens now.
     pub fn mark(&self, point: TimePoint) {
-        self.mark_at(point, Instant::now());
-    }
-
-    /// Something happened then.
-    pub fn mark_at(&self, point: TimePoint, at: Instant) {
-        let nanos = at.saturating_duration_since(self.began).as_nanos();
+        let nanos = self.began.elapsed().as_nanos();
         let nanos = u64::try_from(nanos).unwrap_or(u64::MAX - 1);
         self.points[point as usize].store(nanos.saturating_add(1), Ordering::Relaxed);
     }

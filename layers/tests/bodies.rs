@@ -8,7 +8,9 @@ mod probe;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io::IoSlice;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::endpoint::ConnectionOptions;
 use front_proxy_layers::http2::Http2Body;
 use front_proxy_layers::proxy::Proxy;
+use front_proxy_layers::trailers::{TrailerBody, TrailerSlot, TrailerWriter};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Empty};
@@ -158,6 +162,56 @@ proptest! {
         let bare = || ScriptedBody::new(steps.clone(), Hints::Exact);
         are_alike(Body::from(data.clone()), bare(), "Body")?;
         are_alike(ResponseBody::<ScriptedBody>::local(data), bare(), "ResponseBody")?;
+    }
+}
+
+/// What goes out where hyper ends its chunks.
+fn last_chunk(slot: &Arc<TrailerSlot>) -> Vec<u8> {
+    let (mut writer, mut sent) = (TrailerWriter::new(Arc::clone(slot)), Vec::new());
+    let last = [IoSlice::new(b"0\r\n\r\n")];
+    let written = Task::new().poll(|cx| {
+        writer.poll_write(cx, &last, |_, bufs| {
+            bufs.iter().for_each(|buf| sent.extend_from_slice(buf));
+            Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()))
+        })
+    });
+    assert!(matches!(written, Poll::Ready(Ok(5))));
+    sent
+}
+
+proptest! {
+    /// hyper's HTTP/1 gets the body without its trailers, which go out behind its last chunk, where
+    /// there are chunks.
+    #[test]
+    fn a_body_for_http1_parts_with_its_trailers(
+        steps in script(),
+        hints in hints(),
+        sized in any::<bool>(),
+    ) {
+        let mut bare = ScriptedBody::new(steps.clone(), hints);
+        let slot = Arc::new(TrailerSlot::default());
+        let length = sized.then(|| (CONTENT_LENGTH, HeaderValue::from_static("100")));
+        let headers = length.into_iter().collect();
+        let chunks = !sized && !bare.is_end_stream() && bare.size_hint().exact().is_none();
+        let inner = ScriptedBody::new(steps, hints);
+        let mut wrapped = TrailerBody::new(inner, &headers, Some(&slot));
+        let trailers = loop {
+            prop_assert_eq!(wrapped.is_end_stream(), bare.is_end_stream(), "the end");
+            let (of_wrapped, of_bare) = (wrapped.size_hint(), bare.size_hint());
+            prop_assert_eq!(of_wrapped.lower(), of_bare.lower(), "the least length");
+            prop_assert_eq!(of_wrapped.upper(), of_bare.upper(), "the most");
+            let (polled, got) = (poll(&mut bare), poll(&mut wrapped));
+            if let Poll::Ready(Some(Ok(Step::Trailers(_)))) = polled {
+                prop_assert_eq!(got, Poll::Ready(None), "trailers are not for hyper");
+                break true;
+            }
+            prop_assert_eq!(&got, &polled);
+            if let Poll::Ready(None | Some(Err(()))) = got {
+                break false;
+            }
+        };
+        let section: &[u8] = if trailers && chunks { b"0\r\nx-sum: 1\r\n\r\n" } else { b"0\r\n\r\n" };
+        prop_assert_eq!(last_chunk(&slot), section);
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use front_proxy_layers::body::Body;
@@ -21,8 +21,8 @@ fn get() -> Request<Body> {
     Request::get("/").header("host", "x").body(Body::empty()).expect("a request")
 }
 
-#[tokio::test]
-async fn the_connection_is_finished_and_kept() {
+/// Answers everything, and counts its connections.
+async fn http1_server() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let accepted = Arc::new(AtomicUsize::new(0));
@@ -41,7 +41,12 @@ async fn the_connection_is_finished_and_kept() {
             });
         }
     });
+    (address, accepted)
+}
 
+#[tokio::test]
+async fn the_connection_is_finished_and_kept() {
+    let (address, accepted) = http1_server().await;
     let mut cluster = Cluster::builder("c").build();
     cluster.update(vec![Member::new(address)]);
     let endpoint = Arc::clone(&cluster.endpoints()[0]);
@@ -120,6 +125,37 @@ async fn a_connection_that_nobody_wants_any_more_ends_with_its_endpoint() {
     }
 }
 
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Each wake costs a turn of a task, and with it a look at all that the task does.
+#[tokio::test]
+async fn a_request_that_begins_wakes_nobody() {
+    let (address, _) = http1_server().await;
+    let cluster = Cluster::builder("c").build();
+    cluster.update(vec![Member::new(address)]);
+    let tasks = [(); 2].map(|()| Arc::new(Wakes::default()));
+    let wakes = || tasks.each_ref().map(|task| task.0.load(Ordering::SeqCst));
+    for (task, kept) in tasks.iter().zip([0, 1]) {
+        let waker = Waker::from(Arc::clone(task));
+        assert_eq!(cluster.endpoints()[0].idle_connections(), kept);
+        let mut request = pin!(cluster.clone().oneshot(get()));
+        let before = wakes();
+        let mut polled = request.as_mut().poll(&mut Context::from_waker(&waker));
+        assert_eq!(wakes(), before, "it was told what it knows, or the one before it was");
+        while polled.is_pending() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            polled = request.as_mut().poll(&mut Context::from_waker(&waker));
+        }
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_left_of_an_endpoint_that_left() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -146,6 +182,56 @@ async fn nothing_is_left_of_an_endpoint_that_left() {
     while tasks() > before {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// The next request makes a connection, wherever it runs.
+#[test]
+fn a_runtime_that_ends_while_connecting_keeps_nobody_waiting() {
+    let cluster = Cluster::builder("c").http2().build();
+    let first = runtime();
+    first.block_on(async {
+        let (address, ..) = http2_server().await;
+        cluster.update(vec![Member::new(address)]);
+        let mut request = pin!(cluster.clone().oneshot(get()));
+        let polled = request.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "connecting takes a turn of the runtime");
+    });
+    drop(first);
+    let mut request = pin!(cluster.clone().oneshot(get()));
+    let second = runtime()
+        .block_on(async { tokio::time::timeout(Duration::from_secs(30), request.as_mut()).await });
+    // Its server has ended with the first runtime: what counts is that somebody has tried.
+    second.expect("an answer").expect_err("nobody listens");
+}
+
+#[test]
+fn idle_connections_are_looked_after_on_the_next_runtime() {
+    let servers = runtime();
+    let (address, _) = servers.block_on(http1_server());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let servers = std::thread::spawn(move || servers.block_on(stopped));
+    let cluster = Cluster::builder("c").idle_timeout(Some(Duration::from_millis(20))).build();
+    cluster.update(vec![Member::new(address)]);
+    let endpoint = Arc::clone(&cluster.endpoints()[0]);
+    runtime().block_on(async {
+        cluster.clone().oneshot(get()).await.expect("answered");
+        assert_eq!(endpoint.idle_connections(), 1);
+    });
+    runtime().block_on(async {
+        cluster.clone().oneshot(get()).await.expect("answered");
+        let closed = async {
+            while endpoint.idle_connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), closed).await.expect("it is closed");
+    });
+    stop.send(()).expect("they run");
+    servers.join().expect("no panic").expect("stopped");
 }
 
 /// Connections that one request makes to an upstream that closes each as soon as it is open.

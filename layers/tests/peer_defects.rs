@@ -5,17 +5,23 @@
 
 mod raw;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use front_proxy_layers::access_log::{AccessLogger, LogSink};
 use front_proxy_layers::cluster::{Cluster, ClusterBuilder};
 use front_proxy_layers::discover::{Member, MemberSet};
 use front_proxy_layers::endpoint::ConnectionOptions;
-use front_proxy_layers::proxy::{Proxy, ResponseBody};
+use front_proxy_layers::format::Format;
+use front_proxy_layers::forwarded::{ForwardedPolicy, Peer};
+use front_proxy_layers::http_connection_manager::ResponseBody;
+use front_proxy_layers::proxy::Proxy;
 use front_proxy_layers::route::{RetryOn, RetryPolicy};
+use front_proxy_layers::stats::Scope;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Channel, Empty, Full};
@@ -60,7 +66,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "src/forwarded/tests.rs",
         "the_client_is_who_trusted_proxies_say",
     ),
-    ("14 no x-forwarded-for", "tests/proxy.rs", "the_clients_address_comes_from_connect_info"),
+    ("14 clients of an app", "tests/proxy.rs", "the_clients_address_comes_from_connect_info"),
     (
         "15 a switch that nobody bridges",
         "tests/proxy.rs",
@@ -212,6 +218,40 @@ async fn a_failed_request_is_no_error_in_the_log() {
     assert_eq!(lines.load(Ordering::Relaxed), 0, "lines of level info or above");
 }
 
+/// Defect 11: nothing is counted, nothing is logged, and no request can be told from another.
+#[tokio::test]
+async fn requests_are_counted_logged_and_numbered() {
+    let upstream = answering("ok").await;
+    let (recorder, lines) = (Counts::default(), Lines::default());
+    let format = Format::parse("%REQ(X-REQUEST-ID)% %RESPONSE_CODE% %RESPONSE_FLAGS%").unwrap();
+    let logger = AccessLogger::text(format, Arc::new(lines.clone()));
+    let proxy = metrics::with_local_recorder(&recorder, || {
+        let stats = Scope::from_metrics();
+        let served = builder().stats(stats.clone()).endpoints([upstream.name()]).expect("ok");
+        let none = Cluster::builder("none").stats(stats.clone()).build();
+        let proxy = Proxy::builder().route("/none", none).route("/", served.build());
+        proxy.stats(&stats, "app").access_log(logger).build()
+    });
+    for path in ["/", "/", "/none"] {
+        ask(&proxy, path).await;
+    }
+    for (name, cluster, count) in [
+        ("envoy_http_downstream_rq_total", None, 3),
+        ("envoy_http_downstream_rq_completed", None, 3),
+        ("envoy_cluster_upstream_rq_total", Some("c"), 2),
+        ("envoy_cluster_upstream_cx_total", Some("c"), 1),
+        ("envoy_cluster_upstream_cx_none_healthy", Some("none"), 1),
+    ] {
+        assert_eq!(recorder.count(name, cluster), Some(count), "{name} {cluster:?}");
+    }
+    let heads = upstream.heads();
+    let ids: Vec<_> = heads.iter().map(|head| field(head, "x-request-id")).collect();
+    assert_ne!(ids[0], ids[1]);
+    let logged = lines.0.lock().unwrap().clone();
+    assert_eq!(logged[..2], [format!("{} 200 -", ids[0]), format!("{} 200 -", ids[1])]);
+    assert!(logged[2].ends_with(" 503 UH"), "{logged:?}");
+}
+
 /// Defect 12: settings that make no sense are panics.
 #[test]
 fn an_endpoint_that_is_no_address_is_an_error() {
@@ -285,6 +325,33 @@ async fn clients_of_both_protocols_get_the_same() {
         assert_eq!(head.matches("example.com").count(), 1, "{head}");
         assert!(head.contains("host: example.com\r\n"), "{head}");
     }
+}
+
+/// Defect 14: no upstream is told who asked, and how.
+#[tokio::test]
+async fn the_upstream_is_told_who_asked_and_how() {
+    let upstream = answering("ok").await;
+    let edge = ForwardedPolicy {
+        use_remote_address: true,
+        via: Some("proxy".parse().expect("a value")),
+        ..ForwardedPolicy::default()
+    };
+    let proxy = Proxy::builder().route("/", cluster(&upstream)).forwarded(edge).build();
+    for tls in [false, true] {
+        let mut request = get("/");
+        // Who is connected at an edge is not whom the client says.
+        request.headers_mut().insert("x-forwarded-for", "203.0.113.9".parse().expect("a value"));
+        request.headers_mut().insert("x-forwarded-proto", "ftp".parse().expect("a value"));
+        let address = "192.0.2.1:40000".parse().expect("an address");
+        request.extensions_mut().insert(Peer { address, tls });
+        let response = within(proxy.clone().oneshot(request)).await.expect("infallible");
+        assert_eq!(text(response).await, "200 ok");
+    }
+    let told = ["x-forwarded-for", "x-forwarded-proto", "via"];
+    let heads = upstream.heads();
+    let told: Vec<_> = heads.iter().map(|head| told.map(|name| field(head, name))).collect();
+    let whom = "203.0.113.9,192.0.2.1";
+    assert_eq!(told, [[whom, "http", "proxy"], [whom, "https", "proxy"]]);
 }
 
 /// Defect 16: whatever fails is an empty 500.
@@ -370,6 +437,76 @@ impl tracing::Subscriber for CountLines {
     }
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Keeps counters by their names and clusters.
+#[derive(Debug, Default)]
+struct Counts(Mutex<HashMap<NameAndCluster, Arc<AtomicU64>>>);
+
+type NameAndCluster = (String, Option<String>);
+
+impl Counts {
+    fn count(&self, name: &str, cluster: Option<&str>) -> Option<u64> {
+        let counts = self.0.lock().unwrap();
+        let count = counts.get(&(name.to_owned(), cluster.map(str::to_owned)))?;
+        Some(count.load(Ordering::Relaxed))
+    }
+}
+
+impl metrics::Recorder for Counts {
+    fn describe_counter(
+        &self,
+        _: metrics::KeyName,
+        _: Option<metrics::Unit>,
+        _: metrics::SharedString,
+    ) {
+    }
+    fn describe_gauge(
+        &self,
+        _: metrics::KeyName,
+        _: Option<metrics::Unit>,
+        _: metrics::SharedString,
+    ) {
+    }
+    fn describe_histogram(
+        &self,
+        _: metrics::KeyName,
+        _: Option<metrics::Unit>,
+        _: metrics::SharedString,
+    ) {
+    }
+    fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+        let cluster = key.labels().find(|label| label.key() == "envoy_cluster_name");
+        let cluster = cluster.map(|label| label.value().to_owned());
+        let mut counts = self.0.lock().unwrap();
+        let count = counts.entry((key.name().to_owned(), cluster)).or_default();
+        metrics::Counter::from_arc(Arc::clone(count))
+    }
+    fn register_gauge(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+        metrics::Gauge::noop()
+    }
+    fn register_histogram(
+        &self,
+        _: &metrics::Key,
+        _: &metrics::Metadata<'_>,
+    ) -> metrics::Histogram {
+        metrics::Histogram::noop()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl LogSink for Lines {
+    fn write(&self, line: &[u8]) {
+        self.0.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
+    }
+}
+
+/// The value of a field of a head that an upstream got.
+fn field<'h>(head: &'h str, name: &str) -> &'h str {
+    let value = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    value.unwrap_or_else(|| panic!("no {name} in {head}"))
 }
 
 fn builder() -> ClusterBuilder {

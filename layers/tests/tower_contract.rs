@@ -88,8 +88,12 @@ fn every_layer_is_in_the_table() {
                 continue;
             }
             let text = std::fs::read_to_string(path).expect("text");
-            let implemented =
-                text.lines().filter(|l| l.starts_with("impl") && l.contains("Layer<"));
+            // One for clusters alone has no place for a probe: it is made of those that have.
+            let implemented = text.lines().filter(|line| {
+                line.starts_with("impl")
+                    && line.contains("Layer<")
+                    && !line.contains("Layer<Cluster>")
+            });
             for line in implemented {
                 let (_, name) = line.split_once(" for ").expect("a trait for a type");
                 there.insert(name.chars().take_while(|c| c.is_alphanumeric()).collect());

@@ -44,10 +44,11 @@ fn access_log(config: &model::AccessLog, files: Option<&LogFiles>) -> Result<Acc
             AccessLogger::json(format, sink)
         }
     };
-    Ok(match *status_filter {
+    Ok(match status_filter {
         None => logger,
         Some((comparison, value)) => {
-            logger.filter(StatusFilter { comparison: compare(comparison), value })
+            let (comparison, value) = (compare(*comparison), value.clone());
+            logger.filter(StatusFilter { comparison, value })
         }
     })
 }

@@ -6,8 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use front_proxy_layers::access_log::LogSink;
-use front_proxy_layers::stats::Scope;
-use metrics::{Counter, Gauge};
+use front_proxy_layers::stats::{Counter, Gauge, Scope};
 
 use super::files::FlushOptions;
 use super::output::{OpenOutput, Output};

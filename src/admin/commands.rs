@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{OriginalUri, Request, State};
 use axum::routing::any;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::page::Page;
@@ -14,6 +15,7 @@ use super::{
     certs, clusters, config_dump, control, guard, help, listeners, logging, runtime, server_info,
     stats,
 };
+use crate::stats::parameters;
 
 /// A page.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(super) enum Needs {
     Any,
     /// `POST`: it changes something.
     Post,
-    /// `POST`, with parameters in the body as well as in the query.
+    /// `POST`, with parameters in the query or, if there are none, in a form.
     PostForm,
 }
 
@@ -121,13 +123,15 @@ async fn run(
             return page.with_status(StatusCode::FORBIDDEN).into_response();
         }
     }
-    if command.method == Needs::PostForm {
+    if command.method == Needs::PostForm
+        && parameters(&query).next().is_none()
+        && is_form(&head.headers)
+    {
         let Ok(form) = axum::body::to_bytes(body, FORM_LIMIT).await else {
             let page = Page::text("form too large\n").with_status(StatusCode::PAYLOAD_TOO_LARGE);
             return page.into_response();
         };
-        query.push('&');
-        query.push_str(&String::from_utf8_lossy(&form));
+        query = String::from_utf8_lossy(&form).into_owned();
     }
     let page = match command.run {
         Run::Home => Page::html(help::home(&listed, uri.path())),
@@ -136,6 +140,10 @@ async fn run(
         Run::Headers(run) => run(&state, &query, &head.headers),
     };
     page.into_response()
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/x-www-form-urlencoded")
 }
 
 /// Bytes of a form.

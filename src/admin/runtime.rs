@@ -31,9 +31,6 @@ pub(super) fn modify(state: &AdminState, query: &str) -> Page {
     }
     match state.control.modify_runtime(&values) {
         Ok(()) => Page::ok(),
-        Err(_) => {
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            Page::text("No admin layer specified").with_status(status)
-        }
+        Err(error) => Page::text(error.to_string()).with_status(StatusCode::SERVICE_UNAVAILABLE),
     }
 }

@@ -14,6 +14,7 @@ use super::status::{
     CertificateStatus, ClusterStatus, DrainOptions, ListenerStatus, LogLevel, RuntimeStatus,
     ServerInfo,
 };
+use crate::runtime::ModifyError;
 use crate::stats::server::{ServerReading, ServerStats};
 use crate::stats::{Registry, every};
 
@@ -236,9 +237,9 @@ pub trait Control: Debug + Send + Sync {
     }
 
     /// Overrides runtime values; an empty one ends an override.
-    fn modify_runtime(&self, values: &[(String, String)]) -> Result<(), Unsupported> {
+    fn modify_runtime(&self, values: &[(String, String)]) -> Result<(), ModifyError> {
         let _ = values;
-        Err(Unsupported)
+        Err(ModifyError::NoAdminLayer)
     }
 }
 

@@ -14,6 +14,7 @@ use front_proxy_layers::discover::dns::{
 };
 use front_proxy_layers::discover::{Locality, Member, MemberSet, UpdateStats};
 use front_proxy_layers::endpoint::{ConnectionOptions, Connector, Protocol};
+use front_proxy_layers::runtime::Runtime;
 use front_proxy_layers::stats::{Scope, SslStats};
 use tokio::task::JoinHandle;
 
@@ -39,6 +40,7 @@ impl std::error::Error for BuildError {}
 
 pub(super) fn cluster(
     config: &model::Cluster,
+    runtime: &Runtime,
     scope: &Scope,
     workers: usize,
 ) -> Result<(Cluster, Option<Arc<Upstream>>), BuildError> {
@@ -63,6 +65,7 @@ pub(super) fn cluster(
         .limits(Priority::Default, limits(&config.breakers))
         .limits(Priority::High, limits(&config.breakers_high))
         .health(health(config))
+        .runtime(runtime)
         .shards(workers);
     if let Some(check) = &config.health_check {
         builder = builder.health_check(check.clone());

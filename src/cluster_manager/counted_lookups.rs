@@ -1,8 +1,7 @@
 //! Counting DNS lookups: `dns.cares.*`, under the name of the resolver that Envoy has for it.
 
 use front_proxy_layers::discover::dns::{Answer, DnsResolver, LookupError, LookupFamily, Resolver};
-use front_proxy_layers::stats::Scope;
-use metrics::{Counter, Gauge};
+use front_proxy_layers::stats::{Counter, Gauge, Scope};
 
 /// A resolver whose lookups are counted.
 #[derive(Debug)]

@@ -29,3 +29,4 @@ mod tls;
 mod upstream_http;
 
 pub(super) use bootstrap::bootstrap;
+pub(super) use runtime::entry as runtime_entry;

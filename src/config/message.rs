@@ -5,10 +5,10 @@
 //! where a list is wanted, and wrappers either plain or as `{value: ...}`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+
+use front_proxy_layers::runtime::Runtime;
 
 use super::diagnostic::Diagnostic;
-use super::model::RuntimeValue;
 use super::schema::Schema;
 use super::source::Span;
 use super::suggest::nearest;
@@ -28,7 +28,8 @@ pub(super) struct Context {
     allow_unknown_fields: bool,
     unknown_fields: Cell<u64>,
     written: Written,
-    runtime: RefCell<HashMap<String, RuntimeValue>>,
+    /// What the static layers say; fields with a `runtime_key` follow it from then on.
+    pub(super) runtime: Runtime,
     cluster_references: RefCell<Vec<ClusterReference>>,
 }
 
@@ -65,20 +66,6 @@ impl Context {
 
     pub(super) fn into_errors(self) -> Vec<Diagnostic> {
         self.errors.into_inner()
-    }
-
-    pub(super) fn set_runtime(&self, values: impl Iterator<Item = (String, RuntimeValue)>) {
-        *self.runtime.borrow_mut() = values.collect();
-    }
-
-    /// The number that the runtime holds for a key, where it does.
-    pub(super) fn runtime_number(&self, key: &str) -> Option<f64> {
-        match self.runtime.borrow().get(key) {
-            Some(RuntimeValue::Number(value)) => Some(*value),
-            // Envoy reads numbers out of text as well.
-            Some(RuntimeValue::Text(text)) => text.parse().ok(),
-            _ => None,
-        }
     }
 
     pub(super) fn refer_to_cluster(&self, reference: ClusterReference) {

@@ -24,6 +24,8 @@ use front_proxy_layers::route::{
     DirectResponse, HashPolicy, HeaderEdits, HostRewrite, PathRewrite, Redirect, RetryPolicy,
     RouteMatch, UpgradeRule,
 };
+pub use front_proxy_layers::runtime::RuntimeValue;
+use front_proxy_layers::runtime::{Key, Runtime, RuntimeU32};
 pub use front_proxy_layers::sanitize::{EscapedSlashes, StripPort as StripHostPort};
 pub use front_proxy_layers::server_header::Transformation as ServerHeader;
 pub use http_filters::*;
@@ -45,9 +47,9 @@ pub struct Bootstrap {
     pub clusters: Vec<Cluster>,
     /// `admin`, where given.
     pub admin: Option<Admin>,
-    /// The merged static layers of `layered_runtime`, flattened to dotted keys, in file order.
-    pub runtime: Vec<(String, RuntimeValue)>,
-    /// The same layer by layer, the lowest first.
+    /// What says the values that other fields follow: at first those of the static layers.
+    pub runtime: Runtime,
+    /// `layered_runtime.layers`, the lowest first.
     pub runtime_layers: Vec<RuntimeLayer>,
     /// `stats_config`
     pub stats: Rules,
@@ -105,23 +107,43 @@ pub struct Node {
 }
 
 /// A layer of `layered_runtime`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RuntimeLayer {
     /// `name`
     pub name: String,
-    /// `static_layer`, flattened to dotted keys, in file order.
-    pub values: Vec<(String, RuntimeValue)>,
+    /// Where its values come from.
+    pub source: RuntimeSource,
 }
 
-/// A leaf of a static runtime layer.
+/// Where the values of a runtime layer come from.
 #[derive(Clone, Debug, PartialEq)]
-pub enum RuntimeValue {
-    /// A number.
-    Number(f64),
-    /// A boolean.
-    Bool(bool),
-    /// Text.
-    Text(String),
+pub enum RuntimeSource {
+    /// `static_layer`, flattened to dotted keys, in file order.
+    Static(Vec<(String, RuntimeEntry)>),
+    /// `admin_layer`: `POST /runtime_modify`.
+    Admin,
+    /// `disk_layer`
+    Disk(DiskLayer),
+}
+
+/// `disk_layer`: a file for each value, whose path is the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskLayer {
+    /// `symlink_root`: the values are read anew when this link is replaced.
+    pub symlink_root: PathBuf,
+    /// `subdirectory` below it.
+    pub subdirectory: String,
+    /// `append_service_cluster`: the values are in a folder of it that is named after `node.cluster`.
+    pub append_service_cluster: bool,
+}
+
+/// A value of the runtime.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimeEntry {
+    /// As it was written.
+    pub text: String,
+    /// What it says.
+    pub value: RuntimeValue,
 }
 
 /// `admin`.
@@ -144,10 +166,12 @@ pub struct Listener {
     pub per_connection_buffer_limit: usize,
     /// `tcp_backlog_size`, where given.
     pub backlog: Option<u32>,
-    /// `envoy.resource_limits.listener.<name>.connection_limit` of the runtime.
-    pub connection_limit: Option<u64>,
+    /// `envoy.resource_limits.listener.<name>.connection_limit` of the runtime, for one with a name.
+    pub connection_limit: Option<Key>,
     /// `enable_reuse_port`. Default `true`.
     pub reuse_port: bool,
+    /// `traffic_direction: INBOUND`: it closes with `POST /drain_listeners?inboundonly`.
+    pub inbound: bool,
     /// `filter_chains`; never empty.
     pub filter_chains: Vec<FilterChain>,
 }
@@ -401,7 +425,7 @@ pub struct AccessLog {
     /// How a line looks.
     pub format: AccessLogFormat,
     /// `filter.status_code_filter`, where given.
-    pub status_filter: Option<(Comparison, u32)>,
+    pub status_filter: Option<(Comparison, RuntimeU32)>,
 }
 
 /// Where an access log goes.
@@ -533,7 +557,7 @@ pub struct Forward {
 pub enum Target {
     /// To one cluster. Its name is checked unless `validate_clusters: false`.
     Cluster(String),
-    /// To one of several, by weight (never 0 in all).
+    /// To one of several, by weight (never 0 in all, unless they follow the runtime).
     Weighted(Vec<WeightedCluster>),
 }
 
@@ -544,6 +568,8 @@ pub struct WeightedCluster {
     pub name: String,
     /// Its share.
     pub weight: u32,
+    /// Where the runtime may say another: `<runtime_key_prefix>.<cluster>`.
+    pub runtime_key: Option<Key>,
     /// Header changes for requests that go there.
     pub headers: HeaderEdits,
     /// `typed_per_filter_config`

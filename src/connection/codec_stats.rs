@@ -1,7 +1,9 @@
-//! What the HTTP/1 codec counts, for all connections of the process: `http1.*`.
+//! What the codecs count, for all connections of the process: `http1.*` and `http2.*`.
 
-use front_proxy_layers::stats::Scope;
-use metrics::Counter;
+use std::sync::{Arc, OnceLock};
+
+use front_proxy_layers::http2::CodecStats;
+use front_proxy_layers::stats::{Counter, Scope};
 
 /// Handles under Envoy's names.
 #[derive(Clone, Debug)]
@@ -19,5 +21,22 @@ impl Http1Stats {
             requests_rejected_with_underscores_in_headers: scope
                 .counter("requests_rejected_with_underscores_in_headers"),
         }
+    }
+}
+
+/// The counters of HTTP/2 codecs. As in Envoy they are there from the first HTTP/2 connection on.
+#[derive(Clone, Debug)]
+pub(crate) struct Http2Stats {
+    root: Scope,
+    codec: OnceLock<Arc<CodecStats>>,
+}
+
+impl Http2Stats {
+    pub(crate) fn new(root: &Scope) -> Self {
+        Self { root: root.clone(), codec: OnceLock::new() }
+    }
+
+    pub(crate) fn codec(&self) -> &Arc<CodecStats> {
+        self.codec.get_or_init(|| Arc::new(CodecStats::new(&self.root)))
     }
 }

@@ -23,6 +23,7 @@ mod gate;
 mod hpack;
 mod limits;
 mod request;
+mod stall;
 mod state;
 mod stream;
 
@@ -34,6 +35,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use front_proxy_layers::access_log::ConnectionEnd;
+use front_proxy_layers::http_connection_manager::{
+    ConnectionService, ResponseBody, ResponseFuture,
+};
 use front_proxy_layers::http2::{Http2Body, Keepalive};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
@@ -53,7 +57,6 @@ use super::log::Http2End;
 use super::open::OpenConnection;
 use super::timers::{Activity, Expired, Timers};
 use crate::listener::FilterChain;
-use crate::request_path::{ConnectionBody, ConnectionFuture, ConnectionService};
 use crate::shutdown::{Phase, Signal};
 
 /// Serves the connection until it has closed.
@@ -67,10 +70,10 @@ pub(super) async fn serve<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     open.speaks(Protocol::Http2);
-    let codec = chain.filters.http2.codec();
+    let codec = chain.http2_stats.codec();
     codec.nghttp2_downstream_connections.increment(1);
     let keep = chain.http.http2.keep_connection_on_bad_message;
-    let state = GateState::new(Arc::clone(codec), Arc::clone(&chain.filters.stats), keep);
+    let state = GateState::new(Arc::clone(codec), Arc::clone(&chain.stats), keep);
     let mut gate = Http2Gate::new(io, Arc::clone(&state));
     let mut is_http2 = false;
     let end = match builder(chain).handshake(&mut gate).await {
@@ -175,7 +178,7 @@ struct Serving<'a, IO> {
     keepalive: Option<Keepalive>,
     service: ConnectionService,
     log: Arc<Http2End>,
-    streams: FuturesUnordered<Stream<ConnectionFuture, ConnectionBody>>,
+    streams: FuturesUnordered<Stream<'a, ResponseFuture, ResponseBody>>,
     resets: PrematureResets,
     requests: u64,
     state: &'a GateState,
@@ -260,7 +263,7 @@ where
         let end = poll_fn(|cx| {
             if !drained && drain.as_mut().poll(cx).is_ready() {
                 drained = true;
-                self.chain.filters.stats.cx_drain_close.increment(1);
+                self.chain.stats.cx_drain_close.increment(1);
                 self.finish();
             }
             self.poll(cx)
@@ -314,8 +317,8 @@ where
         while let Poll::Ready(Some(outcome)) = self.streams.poll_next_unpin(cx) {
             self.state.codec.streams_active.decrement(1.0);
             if self.resets.ended(outcome == Outcome::PrematureReset) {
-                self.chain.filters.stats.rq_too_many_premature_resets.increment(1);
-                self.chain.filters.stats.cx_protocol_error.increment(1);
+                self.chain.stats.rq_too_many_premature_resets.increment(1);
+                self.chain.stats.cx_protocol_error.increment(1);
                 return true;
             }
         }
@@ -393,7 +396,8 @@ where
             has_body: !request.body().is_end_stream(),
         };
         let future = self.service.call(request);
-        self.streams.push(Stream::new(future, respond, kind));
+        let patience = (self.state, self.chain.stall_timeout);
+        self.streams.push(Stream::new(future, respond, kind, patience));
         self.state.set_serving(self.streams.len());
         if self
             .chain
@@ -401,13 +405,13 @@ where
             .max_requests_per_connection
             .is_some_and(|max| self.requests == u64::from(max))
         {
-            self.chain.filters.stats.cx_max_requests_reached.increment(1);
+            self.chain.stats.cx_max_requests_reached.increment(1);
             self.timers.drain();
             // Before the answer.
             self.give_notice();
         }
         if self.phase == Drain::Not && self.signal.asks_to_leave() {
-            self.chain.filters.stats.cx_drain_close.increment(1);
+            self.chain.stats.cx_drain_close.increment(1);
             self.timers.drain();
             self.give_notice();
         }
@@ -421,9 +425,8 @@ where
         *head.status_mut() = StatusCode::CONTINUE;
         // Where the client has gone, the request will find out.
         let _ = respond.send_informational(head);
-        let filters = &self.chain.filters;
-        filters.stats.charge(StatusCode::CONTINUE);
-        filters.listener_codes.charge(StatusCode::CONTINUE);
+        self.chain.stats.charge(StatusCode::CONTINUE);
+        self.chain.listener_codes.charge(StatusCode::CONTINUE);
     }
 
     /// The connection will end: the client learns it before requests are refused, so that none of

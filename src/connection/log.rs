@@ -4,11 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use front_proxy_layers::access_log::{
-    AccessLogLayer, AccessLogger, ClientFault, ConnectionEnd, Fault, log_all,
-};
-use front_proxy_layers::forwarded::Peer;
-use front_proxy_layers::stream_info::{DownstreamConnection, Observer, RequestHead, StreamInfo};
+use front_proxy_layers::access_log::{AccessLogger, ClientFault, ConnectionEnd, Fault, log_all};
+use front_proxy_layers::stream_info::{DownstreamConnection, RequestHead, StreamInfo};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
 use super::Downstream;
@@ -20,7 +17,6 @@ use crate::listener::FilterChain;
 pub(super) struct ConnectionLog {
     loggers: Arc<[AccessLogger]>,
     connection: Option<Arc<DownstreamConnection>>,
-    observer: Option<Arc<Observer>>,
 }
 
 /// What logs tell of a connection beyond its peer. Looked up only where there is a log.
@@ -36,10 +32,10 @@ pub(crate) struct LoggedConnection {
 static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
 impl ConnectionLog {
-    pub(super) fn new(chain: &FilterChain, downstream: &Downstream, peer: Peer) -> Self {
-        let loggers = Arc::clone(&chain.filters.access_logs);
-        if !chain.is_observed() {
-            return Self { loggers, connection: None, observer: None };
+    pub(super) fn new(chain: &FilterChain, downstream: &Downstream) -> Self {
+        let loggers = Arc::clone(&chain.access_logs);
+        if !chain.manager.is_observed() {
+            return Self { loggers, connection: None };
         }
         let logged = downstream.logged.as_deref().cloned().unwrap_or_default();
         let connection = DownstreamConnection {
@@ -51,35 +47,18 @@ impl ConnectionLog {
             id: Some(CONNECTIONS.fetch_add(1, Ordering::Relaxed)),
             filter_chain: chain.name.clone(),
         };
-        let connection = Arc::new(connection);
-        let observer = chain.filters.observed.then(|| {
-            let policy = Arc::clone(&chain.filters.forwarded);
-            Arc::new(Observer { connection: Arc::clone(&connection), policy, peer })
-        });
-        Self { loggers, connection: Some(connection), observer }
+        Self { loggers, connection: Some(Arc::new(connection)) }
     }
 
-    /// For routes that add headers made of what is known of a request.
-    pub(super) fn observer(&self) -> Option<Arc<Observer>> {
-        self.observer.clone()
+    /// What the connection's requests are told of it.
+    pub(super) fn connection(&self) -> Option<Arc<DownstreamConnection>> {
+        self.connection.clone()
     }
 
     /// Where logs go, if there are any.
     fn logged(&self) -> Option<(&Arc<[AccessLogger]>, &Arc<DownstreamConnection>)> {
         let connection = self.connection.as_ref().filter(|_| !self.loggers.is_empty())?;
         Some((&self.loggers, connection))
-    }
-
-    /// The layer for the connection's requests. `fault` says what the client did wrong.
-    pub(super) fn layer(&self, fault: Arc<dyn ClientFault>) -> AccessLogLayer {
-        match self.logged() {
-            None => AccessLogLayer::off(),
-            Some((loggers, connection)) => AccessLogLayer::for_connection(
-                Arc::clone(loggers),
-                Arc::clone(connection),
-                Some(fault),
-            ),
-        }
     }
 
     /// Logs a request that was refused before any layer saw it.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use front_proxy_layers::access_log::ClientFault;
 use front_proxy_layers::forwarded::Peer;
+use front_proxy_layers::http_connection_manager::Connection;
 use front_proxy_layers::server_header::ServerHeaderLayer;
 use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
@@ -54,18 +55,20 @@ pub(crate) async fn serve<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = Peer { address: downstream.peer, tls: downstream.tls };
-    let access_log = ConnectionLog::new(chain, &downstream, peer);
+    let access_log = ConnectionLog::new(chain, &downstream);
     let path = |fault: Arc<dyn ClientFault>| {
-        let (log, observer) = (access_log.layer(fault), access_log.observer());
-        let certificate = downstream.certificate.clone();
-        chain.filters.for_connection(peer, certificate, log, observer)
+        let connection = Connection::new(peer)
+            .certificate(downstream.certificate.clone())
+            .downstream(access_log.connection())
+            .fault(fault);
+        chain.manager.for_connection(connection)
     };
     let service = |gate: &Arc<GateState>| PathService::new(path(Arc::clone(gate) as _));
     let http2_path = || {
         let end = Arc::new(Http2End::default());
         (path(Arc::clone(&end) as _), end)
     };
-    let io = Counted::new(io, Arc::clone(&chain.filters.stats), !downstream.tls);
+    let io = Counted::new(io, Arc::clone(&chain.stats), !downstream.tls);
     let http2 = match chain.http.codec {
         Codec::Http2 => true,
         Codec::Http1 => false,
@@ -185,6 +188,7 @@ async fn drive<C>(
             if polled.is_ready() {
                 return Poll::Ready(());
             }
+            state.look_for_room();
             if !draining && drain.as_mut().poll(cx).is_ready() {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
@@ -263,18 +267,18 @@ fn count_answers(chain: &FilterChain, open: &OpenConnection, state: &GateState) 
     // Envoy counts each `100 Continue` as a response.
     for _ in 0..state.continues() {
         open.stats().charge(StatusCode::CONTINUE);
-        chain.filters.listener_codes.charge(StatusCode::CONTINUE);
+        chain.listener_codes.charge(StatusCode::CONTINUE);
     }
     if state.is_leaving() {
         open.stats().cx_drain_close.increment(1);
     }
     let dropped = state.dropped_underscores();
     if dropped > 0 {
-        chain.filters.codec_stats.dropped_headers_with_underscores.increment(dropped.into());
+        chain.http1_stats.dropped_headers_with_underscores.increment(dropped.into());
     }
     if let Some(refusal) = state.refusal() {
         if refusal.kind == http1::RefusalKind::Underscore {
-            let stats = &chain.filters.codec_stats;
+            let stats = &chain.http1_stats;
             stats.requests_rejected_with_underscores_in_headers.increment(1);
         }
         count_refusal(chain, open, &refusal);
@@ -300,5 +304,5 @@ fn count_refusal(chain: &FilterChain, open: &OpenConnection, refusal: &http1::Re
         _ => {}
     }
     stats.charge(kind.status());
-    chain.filters.listener_codes.charge(kind.status());
+    chain.listener_codes.charge(kind.status());
 }

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 
+use front_proxy_layers::http_connection_manager::{
+    ConnectionService, ResponseBody, ResponseFuture,
+};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tower_service::Service;
-
-use crate::request_path::{ConnectionBody, ConnectionService};
 
 /// A tower service behind hyper's `&self`.
 ///
@@ -23,9 +24,9 @@ impl PathService {
 }
 
 impl hyper::service::Service<Request<Incoming>> for PathService {
-    type Response = Response<ConnectionBody>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = <ConnectionService as Service<Request<Incoming>>>::Future;
+    type Future = ResponseFuture;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.0.borrow_mut().call(request)

@@ -12,8 +12,8 @@ pub(super) fn headers(limit: &LocalRateLimit) -> Result<HeaderEditor, String> {
 
 pub(super) fn settings(limit: &LocalRateLimit, headers: HeaderEditor) -> LocalRateLimitSettings {
     LocalRateLimitSettings {
-        enabled: limit.enabled,
-        enforced: limit.enforced,
+        enabled: limit.enabled.clone(),
+        enforced: limit.enforced.clone(),
         status: limit.status,
         resource_exhausted: limit.resource_exhausted,
         x_ratelimit_headers: limit.x_ratelimit_headers,

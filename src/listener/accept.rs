@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use front_proxy_layers::runtime::Key;
+use front_proxy_layers::stats::Histogram;
 use front_proxy_layers::tls_names;
-use metrics::Histogram;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
@@ -17,7 +18,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::{FilterChain, Listener, client_certificate};
 use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
-use crate::shutdown::{Phase, Signal};
+use crate::shutdown::Signal;
 use crate::workers::OpenConnections;
 
 /// Accepts connections until `signal` says that listeners are closed.
@@ -28,8 +29,9 @@ pub(crate) async fn accept(
     mut signal: Signal,
     open: Arc<OpenConnections>,
 ) {
+    signal = signal.inbound(listener.inbound);
     let mut closed = signal.clone();
-    let mut closed = std::pin::pin!(closed.reached(Phase::ListenersClosed));
+    let mut closed = std::pin::pin!(closed.closed());
     let mut batch = Batch { size: 0, sizes: &listener.stats.accepted_per_event };
     loop {
         let accepted = tokio::select! {
@@ -55,7 +57,7 @@ pub(crate) async fn accept(
                 tracing::warn!(%error, listener = listener.name, "can't accept connections");
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(100)) => {}
-                    () = signal.reached(Phase::ListenersClosed) => return,
+                    () = signal.closed() => return,
                 }
             }
         }
@@ -105,7 +107,8 @@ impl AcceptedConnection {
     /// Counts it; `None` if the listener has as many as it may have.
     fn admit(worker: usize, listener: &Arc<Listener>) -> Option<Self> {
         let before = listener.connections.fetch_add(1, Ordering::Relaxed);
-        if listener.connection_limit.is_some_and(|limit| before >= limit) {
+        let limit = listener.connection_limit.as_ref().and_then(Key::integer);
+        if limit.is_some_and(|limit| before >= limit) {
             listener.connections.fetch_sub(1, Ordering::Relaxed);
             listener.stats.cx_overflow.increment(1);
             return None;
@@ -133,12 +136,12 @@ impl AcceptedConnection {
             match &chain.tls {
                 None => self.serve_plain(chain, stream, peer, signal).await,
                 Some(tls) => {
-                    let open = OpenConnection::new(&chain.filters.stats, true);
+                    let open = OpenConnection::new(&chain.stats, true);
                     if !self.speaks_tls(&stream).await {
                         return;
                     }
                     let tls = tls.current();
-                    let names = chain.filters.forwarded.client_cert.names_certificate();
+                    let names = chain.http.forward_client_cert.names_certificate();
                     if names && tls.differ_in_uris() {
                         drop(open);
                         return self.choose_by_hello(stream, peer, signal).await;
@@ -184,8 +187,8 @@ impl AcceptedConnection {
         peer: SocketAddr,
         signal: Signal,
     ) {
-        let open = OpenConnection::new(&chain.filters.stats, false);
-        let logged = chain.is_observed().then(|| {
+        let open = OpenConnection::new(&chain.stats, false);
+        let logged = chain.manager.is_observed().then(|| {
             Box::new(LoggedConnection { local: stream.local_addr().ok(), ..Default::default() })
         });
         let downstream =
@@ -205,7 +208,7 @@ impl AcceptedConnection {
             self.listener.stats.no_filter_chain_match.increment(1);
             return;
         };
-        let open = OpenConnection::new(&chain.filters.stats, true);
+        let open = OpenConnection::new(&chain.stats, true);
         let tls = tls.current();
         let uris = tls.uris(Some(&start.client_hello()));
         let handshake = start.into_stream(Arc::clone(&tls.config));
@@ -231,12 +234,12 @@ impl AcceptedConnection {
         }
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
         let certificate = match tls.peer_certificates() {
-            Some([leaf, ..]) if chain.filters.forwarded.client_cert.names_certificate() => {
+            Some([leaf, ..]) if chain.http.forward_client_cert.names_certificate() => {
                 client_certificate::describe(leaf, own_uris)
             }
             _ => None,
         };
-        let logged = chain.is_observed().then(|| logged(&stream));
+        let logged = chain.manager.is_observed().then(|| logged(&stream));
         let downstream = Downstream { peer, tls: true, alpn_http2, certificate, logged };
         connection::serve(chain, stream, downstream, open, signal).await;
     }

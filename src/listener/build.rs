@@ -4,11 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use front_proxy_layers::filters::Filtered;
 use front_proxy_layers::forwarded::ForwardedPolicy;
+use front_proxy_layers::http_connection_manager::HttpConnectionManager;
 use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::respond::RespondLayer;
-use front_proxy_layers::router::{Router, RouterStats};
 use front_proxy_layers::sanitize::{HostRules, PathNormalizer, SanitizeLayer};
 use front_proxy_layers::server_header::ServerHeaderLayer;
 use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope};
@@ -19,9 +18,8 @@ use super::FilterChain;
 use crate::access_log::{LogFiles, access_logs};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model;
-use crate::connection::Http1Stats;
+use crate::connection::{Http1Stats, Http2Stats};
 use crate::http_filters::{self, ChainBuilder};
-use crate::request_path::{Http2Stats, HttpFilters};
 use crate::routes;
 use crate::stats::absent;
 use crate::tls::Downstream;
@@ -47,38 +45,49 @@ pub(crate) fn filter_chains(
     around: Surroundings<'_>,
     listener_scope: &Scope,
 ) -> Result<Vec<Arc<FilterChain>>, String> {
-    config
-        .filter_chains
-        .iter()
-        .map(|chain| {
-            let model::FilterChain { name, server_names, tls, http } = chain;
-            let tls = tls.as_ref().map(Downstream::new).transpose()?;
-            let filters = filters(config, http, port, around, listener_scope)?;
-            let server_header = filters.server_header.clone();
-            let gate = crate::connection::gate_config(http, tls.is_some(), server_header);
-            Ok(Arc::new(FilterChain {
-                name: (!name.is_empty()).then(|| name.as_str().into()),
-                server_names: server_names.clone(),
-                tls: tls.map(Arc::new),
-                http: Arc::clone(http),
-                stall_timeout: routes::longest_idle_timeout(http),
-                gate: Arc::new(gate),
-                filters,
-            }))
-        })
-        .collect()
+    let chain = |chain| filter_chain(config, chain, port, around, listener_scope).map(Arc::new);
+    config.filter_chains.iter().map(chain).collect()
 }
 
-fn filters(
+fn filter_chain(
+    listener: &model::Listener,
+    chain: &model::FilterChain,
+    port: u16,
+    around: Surroundings<'_>,
+    listener_scope: &Scope,
+) -> Result<FilterChain, String> {
+    let model::FilterChain { name, server_names, tls, http } = chain;
+    let tls = tls.as_ref().map(Downstream::new).transpose()?;
+    let stats = Arc::new(DownstreamStats::new(around.stats, &http.stat_prefix));
+    let listener_codes = Arc::new(ListenerCodes::new(listener_scope, &http.stat_prefix));
+    let access_logs = access_logs(&http.access_logs, around.logs)?;
+    let manager = connection_manager(listener, http, port, around, &stats)?
+        .listener_codes(Arc::clone(&listener_codes))
+        .access_logs(Arc::clone(&access_logs));
+    Ok(FilterChain {
+        name: (!name.is_empty()).then(|| name.as_str().into()),
+        server_names: server_names.clone(),
+        gate: Arc::new(crate::connection::gate_config(http, tls.is_some(), server_header(http)?)),
+        tls: tls.map(Arc::new),
+        http: Arc::clone(http),
+        manager,
+        access_logs,
+        stats,
+        listener_codes,
+        http1_stats: Http1Stats::new(around.stats),
+        http2_stats: Http2Stats::new(around.stats),
+        stall_timeout: routes::longest_idle_timeout(http),
+    })
+}
+
+fn connection_manager(
     listener: &model::Listener,
     config: &model::HttpConnectionManager,
     port: u16,
     around: Surroundings<'_>,
-    listener_scope: &Scope,
-) -> Result<HttpFilters, String> {
-    let stats = Arc::new(DownstreamStats::new(around.stats, &config.stat_prefix));
+    stats: &Arc<DownstreamStats>,
+) -> Result<HttpConnectionManager, String> {
     absent::connection_manager(stats.scope());
-    let router_stats = Arc::new(RouterStats::new(stats.scope()));
     let buffer_limit = listener.per_connection_buffer_limit;
     let process = http_filters::Surroundings {
         clusters: around.clusters,
@@ -86,31 +95,20 @@ fn filters(
         failing: around.failing,
         service_cluster: &around.node.cluster,
     };
-    let mut chains = ChainBuilder::new(config, process, &stats)?;
-    let table = routes::table(config, around.clusters, &stats, buffer_limit, &mut chains)?;
-    let filters = chains.build()?;
-    let observed = filters.is_observed() || table.actions().any(|(_, entry)| entry.reads_context());
-    let router = Router::new(Arc::new(table))
-        .stats(router_stats)
-        .envoy_headers(!config.suppress_envoy_headers);
-    Ok(HttpFilters {
-        codec_stats: Http1Stats::new(around.stats),
-        http2: Http2Stats::new(around.stats),
-        observed,
-        upgrade: UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide(),
-        access_logs: access_logs(&config.access_logs, around.logs)?,
-        listener_codes: Arc::new(ListenerCodes::new(listener_scope, &config.stat_prefix)),
-        server_header: server_header(config)?,
-        respond: RespondLayer::new().keep_connection(config.keep_connection_on_bad_message),
-        sanitize: sanitize(config, port)?.stats(Arc::clone(&stats)),
-        forwarded: Arc::new(forwarded(config, around.node)?),
-        share_client: routes::ask_for_client(config),
-        request_id: RequestIdLayer::new()
-            .generate(config.generate_request_id)
-            .respond(config.always_set_request_id_in_response),
-        routed: Filtered::new(router, filters),
-        stats,
-    })
+    let mut chains = ChainBuilder::new(config, process, stats)?;
+    let table = routes::table(config, around.clusters, stats, buffer_limit, &mut chains)?;
+    let request_id = RequestIdLayer::new()
+        .generate(config.generate_request_id)
+        .respond(config.always_set_request_id_in_response);
+    Ok(HttpConnectionManager::new(Arc::clone(stats), table, chains.build()?)
+        .envoy_headers(!config.suppress_envoy_headers)
+        .upgrade(UpgradeLayer::new().rules(config.upgrades.clone()).routes_decide())
+        .server_header(server_header(config)?)
+        .respond(RespondLayer::new().keep_connection(config.keep_connection_on_bad_message))
+        .sanitize(sanitize(config, port)?.stats(Arc::clone(stats)))
+        .forwarded(forwarded(config, around.node)?)
+        .share_client(routes::ask_for_client(config))
+        .request_id(request_id))
 }
 
 /// Where a listener's own stats are. A port given as 0 is not known to whoever reads the

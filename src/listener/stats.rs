@@ -1,7 +1,6 @@
 //! The counters of a listener: `listener.<address>.*`.
 
-use front_proxy_layers::stats::{Scope, SslStats, Unit};
-use metrics::{Counter, Gauge, Histogram};
+use front_proxy_layers::stats::{Counter, Gauge, Histogram, Scope, SslStats, Unit};
 
 /// Handles of what a listener counts, under Envoy's names.
 pub(crate) struct ListenerStats {

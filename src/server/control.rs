@@ -8,7 +8,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::views::ServerStatus;
 use super::{Command, LogControl};
 use crate::admin::{Control, DrainOptions, LogLevel, UnknownLogger, Unsupported};
-use crate::shutdown::{Phase, Shutdown};
+use crate::runtime::{LayeredRuntime, ModifyError};
+use crate::shutdown::{Shutdown, Whose};
 
 #[derive(Debug)]
 pub(super) struct ServerControl {
@@ -17,6 +18,7 @@ pub(super) struct ServerControl {
     commands: UnboundedSender<Command>,
     log: Option<Arc<dyn LogControl>>,
     drain_time: Duration,
+    runtime: Arc<LayeredRuntime>,
 }
 
 impl ServerControl {
@@ -26,27 +28,25 @@ impl ServerControl {
         commands: UnboundedSender<Command>,
         log: Option<Arc<dyn LogControl>>,
         drain_time: Duration,
+        runtime: Arc<LayeredRuntime>,
     ) -> Self {
-        Self { shutdown, status, commands, log, drain_time }
+        Self { shutdown, status, commands, log, drain_time, runtime }
     }
 }
 
 impl Control for ServerControl {
     fn drain_listeners(&self, options: DrainOptions) -> Result<(), Unsupported> {
-        // Every listener is inbound: no bootstrap here gives a traffic direction.
-        if options.inbound_only {
-            return Ok(());
-        }
+        let whose = if options.inbound_only { Whose::Inbound } else { Whose::All };
         if !options.graceful {
-            self.shutdown.advance(Phase::ListenersClosed);
+            self.shutdown.close_listeners(whose);
             return Ok(());
         }
-        self.shutdown.ask_to_leave(true);
+        self.shutdown.drain(whose);
         if !options.skip_exit {
             let (shutdown, drain_time) = (Arc::clone(&self.shutdown), self.drain_time);
             tokio::spawn(async move {
                 tokio::time::sleep(drain_time).await;
-                shutdown.advance(Phase::ListenersClosed);
+                shutdown.close_listeners(whose);
             });
         }
         Ok(())
@@ -68,6 +68,10 @@ impl Control for ServerControl {
 
     fn loggers(&self) -> Vec<(String, LogLevel)> {
         self.log.as_ref().map_or_else(Vec::new, |log| log.loggers())
+    }
+
+    fn modify_runtime(&self, values: &[(String, String)]) -> Result<(), ModifyError> {
+        self.runtime.modify(values.iter().map(|(key, value)| (key.as_str(), value)))
     }
 
     fn set_log_level(&self, logger: Option<&str>, level: LogLevel) -> Result<(), UnknownLogger> {

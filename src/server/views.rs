@@ -1,6 +1,5 @@
 //! What the admin app shows of a running proxy.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
@@ -16,8 +15,9 @@ use crate::admin::{
     ListenerView, RuntimeStatus, ServerInfo, ServerView,
 };
 use crate::cluster_manager::ClusterManager;
-use crate::config::model::{self, Bootstrap, RuntimeValue};
+use crate::config::model::{self, Bootstrap};
 use crate::listener::Listener;
+use crate::runtime::LayeredRuntime;
 use crate::stats::server::ServerState;
 
 /// The state of the process.
@@ -154,36 +154,17 @@ pub(super) struct ConfigSource {
     loaded_at: SystemTime,
     bootstrap: Value,
     certificates: Arc<Certificates>,
-    runtime: RuntimeStatus,
+    runtime: Arc<LayeredRuntime>,
 }
 
 impl ConfigSource {
     pub(super) fn new(
         bootstrap: &Bootstrap,
         certificates: Arc<Certificates>,
+        runtime: Arc<LayeredRuntime>,
         loaded_at: SystemTime,
     ) -> Self {
-        let text = |value: &RuntimeValue| match value {
-            RuntimeValue::Number(number) => number.to_string(),
-            RuntimeValue::Bool(value) => value.to_string(),
-            RuntimeValue::Text(text) => text.clone(),
-        };
-        let layers = &bootstrap.runtime_layers;
-        let mut entries = BTreeMap::new();
-        for (nth, layer) in layers.iter().enumerate() {
-            for (key, value) in &layer.values {
-                let values: &mut Vec<String> = entries.entry(key.clone()).or_default();
-                values.resize(layers.len(), String::new());
-                values[nth] = text(value);
-            }
-        }
-        let layers = layers.iter().map(|layer| layer.name.clone()).collect();
-        Self {
-            loaded_at,
-            bootstrap: bootstrap.source.0.clone(),
-            certificates,
-            runtime: RuntimeStatus { layers, entries },
-        }
+        Self { loaded_at, bootstrap: bootstrap.source.0.clone(), certificates, runtime }
     }
 }
 
@@ -201,6 +182,6 @@ impl ConfigView for ConfigSource {
     }
 
     fn runtime(&self) -> RuntimeStatus {
-        self.runtime.clone()
+        self.runtime.status()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use front_proxy_layers::worker;
-use metrics::{CounterFn, GaugeFn};
+use metrics::GaugeFn;
 
 /// Slots in a block: four double cache lines per lane.
 const SLOTS: usize = 64;
@@ -69,22 +69,21 @@ impl CounterCell {
         }
     }
 
+    #[inline]
+    pub(super) fn increment(&self, by: u64) {
+        self.slot.own().fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Raises it to `value`, for code that counts by itself.
+    pub(super) fn absolute(&self, value: u64) {
+        // All callers meet on one lane: the largest value wins, however late a smaller one comes.
+        self.slot.first().fetch_max(value, Ordering::Relaxed);
+    }
+
     /// What was added since this was last asked, whether or not it was reset.
     pub(super) fn latch(&self) -> u64 {
         let value = self.value();
         value.wrapping_sub(self.told.swap(value, Ordering::Relaxed))
-    }
-}
-
-impl CounterFn for CounterCell {
-    #[inline]
-    fn increment(&self, value: u64) {
-        self.slot.own().fetch_add(value, Ordering::Relaxed);
-    }
-
-    fn absolute(&self, value: u64) {
-        // All callers meet on one lane: the largest value wins, however late a smaller one comes.
-        self.slot.first().fetch_max(value, Ordering::Relaxed);
     }
 }
 
@@ -116,8 +115,14 @@ impl GaugeCell {
     }
 
     #[inline]
-    fn add(&self, value: i64) {
-        self.slot.own().fetch_add(value.cast_unsigned(), Ordering::Relaxed);
+    pub(super) fn add(&self, change: f64) {
+        self.slot.own().fetch_add(whole(change).cast_unsigned(), Ordering::Relaxed);
+        self.mark();
+    }
+
+    pub(super) fn set(&self, value: f64) {
+        let added = self.slot.sum().cast_signed();
+        self.base.store(whole(value).wrapping_sub(added), Ordering::Relaxed);
         self.mark();
     }
 
@@ -127,24 +132,6 @@ impl GaugeCell {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-    }
-}
-
-impl GaugeFn for GaugeCell {
-    #[inline]
-    fn increment(&self, value: f64) {
-        self.add(whole(value));
-    }
-
-    #[inline]
-    fn decrement(&self, value: f64) {
-        self.add(whole(value).wrapping_neg());
-    }
-
-    fn set(&self, value: f64) {
-        let added = self.slot.sum().cast_signed();
-        self.base.store(whole(value).wrapping_sub(added), Ordering::Relaxed);
-        self.mark();
     }
 }
 

@@ -10,8 +10,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use metrics::HistogramFn;
-
 use super::cells::own;
 
 /// Upper bounds of the buckets that Prometheus and `histogram_buckets=` show: Envoy's defaults.
@@ -66,6 +64,14 @@ impl HistogramCell {
         }
     }
 
+    /// Files `count` samples.
+    #[inline]
+    pub(super) fn record(&self, sample: f64, count: u64) {
+        if let Some(bin) = own(&self.lanes).get_or_init(Box::default).bin(sample) {
+            bin.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
     /// Everything recorded so far.
     pub(super) fn total(&self) -> Distribution {
         let mut counts = [0; BINS];
@@ -105,20 +111,6 @@ impl HistogramCell {
         let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
         flushed.interval = total.since(&flushed.total);
         flushed.total = total;
-    }
-}
-
-impl HistogramFn for HistogramCell {
-    #[inline]
-    fn record(&self, value: f64) {
-        self.record_many(value, 1);
-    }
-
-    #[inline]
-    fn record_many(&self, value: f64, count: usize) {
-        if let Some(bin) = own(&self.lanes).get_or_init(Box::default).bin(value) {
-            bin.fetch_add(count as u64, Ordering::Relaxed);
-        }
     }
 }
 

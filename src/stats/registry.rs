@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use front_proxy_layers::stats::{Scope, ScopeInstalled, StatName, StatsSink, Unit};
-use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
-    SharedString, Unit as MetricsUnit,
+use front_proxy_layers::stats::{
+    Counter, CounterValue, Gauge, GaugeValue, Histogram, HistogramValue, Scope, ScopeInstalled,
+    StatName, StatsSink, Unit,
 };
 
 use super::cells::{CounterCell, FloatCell, GaugeCell, Slots};
 use super::histogram::HistogramCell;
 use super::lookups::Lookups;
-use super::name::{Name, foreign_full};
+use super::name::Name;
 use super::query::{Kind, Query};
 use super::rules::Rules;
 use super::selection::{Handle, HistogramReading, Selection, Stat};
@@ -170,14 +169,14 @@ impl Registry {
         &self.inner.lookups
     }
 
-    fn histogram_entry(
+    pub(super) fn histogram_entry(
         &self,
         full: &str,
         unit: Unit,
         name: impl FnOnce() -> (Name, bool),
-    ) -> Histogram {
+    ) -> Arc<Entry<HistogramStat>> {
         let workers = self.inner.workers;
-        let entry = self.inner.entry(
+        self.inner.entry(
             full,
             |stats| &mut stats.histograms,
             |stats| &stats.histograms,
@@ -187,8 +186,33 @@ impl Registry {
                 let bounds = self.inner.rules.bounds(full);
                 (name, HistogramStat { cell, unit, bounds, foreign })
             },
-        );
-        Histogram::from_arc(entry)
+        )
+    }
+
+    pub(super) fn counter_entry(
+        &self,
+        full: &str,
+        name: impl FnOnce() -> Name,
+    ) -> Arc<Entry<CounterCell>> {
+        self.inner.entry(
+            full,
+            |stats| &mut stats.counters,
+            |stats| &stats.counters,
+            || (name(), CounterCell::new(&mut self.inner.slots())),
+        )
+    }
+
+    pub(super) fn float_entry(
+        &self,
+        full: &str,
+        name: impl FnOnce() -> Name,
+    ) -> Arc<Entry<FloatCell>> {
+        self.inner.entry(
+            full,
+            |stats| &mut stats.floats,
+            |stats| &stats.floats,
+            || (name(), FloatCell::default()),
+        )
     }
 
     fn own(&self, name: &StatName) -> Name {
@@ -205,14 +229,14 @@ impl StatsSink for Registry {
         if !self.takes(name) {
             return Counter::noop();
         }
-        Counter::from_arc(self.inner.counter(name.full(), || self.own(name)))
+        Counter::new(self.counter_entry(name.full(), || self.own(name)))
     }
 
     fn gauge(&self, name: &StatName) -> Gauge {
         if !self.takes(name) {
             return Gauge::noop();
         }
-        Gauge::from_arc(self.inner.entry(
+        Gauge::new(self.inner.entry(
             name.full(),
             |stats| &mut stats.gauges,
             |stats| &stats.gauges,
@@ -224,33 +248,7 @@ impl StatsSink for Registry {
         if !self.takes(name) {
             return Histogram::noop();
         }
-        self.histogram_entry(name.full(), unit, || (self.own(name), false))
-    }
-}
-
-/// Metrics of other code in the process, under their own names. Descriptions are not kept: Envoy
-/// shows none.
-impl Recorder for Registry {
-    fn describe_counter(&self, _: KeyName, _: Option<MetricsUnit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<MetricsUnit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<MetricsUnit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.inner.counter(&foreign_full(key), || Name::foreign(key)))
-    }
-
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.inner.entry(
-            &foreign_full(key),
-            |stats| &mut stats.floats,
-            |stats| &stats.floats,
-            || (Name::foreign(key), FloatCell::default()),
-        ))
-    }
-
-    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        let full = foreign_full(key);
-        self.histogram_entry(&full, Unit::Unspecified, || (Name::foreign(key), true))
+        Histogram::new(self.histogram_entry(name.full(), unit, || (self.own(name), false)))
     }
 }
 
@@ -298,15 +296,6 @@ struct Inner {
 }
 
 impl Inner {
-    fn counter(&self, full: &str, name: impl FnOnce() -> Name) -> Arc<Entry<CounterCell>> {
-        self.entry(
-            full,
-            |stats| &mut stats.counters,
-            |stats| &stats.counters,
-            || (name(), CounterCell::new(&mut self.slots())),
-        )
-    }
-
     fn entry<T>(
         &self,
         full: &str,
@@ -355,26 +344,17 @@ pub(super) struct Entry<T> {
     pub(super) cell: T,
 }
 
-impl<T: CounterFn> CounterFn for Entry<T> {
+impl CounterValue for Entry<CounterCell> {
     #[inline]
-    fn increment(&self, value: u64) {
-        self.cell.increment(value);
-    }
-
-    fn absolute(&self, value: u64) {
-        self.cell.absolute(value);
+    fn increment(&self, by: u64) {
+        self.cell.increment(by);
     }
 }
 
-impl<T: GaugeFn> GaugeFn for Entry<T> {
+impl GaugeValue for Entry<GaugeCell> {
     #[inline]
-    fn increment(&self, value: f64) {
-        self.cell.increment(value);
-    }
-
-    #[inline]
-    fn decrement(&self, value: f64) {
-        self.cell.decrement(value);
+    fn add(&self, change: f64) {
+        self.cell.add(change);
     }
 
     fn set(&self, value: f64) {
@@ -382,15 +362,10 @@ impl<T: GaugeFn> GaugeFn for Entry<T> {
     }
 }
 
-impl HistogramFn for Entry<HistogramStat> {
+impl HistogramValue for Entry<HistogramStat> {
     #[inline]
-    fn record(&self, value: f64) {
-        self.cell.cell.record(value);
-    }
-
-    #[inline]
-    fn record_many(&self, value: f64, count: usize) {
-        self.cell.cell.record_many(value, count);
+    fn record(&self, sample: f64) {
+        self.cell.cell.record(sample, 1);
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use front_proxy_layers::stats::Scope;
-use metrics::{Gauge, Histogram};
+use front_proxy_layers::stats::{Gauge, Histogram, Scope};
 
 use super::process::Memory;
 

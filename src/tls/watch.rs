@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use front_proxy_layers::stats::Scope;
-use metrics::Counter;
+use front_proxy_layers::stats::{Counter, Scope};
 use tokio::task::JoinHandle;
 
 use crate::config::files;

@@ -13,6 +13,7 @@ use front_proxy::admin::{
     LogLevel, OutlierStatus, RuntimeStatus, ServerInfo, ServerView, UnknownLogger, Unsupported,
     router, version,
 };
+use front_proxy::runtime::ModifyError;
 use front_proxy::stats::Registry;
 use front_proxy::stats::server::{ServerState, ServerStats};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -263,9 +264,10 @@ impl Control for Engine {
         Ok(())
     }
 
-    fn modify_runtime(&self, values: &[(String, String)]) -> Result<(), Unsupported> {
+    fn modify_runtime(&self, values: &[(String, String)]) -> Result<(), ModifyError> {
         let values = values.iter().map(|(key, value)| format!(" {key}={value}"));
         self.note(format!("runtime{}", values.collect::<String>()))
+            .or(Err(ModifyError::NoAdminLayer))
     }
 }
 

@@ -61,6 +61,7 @@ impl Proxy {
         let text = format!(
             "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
 {node}
+layered_runtime: {{layers: [{{name: admin, admin_layer: {{}}}}]}}
 static_resources:
   listeners:
   - address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}

@@ -183,6 +183,7 @@ impl Proxy {
         let bootstrap = format!(
             r"
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+layered_runtime: {{layers: [{{name: admin, admin_layer: {{}}}}]}}
 static_resources:
   listeners:
   - address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
@@ -253,6 +254,14 @@ static_resources:
         let page = Client::connect(admin).await.get("/clusters").await;
         let start = format!("service1::{upstream}::health_flags::");
         page.body.lines().find_map(|line| line.strip_prefix(&start)).unwrap().to_owned()
+    }
+
+    /// Sets values of the runtime, as in `key=value&key=value`.
+    pub(crate) async fn modify_runtime(&self, values: &str) {
+        let admin = self.server.admin_address().unwrap();
+        let path = format!("/runtime_modify?{values}");
+        let answer = Client::connect(admin).await.send("POST", &path, &[], Vec::new()).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "OK\n"), "{values}");
     }
 
     pub(crate) async fn client(&self) -> Client {

@@ -29,7 +29,7 @@ impl Resource {
 
     fn show(&self, change: Change) {
         self.full.fetch_add(i32::from(change.full), Ordering::Relaxed);
-        self.left.fetch_add(i32::from(change.left), Ordering::Relaxed);
+        self.left.fetch_add(change.left as i32, Ordering::Relaxed);
     }
 
     fn try_take(&self) -> bool {
@@ -115,6 +115,25 @@ pub fn what_goes_over_the_limit_comes_back() {
             resource.show(resource.permits.give());
         }
         forced.join().expect("no panic");
+        resource.is_at_rest();
+    });
+}
+
+/// The limit is changed while a request takes and gives back: whichever limit a step was taken under,
+/// the gauges come out right.
+pub fn a_new_limit_leaves_the_gauges_right() {
+    loom::model(|| {
+        let resource = Resource::new(1);
+        let request = {
+            let resource = Arc::clone(&resource);
+            thread::spawn(move || {
+                resource.show(resource.permits.take());
+                resource.show(resource.permits.give());
+            })
+        };
+        resource.show(resource.permits.limit(2));
+        resource.show(resource.permits.limit(1));
+        request.join().expect("no panic");
         resource.is_at_rest();
     });
 }

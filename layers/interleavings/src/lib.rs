@@ -31,8 +31,15 @@ mod waker;
 mod free_list;
 
 #[cfg(not(test))]
+#[allow(dead_code)]
+#[path = "../../src/endpoint/shared_list.rs"]
+mod shared_list;
+
+#[cfg(not(test))]
 pub mod breakers;
 #[cfg(not(test))]
 pub mod pool;
+#[cfg(not(test))]
+pub mod shared;
 #[cfg(not(test))]
 pub mod wakes;

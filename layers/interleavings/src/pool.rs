@@ -63,6 +63,16 @@ impl Pool {
         }
     }
 
+    /// A request that waits if it has to.
+    fn stay(&self) -> Option<oneshot::Receiver<Handed<u32>>> {
+        match self.take(false) {
+            Held::Connection(connection) => self.use_and_put(connection),
+            Held::Place => self.use_and_put(2),
+            Held::Turn(handed) => return Some(handed),
+        }
+        None
+    }
+
     /// At rest there is the one connection, idle: a request that comes now gets it, and the next
     /// one gets no place for another.
     fn is_whole(&self) {
@@ -131,6 +141,52 @@ pub fn a_place_that_is_free_wakes_who_waits() {
         assert_eq!(second.try_recv(), Some(None), "told to look again");
         assert!(matches!(pool.take(true), Held::Place), "and finds the place");
     });
+}
+
+/// The watcher looks at an idle connection while two requests come, and finds it well or dead. It lies
+/// in the pool for nobody meanwhile; nobody is left waiting beside it.
+pub fn a_look_at_an_idle_connection_keeps_nobody_waiting() {
+    for dead in [false, true] {
+        loom::model(move || {
+            let pool = Pool::new();
+            assert!(matches!(pool.take(false), Held::Place));
+            lock(&pool.list).put(1);
+            let watcher = {
+                let pool = Arc::clone(&pool);
+                // As `Watcher::check`.
+                thread::spawn(move || {
+                    let taken = lock(&pool.list).remove(|connection| *connection == 1);
+                    match taken {
+                        Some(_) if dead => lock(&pool.list).vacate(),
+                        Some(connection) => lock(&pool.list).put_cold(connection),
+                        None => {}
+                    }
+                })
+            };
+            let other = {
+                let pool = Arc::clone(&pool);
+                thread::spawn(move || pool.stay())
+            };
+            let own = pool.stay();
+            watcher.join().expect("no panic");
+            let other = other.join().expect("no panic");
+            let mut waiting: Vec<_> = own.into_iter().chain(other).collect();
+            while !waiting.is_empty() {
+                let told = waiting.iter_mut().position(|waits| match waits.try_recv() {
+                    Some(Some(connection)) => {
+                        pool.use_and_put(connection);
+                        true
+                    }
+                    Some(None) => {
+                        pool.request();
+                        true
+                    }
+                    None => false,
+                });
+                drop(waiting.remove(told.expect("somebody waits for nobody")));
+            }
+        });
+    }
 }
 
 /// A request that was told to look again is beaten to it by one that has just come: it gets in line

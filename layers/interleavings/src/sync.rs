@@ -1,6 +1,6 @@
 //! The counterpart of `front-proxy-layers`' `sync`: the same names, known to loom.
 
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
 use std::task::Waker;
@@ -55,6 +55,18 @@ pub(crate) mod oneshot {
     pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
         let slot = Arc::new(Mutex::new(Slot { value: None, closed: false }));
         (Sender(Arc::clone(&slot)), Receiver(slot))
+    }
+
+    impl<T> Drop for Receiver<T> {
+        /// What nobody took goes with it.
+        fn drop(&mut self) {
+            let left = {
+                let mut slot = lock(&self.0);
+                slot.closed = true;
+                slot.value.take()
+            };
+            drop(left);
+        }
     }
 
     impl<T> Sender<T> {

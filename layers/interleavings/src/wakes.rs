@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize as Count;
 use std::task::{Context, Wake, Waker};
 
-use loom::sync::atomic::Ordering;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
 use crate::lock::lock;
@@ -112,7 +112,7 @@ pub fn a_wake_goes_to_the_task_that_polled_last() {
 pub fn no_end_of_an_idle_connection_is_missed() {
     loom::model(|| {
         let (queue, watcher) = (Arc::new(WatcherQueue::default()), Arc::new(Task::default()));
-        queue.register(&Waker::from(Arc::clone(&watcher)));
+        assert!(queue.turn(&Waker::from(Arc::clone(&watcher))).is_empty());
         let connection = ConnectionWaker::new(7, Arc::clone(&queue));
         let (socket, task) = (Socket::new(), Arc::new(Task::default()));
         assert!(!drive(&connection, &socket, &task), "the request has waited here");
@@ -122,8 +122,47 @@ pub fn no_end_of_an_idle_connection_is_missed() {
         connection.idle();
         let seen = socket.poll(&Waker::from(connection));
         driver.join().expect("no panic");
-        let told = queue.take() == [7] && watcher.was_woken();
+        let told = watcher.was_woken() && queue.turn(Waker::noop()) == [7];
         assert!(seen || told, "a dead connection lies in the pool");
+    });
+}
+
+/// The upstream closes an idle connection while the watcher has its turn: it sees that in this turn, or
+/// is woken for another one. Covers a wake before, between and after its registration and its look.
+pub fn the_watcher_sleeps_beside_no_end() {
+    loom::model(|| {
+        let (queue, watcher) = (Arc::new(WatcherQueue::default()), Arc::new(Task::default()));
+        let connection = ConnectionWaker::new(7, Arc::clone(&queue));
+        let socket = Socket::new();
+        connection.idle();
+        assert!(!socket.poll(&Waker::from(connection)), "nothing has come yet");
+        let driver = socket.become_readable();
+        let mut seen = queue.turn(&Waker::from(Arc::clone(&watcher)));
+        driver.join().expect("no panic");
+        if watcher.was_woken() {
+            seen.extend(queue.turn(Waker::noop()));
+        }
+        assert_eq!(seen, [7], "a dead connection lies in the pool");
+    });
+}
+
+/// The endpoint leaves while the watcher has its turn: the watcher sees that, or is woken to see it.
+pub fn the_watcher_ends_with_its_endpoint() {
+    loom::model(|| {
+        let (queue, watcher) = (Arc::new(WatcherQueue::default()), Arc::new(Task::default()));
+        let endpoint = Arc::new(AtomicBool::new(true));
+        let leaves = {
+            let (queue, endpoint) = (Arc::clone(&queue), Arc::clone(&endpoint));
+            thread::spawn(move || {
+                endpoint.store(false, Ordering::Release);
+                // As `Shard` does when it is dropped.
+                queue.wake();
+            })
+        };
+        queue.turn(&Waker::from(Arc::clone(&watcher)));
+        let seen = !endpoint.load(Ordering::Acquire);
+        leaves.join().expect("no panic");
+        assert!(seen || watcher.was_woken(), "it watches nothing for ever");
     });
 }
 

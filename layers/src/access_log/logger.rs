@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::format::{Format, FormatContext, JsonFormat};
+use crate::runtime::RuntimeU32;
 
 /// Takes lines. They end with what their format ends them with.
 #[diagnostic::on_unimplemented(
@@ -31,12 +32,12 @@ enum LineFormat {
 }
 
 /// `status_code_filter`: only requests with such a status are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StatusFilter {
     /// How the status is compared.
     pub comparison: Comparison,
     /// With what.
-    pub value: u32,
+    pub value: RuntimeU32,
 }
 
 /// How a number is compared.
@@ -54,13 +55,13 @@ pub enum Comparison {
 
 impl StatusFilter {
     /// Whether a request with this status is logged; 0 is that of a request without a response.
-    pub fn takes(self, status: u16) -> bool {
-        let status = u32::from(status);
+    pub fn takes(&self, status: u16) -> bool {
+        let (status, value) = (u32::from(status), self.value.get());
         match self.comparison {
-            Comparison::Equal => status == self.value,
-            Comparison::GreaterOrEqual => status >= self.value,
-            Comparison::LessOrEqual => status <= self.value,
-            Comparison::NotEqual => status != self.value,
+            Comparison::Equal => status == value,
+            Comparison::GreaterOrEqual => status >= value,
+            Comparison::LessOrEqual => status <= value,
+            Comparison::NotEqual => status != value,
         }
     }
 }
@@ -91,7 +92,7 @@ impl AccessLogger {
     /// Logs a request that has ended.
     pub fn log(&self, request: &dyn FormatContext) {
         let status = request.response_code().unwrap_or(0);
-        if self.filter.is_some_and(|filter| !filter.takes(status)) {
+        if self.filter.as_ref().is_some_and(|filter| !filter.takes(status)) {
             return;
         }
         LINE.with_borrow_mut(|line| {
@@ -118,7 +119,8 @@ mod tests {
 
     #[test]
     fn a_filter_compares_as_it_says() {
-        let takes = |comparison, status| StatusFilter { comparison, value: 400 }.takes(status);
+        let takes =
+            |comparison, status| StatusFilter { comparison, value: 400.into() }.takes(status);
         assert!(takes(Comparison::GreaterOrEqual, 400) && takes(Comparison::GreaterOrEqual, 503));
         assert!(!takes(Comparison::GreaterOrEqual, 399));
         assert!(takes(Comparison::LessOrEqual, 400) && takes(Comparison::LessOrEqual, 0));

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use metrics::Gauge;
 use twox_hash::XxHash64;
 
 use super::{Candidate, LoadBalancer, PickContext, Picker};
-use crate::stats::Scope;
+use crate::stats::{Gauge, Scope};
 
 /// Requests of equal hash go to the same endpoint, by one look into a table.
 ///

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use metrics::Gauge;
 use twox_hash::XxHash64;
 
 use super::{Candidate, LoadBalancer, PickContext, Picker};
-use crate::stats::Scope;
+use crate::stats::{Gauge, Scope};
 
 /// Requests of equal hash go to the same endpoint; when an endpoint comes or goes, few others
 /// change theirs.

@@ -1,13 +1,14 @@
 //! How far a request body has come, for layers that outlive its owner.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{self, Duration};
 
 use http::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::stats::DownstreamStats;
 use crate::upgrade::Asked;
 
 /// How far a request body has come.
@@ -22,6 +23,9 @@ pub struct RequestProgress {
     active: AtomicU64,
     asked: Option<Asked>,
     bytes: AtomicU64,
+    /// The last that was asked of the body brought something, and more is to come.
+    more: AtomicBool,
+    client: OnceLock<Arc<DownstreamStats>>,
     failed: AtomicBool,
     completed: OnceLock<Instant>,
     changed: Notify,
@@ -40,15 +44,17 @@ impl RequestProgress {
             active: AtomicU64::new(0),
             asked,
             bytes: AtomicU64::new(0),
+            more: AtomicBool::new(false),
+            client: OnceLock::new(),
             failed: AtomicBool::new(false),
             completed: OnceLock::new(),
             changed: Notify::new(),
         }
     }
 
-    /// When something of the body last came through.
-    pub fn active_at(&self) -> Instant {
-        self.began + Duration::from_nanos(self.active.load(Ordering::Relaxed))
+    /// When something of the body last came through, by tokio's clock, which tests can stop.
+    pub fn active_at(&self) -> time::Instant {
+        self.began.into_std() + Duration::from_nanos(self.active.load(Ordering::Relaxed))
     }
 
     /// Whether the request asks for another protocol: then what follows its head is no body, and
@@ -62,9 +68,9 @@ impl RequestProgress {
         self.asked.as_ref().is_some_and(|asked| asked.is_granted(status))
     }
 
-    /// When the last frame was read, once it was.
-    pub fn completed_at(&self) -> Option<Instant> {
-        self.completed.get().copied()
+    /// When the last frame was read, once it was, by tokio's clock.
+    pub fn completed_at(&self) -> Option<time::Instant> {
+        self.completed.get().map(|at| at.into_std())
     }
 
     /// Whether reading the body failed: the client is gone or sent nonsense.
@@ -75,6 +81,24 @@ impl RequestProgress {
     /// Bytes read so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What was read of a body of which more could be read, if anybody had room for it.
+    pub(crate) fn waits(&self) -> Option<u64> {
+        self.more.load(Ordering::Relaxed).then(|| self.bytes())
+    }
+
+    /// Where the client is counted that sends the body.
+    pub(crate) fn client(&self) -> Option<&DownstreamStats> {
+        self.client.get().map(Arc::as_ref)
+    }
+
+    pub(crate) fn set_client(&self, stats: &Arc<DownstreamStats>) {
+        let _ = self.client.set(Arc::clone(stats));
+    }
+
+    pub(super) fn set_more(&self, more: bool) {
+        self.more.store(more, Ordering::Relaxed);
     }
 
     /// Waits until the body has ended, or failed.

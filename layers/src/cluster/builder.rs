@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::endpoint_set::{Balancers, EndpointSet};
+use super::keys::{self, Keys};
 use super::source::Source;
 use super::{Cluster, ClusterStats, HealthOptions, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
@@ -15,8 +16,11 @@ use crate::balance::{LoadBalancer, RoundRobin};
 use crate::endpoint::Tls;
 use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
 use crate::health_check::{Checker, HealthCheck};
-use crate::outlier::{Detector, OutlierDetection};
+use crate::outlier::{Detector, Followed, OutlierDetection};
+use crate::runtime::Runtime;
 use crate::stats::Scope;
+#[cfg(feature = "tls")]
+use crate::stats::SslStats;
 use crate::stream_info::ClusterNames;
 
 /// Builds a [`Cluster`].
@@ -37,6 +41,7 @@ pub struct ClusterBuilder {
     health: HealthOptions,
     check: Option<HealthCheck>,
     outlier: Option<OutlierDetection>,
+    runtime: Runtime,
     shards: usize,
 }
 
@@ -57,6 +62,7 @@ impl ClusterBuilder {
             health: HealthOptions::default(),
             check: None,
             outlier: None,
+            runtime: Runtime::new(),
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }
     }
@@ -99,7 +105,7 @@ impl ClusterBuilder {
     }
 
     /// Speaks TLS to the endpoints. Default plain text. What is agreed on by ALPN is the protocol of
-    /// this cluster.
+    /// this cluster. No authority is trusted by default: [`Tls`] says who is.
     ///
     /// ```no_run
     /// use front_proxy_layers::cluster::Cluster;
@@ -158,6 +164,37 @@ impl ClusterBuilder {
         self
     }
 
+    /// Follows this runtime, by Envoy's names:
+    ///
+    /// | key | what it changes |
+    /// |---|---|
+    /// | `upstream.maintenance_mode.<cluster>` | percentage of requests that are answered 503 at once |
+    /// | `upstream.healthy_panic_threshold` | [`HealthOptions::panic_threshold`] |
+    /// | `circuit_breakers.<cluster>.<priority>.max_connections`, `max_pending_requests`, `max_requests`, `max_retries` | [`Limits`]; the priority is `default` or `high` |
+    /// | `outlier_detection.*` | [`OutlierDetection`]; times are named `*_ms` |
+    /// | `health_check.min_interval`, `health_check.max_interval` | bounds of all intervals, in milliseconds |
+    /// | `health_check.verify_cluster` | percentage of checks whose answer is compared with the cluster's name |
+    /// | `upstream.use_retry` | percentage of retries that take place |
+    /// | `upstream.base_retry_backoff_ms` | the first back-off, where the policy has none |
+    ///
+    /// Default one that says nothing.
+    ///
+    /// ```
+    /// use front_proxy_layers::cluster::{Cluster, Priority};
+    /// use front_proxy_layers::runtime::{Runtime, RuntimeValue};
+    ///
+    /// let runtime = Runtime::new();
+    /// let cluster = Cluster::builder("service1").runtime(&runtime).build();
+    /// let limit = || cluster.resources(Priority::Default).requests.max();
+    /// assert_eq!(limit(), 1024);
+    /// runtime.replace([("circuit_breakers.service1.default.max_requests", RuntimeValue::from(5))]);
+    /// assert_eq!(limit(), 5);
+    /// ```
+    pub fn runtime(mut self, runtime: &Runtime) -> Self {
+        self.runtime = runtime.clone();
+        self
+    }
+
     /// Into how many shards connections are split: the number of workers. Default the number of
     /// processors.
     pub fn shards(mut self, shards: usize) -> Self {
@@ -180,16 +217,25 @@ impl ClusterBuilder {
         let breakers = scope.child("circuit_breakers");
         let default = Arc::new(Resources::new(&self.limits, &breakers.child("default")));
         let high = Arc::new(Resources::new(&self.high_limits, &breakers.child("high")));
+        for (priority, limits, resources) in
+            [("default", &self.limits, &default), ("high", &self.high_limits, &high)]
+        {
+            keys::follow_limits(&self.runtime, &self.name, priority, limits, resources);
+        }
         #[cfg(feature = "tls")]
         let connector = match self.tls {
-            Some(tls) => tls.connector(self.options.protocol),
+            Some(tls) => {
+                let stats = SslStats::of_cluster(scope.child("ssl"));
+                tls.connector(self.options.protocol, stats)
+            }
             None => self.connector,
         };
         #[cfg(not(feature = "tls"))]
         let connector = self.connector;
         let balancers = Balancers::new(self.balancer);
         let empty = EndpointSet::new(Vec::new(), &balancers, &self.health);
-        let outlier = self.outlier.map(Arc::new);
+        let outlier = self.outlier.map(|settings| Arc::new(Followed::new(settings)));
+        let keys = Keys::new(&self.runtime, &self.name);
         let inner = Arc::new_cyclic(|cluster| Inner {
             names: ClusterNames { stat: stat_name, raw: self.name },
             shared: Arc::new(Shared {
@@ -208,16 +254,18 @@ impl ClusterBuilder {
             stats,
             default,
             high,
+            keys,
             balancers,
             endpoints: ArcSwap::from_pointee(empty),
             updating: Mutex::new(()),
             changes: watch::Sender::new(()),
-            checker: self.check.map(|check| Checker::new(check, &scope)),
-            detector: outlier.map(|settings| Detector::new(settings, &scope)),
+            checker: self.check.map(|check| Checker::new(check, &scope, &self.runtime)),
+            detector: outlier.clone().map(|settings| Detector::new(settings, &scope)),
             used: AtomicBool::new(false),
             tasks: OnceLock::new(),
             discoveries: OnceLock::new(),
         });
+        keys::follow(&self.runtime, &inner, outlier.as_ref());
         let cluster = Cluster { inner, priority: Priority::Default };
         self.source.start(&cluster, &scope);
         cluster

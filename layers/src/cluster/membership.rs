@@ -116,7 +116,7 @@ impl Inner {
         if let Some(detector) = &self.detector {
             detector.count(&next);
         }
-        let set = EndpointSet::new(next, &self.balancers, &self.shared.health);
+        let set = EndpointSet::new(next, &self.balancers, &self.keys.health(&self.shared.health));
         let (stats, counts) = (&self.stats, set.counts());
         self.endpoints.store(Arc::new(set));
         stats.membership_healthy.set(counts.healthy as f64);
@@ -154,7 +154,7 @@ fn tasks(inner: &Arc<Inner>) -> Vec<Task> {
         tasks.push(Task::spawn(Checker::run(Arc::downgrade(inner), changes)));
     }
     if let Some(settings) = &inner.shared.outlier {
-        tasks.push(Task::spawn(Detector::run(Arc::downgrade(inner), settings.interval)));
+        tasks.push(Task::spawn(Detector::run(Arc::downgrade(inner), settings.load().interval)));
     }
     tasks
 }

@@ -3,10 +3,8 @@
 //! Envoy's [resource limits](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking):
 //! 1024 connections, 1024 pending requests, 1024 requests and 3 retries by default, per priority.
 
-use metrics::Gauge;
-
 use super::permits::{Change, Permits};
-use crate::stats::Scope;
+use crate::stats::{Gauge, Scope};
 
 /// The limits of one priority.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +94,13 @@ impl Resource {
         self.show(self.permits.take());
     }
 
+    /// Sets another limit. What is taken stays taken, be it more.
+    pub fn limit(&self, max: u32) {
+        if max != self.max() {
+            self.show(self.permits.limit(max));
+        }
+    }
+
     /// Gives one back.
     pub fn give(&self) {
         self.show(self.permits.give());
@@ -123,14 +128,32 @@ impl Resource {
         if let Some(remaining) = &self.remaining
             && change.left != 0
         {
-            remaining.increment(f64::from(change.left));
+            remaining.increment(change.left as f64);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::lock::lock;
+    use crate::stats::GaugeValue;
+
+    /// What a gauge shows.
+    #[derive(Default)]
+    struct Shown(Mutex<f64>);
+
+    impl GaugeValue for Shown {
+        fn add(&self, change: f64) {
+            *lock(&self.0) += change;
+        }
+
+        fn set(&self, value: f64) {
+            *lock(&self.0) = value;
+        }
+    }
 
     #[test]
     fn a_resource_gives_no_more_than_it_has() {
@@ -141,5 +164,27 @@ mod tests {
         assert!(resource.is_free() && resource.try_take());
         resource.take();
         assert_eq!(resource.taken(), 3, "what must be taken is taken over the limit");
+    }
+
+    #[test]
+    fn a_new_limit_counts_at_once_and_the_gauges_stay_right() {
+        let gauges = [(); 2].map(|()| Arc::new(Shown::default()));
+        let gauge = |at: usize| Gauge::new(Arc::clone(&gauges[at]) as _);
+        let requests = Resource::new(1, gauge(0), Some(gauge(1)));
+        let shown = || [0, 1].map(|at: usize| *lock(&gauges[at].0));
+        assert!(requests.try_take() && !requests.try_take());
+        assert_eq!(shown(), [1.0, 0.0]);
+        requests.limit(3);
+        assert_eq!(shown(), [0.0, 2.0]);
+        assert!(requests.try_take());
+        requests.limit(1);
+        assert!(!requests.try_take());
+        assert_eq!(shown(), [1.0, 0.0]);
+        requests.give();
+        assert_eq!(shown(), [1.0, 0.0], "one of one is taken");
+        requests.give();
+        assert_eq!((shown(), requests.taken()), ([0.0, 1.0], 0));
+        requests.limit(0);
+        assert_eq!(shown(), [1.0, 0.0]);
     }
 }

@@ -63,6 +63,9 @@ impl Service<Request<Body>> for Cluster {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> ResponseFuture {
+        if self.inner.keys.turns_away() && !is_repeated(&request) {
+            return self.turn_away(&request);
+        }
         let hash = request.extensions().get::<BalanceHash>().map(|hash| hash.0);
         let picked = match request.extensions().get::<Arc<Tries>>() {
             None => self.pick(hash, 0),
@@ -91,7 +94,22 @@ impl Service<Request<Body>> for Cluster {
     }
 }
 
+/// Whether the request was tried before: it is turned away as a whole or not at all.
+fn is_repeated(request: &Request<Body>) -> bool {
+    request.extensions().get::<Arc<Tries>>().is_some_and(|tries| tries.endpoint().is_some())
+}
+
 impl Cluster {
+    #[cold]
+    fn turn_away(&self, request: &Request<Body>) -> ResponseFuture {
+        self.inner.stats.rq_maintenance_mode.increment(1);
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.set_cluster(&self.inner.names);
+            info.set_request(RequestHead::of(request));
+        }
+        ResponseFuture::failed(ProxyError::new(ErrorKind::Maintenance))
+    }
+
     fn pick(&self, hash: Option<u64>, attempt: u32) -> Option<Arc<Endpoint>> {
         let set = self.inner.endpoints.load();
         let picked = set.pick(hash, attempt);
@@ -193,8 +211,7 @@ impl ActiveRequest {
 
     /// There was no answer when the time was up.
     pub(super) fn timed_out(&self) {
-        EndpointStats::raise(&self.endpoint.stats().rq_timeout);
-        self.endpoint.report(Outcome::TimedOut);
+        self.endpoint.timed_out();
     }
 
     /// Counts how it went for the endpoint.

@@ -3,10 +3,9 @@
 use std::sync::{Once, OnceLock};
 
 use http::StatusCode;
-use metrics::{Counter, Gauge, Histogram};
 
 use crate::http2::CodecStats;
-use crate::stats::Scope;
+use crate::stats::{Counter, Gauge, Histogram, Scope};
 
 macro_rules! cluster_stats {
     (counters { $($counter:ident $(= $counter_name:literal)?),* $(,)? }
@@ -56,7 +55,8 @@ cluster_stats! {
         cx_destroy_remote_with_active_rq, cx_destroy_with_active_rq, cx_http1_total,
         cx_http2_total, cx_idle_timeout, cx_max_duration_reached, cx_max_requests,
         cx_none_healthy, cx_overflow, cx_protocol_error, cx_rx_bytes_total,
-        cx_total, cx_tx_bytes_total, rq_active_overflow, rq_cancelled, rq_max_duration_reached,
+        cx_total, cx_tx_bytes_total, flow_control_backed_up_total, flow_control_drained_total,
+        flow_control_paused_reading_total, flow_control_resumed_reading_total, rq_active_overflow, rq_cancelled, rq_maintenance_mode, rq_max_duration_reached,
         rq_pending_failure_eject, rq_pending_overflow, rq_pending_total,
         rq_per_try_idle_timeout, rq_per_try_timeout, rq_retry, rq_retry_backoff_exponential,
         rq_retry_limit_exceeded, rq_retry_overflow,
@@ -67,7 +67,7 @@ cluster_stats! {
         retry_or_shadow_abandoned = "retry_or_shadow_abandoned",
     }
     gauges {
-        cx_active, rq_active, rq_pending_active,
+        cx_active, cx_rx_bytes_buffered, cx_tx_bytes_buffered, rq_active, rq_pending_active,
         max_host_weight = "max_host_weight",
         membership_degraded = "membership_degraded",
         membership_excluded = "membership_excluded",

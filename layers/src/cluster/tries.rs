@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::endpoint::{Endpoint, EndpointStats};
+use crate::endpoint::Endpoint;
 use crate::lock::lock;
-use crate::outlier::Outcome;
 
 /// What a cluster and the layer that repeats requests tell each other, in the extensions
 /// (as `Arc<Tries>`) of each try of a request.
@@ -46,10 +45,10 @@ impl Tries {
     }
 
     /// The upstream took too long for the latest try, for its endpoint to count.
+    #[cfg(feature = "retry")]
     pub(crate) fn timed_out(&self) {
         if let Some(endpoint) = self.endpoint() {
-            EndpointStats::raise(&endpoint.stats().rq_timeout);
-            endpoint.report(Outcome::TimedOut);
+            endpoint.timed_out();
         }
     }
 

@@ -12,6 +12,7 @@ use super::service::ActiveRequest;
 use super::tunnel::Tunnel;
 use crate::endpoint::{Http1Connection, Http2Exchange};
 use crate::error::{ErrorKind, ProxyError};
+use crate::flow_control::Upstream;
 
 /// A response body that streams from an upstream.
 ///
@@ -101,7 +102,7 @@ impl Body for UpstreamBody {
         let this = &mut *self;
         match &mut this.source {
             Source::Ended => Poll::Ready(None),
-            Source::Http1(body, connection, _) => {
+            Source::Http1(body, connection, active) => {
                 let polled =
                     ready!(connection.poll_body(cx, |cx| Pin::new(&mut *body).poll_frame(cx)));
                 let ended = body.is_end_stream();
@@ -110,6 +111,8 @@ impl Body for UpstreamBody {
                         let dropped = frame.is_trailers() && !connection.passes_trailers();
                         if frame.is_trailers() || ended {
                             this.finish();
+                        } else {
+                            Upstream::tell(active.cluster().stats());
                         }
                         (!dropped).then_some(Ok(frame))
                     }
@@ -135,6 +138,8 @@ impl Body for UpstreamBody {
                 }
                 if exchange.is_end_stream() || !matches!(frame, Some(Ok(_))) {
                     this.source = Source::Ended;
+                } else {
+                    Upstream::tell(active.cluster().stats());
                 }
                 Poll::Ready(frame)
             }

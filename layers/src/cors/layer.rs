@@ -1,11 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use metrics::Counter;
 use tower_layer::Layer;
 
 use super::{Cors, CorsPolicy};
-use crate::stats::Scope;
+use crate::stats::{Counter, Scope};
 
 /// Tells browsers what pages of other origins may do; see the [module](super).
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::route::{Fraction, StringMatch};
+use crate::route::StringMatch;
+use crate::runtime::RuntimeFraction;
 
 const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 const REQUEST_PRIVATE: HeaderName =
@@ -32,9 +33,9 @@ pub struct CorsPolicy {
     /// Whether the app answers preflights of origins that are not allowed. Default yes.
     pub forward_not_matching_preflights: Option<bool>,
     /// Of how many requests the policy is applied (`filter_enabled`). Default all.
-    pub enabled: Fraction,
+    pub enabled: RuntimeFraction,
     /// Of how many of the others origins are counted (`shadow_enabled`). Default none.
-    pub shadow: Fraction,
+    pub shadow: RuntimeFraction,
 }
 
 impl Default for CorsPolicy {
@@ -48,8 +49,8 @@ impl Default for CorsPolicy {
             allow_credentials: None,
             allow_private_network_access: None,
             forward_not_matching_preflights: None,
-            enabled: Fraction::ALL,
-            shadow: Fraction::NONE,
+            enabled: RuntimeFraction::ALL,
+            shadow: RuntimeFraction::NONE,
         }
     }
 }

@@ -6,7 +6,8 @@ use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{CorsLayer, CorsPolicy};
-use crate::route::{Fraction, StringMatch};
+use crate::route::StringMatch;
+use crate::runtime::RuntimeFraction;
 
 const GOOD: &str = "https://good.example";
 
@@ -125,7 +126,8 @@ async fn a_star_is_what_was_asked_for() {
 
 #[tokio::test]
 async fn a_policy_that_is_only_tried_tells_nobody() {
-    let tried = CorsPolicy { enabled: Fraction::NONE, shadow: Fraction::ALL, ..policy() };
+    let tried =
+        CorsPolicy { enabled: RuntimeFraction::NONE, shadow: RuntimeFraction::ALL, ..policy() };
     let asks = [("origin", GOOD), ("access-control-request-method", "PUT")];
     assert_eq!(ask(tried, Method::OPTIONS, &asks).await, (vec![], true));
 }

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use metrics::Counter;
-
-use crate::stats::Scope;
+use crate::stats::{Counter, Scope};
 
 /// A cluster's `update_*` counters.
 ///

@@ -54,16 +54,25 @@ impl Connector {
 
     /// TLS by `config`. `server_name` is the SNI; without one, none is sent and the certificate is
     /// checked against the endpoint's address.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "rustls")]
     pub fn tls(
         config: impl Into<SharedClientConfig>,
         server_name: Option<rustls::pki_types::ServerName<'static>>,
     ) -> Self {
-        Self { tls: Some(Tls { config: config.into(), stats: None, server_name }) }
+        Self::encrypted(config.into(), server_name, None)
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn encrypted(
+        config: SharedClientConfig,
+        server_name: Option<rustls::pki_types::ServerName<'static>>,
+        stats: Option<Arc<SslStats>>,
+    ) -> Self {
+        Self { tls: Some(Tls { config, stats, server_name }) }
     }
 
     /// Counts handshakes. Without TLS there are none.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "rustls")]
     #[must_use]
     pub fn ssl_stats(mut self, stats: Arc<SslStats>) -> Self {
         if let Some(tls) = &mut self.tls {

@@ -15,11 +15,12 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::io::{ExpectsHead, UpstreamConnection, UpstreamIo};
+use super::io::{ExpectsHead, Stalled, UpstreamConnection, UpstreamIo};
 use super::waker::{ConnectionWaker, WatcherQueue};
 use super::{ConnectError, Endpoint, EndpointStats};
 use crate::body::{Body, RequestProgress};
 use crate::error::{ErrorKind, ProxyError, Retry};
+use crate::flow_control::SlowUpstream;
 use crate::route::view;
 use crate::trailers::{TrailerBody, TrailerSlot};
 
@@ -69,6 +70,8 @@ pub(crate) struct Http1Connection {
     /// The upstream sent what is no response to anything.
     refused: bool,
     expects: Arc<ExpectsHead>,
+    stalled: Arc<Stalled>,
+    slow: SlowUpstream,
     /// Where trailers of requests go; none where they are dropped, both ways.
     trailers: Option<Arc<TrailerSlot>>,
     closed_by: ClosedBy,
@@ -96,7 +99,7 @@ impl Http1Connection {
         home: usize,
         watcher: Arc<WatcherQueue>,
     ) -> Result<Box<Self>, ConnectError> {
-        let expects = Arc::clone(io.expects());
+        let (expects, stalled) = (Arc::clone(io.expects()), Arc::clone(io.stalled()));
         let options = &owner.shared().options;
         let trailers = options.http1_trailers.then(|| io.enable_trailers());
         let id = next_id();
@@ -129,6 +132,8 @@ impl Http1Connection {
             closing: false,
             refused: false,
             expects,
+            stalled,
+            slow: SlowUpstream::default(),
             trailers,
             closed_by: ClosedBy::Us,
             owner,
@@ -167,7 +172,8 @@ impl Http1Connection {
         self.requests > 1
     }
 
-    /// Hands the request to the connection. [`poll_response`](Self::poll_response) does the rest.
+    /// Hands the request to the connection. [`poll_response`](Self::poll_response) does the rest,
+    /// and has to follow at once: until then the connection's wakes go nowhere.
     pub(crate) fn start(&mut self, request: Request<Body>) {
         self.requests += 1;
         if self.is_worn() {
@@ -176,7 +182,10 @@ impl Http1Connection {
         self.active = true;
         self.expects.begin(view::is_internal(request.headers()));
         self.progress = request.body().progress().map(Arc::clone);
-        self.waker.in_use();
+        self.slow = SlowUpstream::default();
+        // hyper wakes its connection for the request. The task that would be told is still that of
+        // the request before, and this one is about to poll anyway.
+        self.waker.begin();
         let (parts, body) = request.into_parts();
         let body = TrailerBody::new(body, &parts.headers, self.trailers.as_ref());
         let response = self.send.try_send_request(Request::from_parts(parts, body));
@@ -254,6 +263,7 @@ impl Http1Connection {
             self.waker.begin();
             if !self.ended {
                 self.poll_connection();
+                self.look_for_room();
             }
             if let Poll::Ready(value) = step(self, &mut noop) {
                 self.waker.in_use();
@@ -270,6 +280,12 @@ impl Http1Connection {
         self.waker.in_use();
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Counts where the upstream does not take a request.
+    fn look_for_room(&mut self) {
+        let stats = &self.owner.shared().stats;
+        self.slow.look(self.stalled.is_stalled(), self.progress.as_ref(), stats);
     }
 
     /// The upstream has said that it closes the connection after this response: then we do,

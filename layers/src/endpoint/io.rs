@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use http::StatusCode;
@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::cluster::ClusterStats;
-use crate::gather::poll_write_gathered;
+use crate::gather::{Gathered, gathered, total};
+use crate::stats::Buffered;
 #[cfg(feature = "tls")]
 use crate::tls_names;
 use crate::trailers::{TrailerSlot, TrailerWriter};
@@ -34,8 +35,27 @@ pub(crate) struct UpstreamConnection {
 pub(crate) struct UpstreamIo {
     stream: Stream,
     stats: Arc<ClusterStats>,
+    buffered: Buffered,
     expects: Arc<ExpectsHead>,
+    stalled: Arc<Stalled>,
     trailers: Option<TrailerWriter>,
+}
+
+/// Whether the upstream has had no room for what was last written to it.
+#[derive(Debug, Default)]
+pub(super) struct Stalled(AtomicBool);
+
+impl Stalled {
+    pub(super) fn is_stalled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn set(&self, stalled: bool) {
+        if self.is_stalled() != stalled {
+            self.0.store(stalled, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Whether the head of a response is due on an HTTP/1 connection, and to whom.
@@ -125,7 +145,9 @@ impl UpstreamIo {
     }
 
     fn new(stream: Stream, stats: Arc<ClusterStats>) -> Self {
-        Self { stream, stats, expects: Arc::default(), trailers: None }
+        let buffered = Buffered::new(&stats.cx_rx_bytes_buffered, &stats.cx_tx_bytes_buffered);
+        let (expects, stalled) = (Arc::default(), Arc::default());
+        Self { stream, stats, buffered, expects, stalled, trailers: None }
     }
 
     /// Writes trailers of requests from now on: those that are left here.
@@ -138,6 +160,11 @@ impl UpstreamIo {
     /// Says when a response head is due.
     pub(super) fn expects(&self) -> &Arc<ExpectsHead> {
         &self.expects
+    }
+
+    /// Says whether the upstream takes what is written.
+    pub(super) fn stalled(&self) -> &Arc<Stalled> {
+        &self.stalled
     }
 
     /// What there is to tell of the connection.
@@ -186,6 +213,7 @@ impl AsyncRead for UpstreamIo {
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         let read = buf.filled().len() - before;
+        self.buffered.read(&polled, read);
         if read > 0 {
             self.stats.cx_rx_bytes_total.increment(read as u64);
             self.expects.look(buf.filled().get(before..).unwrap_or_default(), &self.stats);
@@ -208,6 +236,8 @@ impl AsyncWrite for UpstreamIo {
             #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         };
+        self.stalled.set(polled.is_pending());
+        self.buffered.wrote(&polled, buf.len());
         count_written(&self.stats, polled)
     }
 
@@ -216,13 +246,18 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { stream, stats, trailers, .. } = &mut *self;
+        let Self { stream, stats, trailers, buffered, stalled, .. } = &mut *self;
         let mut write = |cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]| {
             let polled = match stream {
-                Stream::Plain(stream) => poll_write_gathered(Pin::new(stream), cx, bufs),
+                Stream::Plain(stream) => gathered(bufs, |bufs| match bufs {
+                    Gathered::One(buf) => Pin::new(stream).poll_write(cx, buf),
+                    Gathered::Several(bufs) => Pin::new(stream).poll_write_vectored(cx, bufs),
+                }),
                 #[cfg(feature = "tls")]
                 Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             };
+            stalled.set(polled.is_pending());
+            buffered.wrote(&polled, total(bufs));
             count_written(stats, polled)
         };
         match trailers {

@@ -1,20 +1,25 @@
 //! The connections of one endpoint on one worker.
 
-use std::future::poll_fn;
+mod making;
+mod watcher;
+
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
+use self::making::Making;
+use self::watcher::Watcher;
 use super::free_list::{FreeList, Handed, Taken};
 use super::http1::Http1Connection;
 use super::http2::{Http2Connection, Http2Streams};
 use super::io::UpstreamIo;
+use super::shared_list::{Shared, SharedList};
 use super::tunnel::TunnelConnection;
 use super::waker::WatcherQueue;
-use super::{ConnectError, ConnectionOptions, Endpoint, EndpointStats, Protocol};
+use super::{ConnectError, Endpoint, EndpointStats, Protocol};
 use crate::cluster::ClusterStats;
 use crate::lock::lock;
 
@@ -29,20 +34,8 @@ pub(super) struct Shard {
 struct State {
     http1: FreeList<Box<Http1Connection>>,
     watched: bool,
-    http2: Vec<Arc<Http2Connection>>,
-    /// Requests that wait for the HTTP/2 connection that is being made.
-    http2_waiting: Option<Vec<Http2Waiter>>,
+    http2: SharedList<Arc<Http2Connection>, Http2Streams, Arc<ConnectError>>,
 }
-
-impl State {
-    /// A stream on one of the HTTP/2 connections, if any has room.
-    fn take_stream(&self, options: &ConnectionOptions) -> Option<Http2Streams> {
-        self.http2.iter().find_map(|connection| connection.take_stream(options))
-    }
-}
-
-/// Gets a stream of the connection that is being made; none if it has too few for all.
-type Http2Waiter = oneshot::Sender<Result<Option<Http2Streams>, Arc<ConnectError>>>;
 
 /// What a request gets from the pool.
 #[derive(Debug)]
@@ -93,7 +86,8 @@ impl Endpoint {
         let place = |counted, over| Place { endpoint: Arc::clone(self), home, counted, over };
         let mut state = lock(&shard.state);
         if shared.options.protocol != Protocol::Http1 {
-            if let Some(stream) = state.take_stream(&shared.options) {
+            let stream = state.http2.stream(|connection| connection.take_stream(&shared.options));
+            if let Some(stream) = stream {
                 return Checkout::Http2(stream);
             }
             if shared.options.protocol == Protocol::Http2 {
@@ -142,62 +136,28 @@ impl Endpoint {
     async fn connect_http2(self: Arc<Self>, home: usize) -> Result<Connected, Arc<ConnectError>> {
         // Of those that wait, the last may find that it takes one more connection.
         for _ in 0..16 {
-            let (tx, rx) = oneshot::channel();
-            let start = {
-                let mut state = lock(&self.shards[home].state);
-                if let Some(stream) = state.take_stream(&self.shared().options) {
-                    return Ok(Connected::Http2(stream));
-                }
-                match &mut state.http2_waiting {
-                    Some(waiting) => {
-                        waiting.push(tx);
-                        false
+            let options = &self.shared().options;
+            let shared = lock(&self.shards[home].state)
+                .http2
+                .stream_or_wait(|connection| connection.take_stream(options));
+            let made = match shared {
+                Shared::Stream(stream) => return Ok(Connected::Http2(stream)),
+                Shared::Queued { made, make } => {
+                    if make {
+                        tokio::spawn(Making::new(Arc::clone(&self), home).run());
                     }
-                    none => {
-                        *none = Some(vec![tx]);
-                        true
-                    }
+                    made
                 }
             };
-            if start {
-                tokio::spawn(Arc::clone(&self).make_http2(home));
-            }
-            match rx.await {
+            match made.await {
                 Ok(Ok(Some(stream))) => return Ok(Connected::Http2(stream)),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => return Err(error),
+                // Whoever made it has ended without a word.
                 Err(_) => return Err(Arc::new(ConnectError::Timeout)),
             }
         }
         Err(Arc::new(ConnectError::Timeout))
-    }
-
-    /// Makes an HTTP/2 connection and hands its streams to those that wait.
-    async fn make_http2(self: Arc<Self>, home: usize) {
-        let made = match self.open(Some(home)).await {
-            Ok(Opened::Http2(connection)) => Ok(connection),
-            Ok(Opened::Http1(_) | Opened::Tcp(_)) => Err(Arc::new(ConnectError::Timeout)),
-            Err(error) => Err(Arc::new(error)),
-        };
-        let waiting = {
-            let mut state = lock(&self.shards[home].state);
-            if let Ok(connection) = &made {
-                if let Some(other) = state.http2.first() {
-                    connection.expect_as(other);
-                }
-                state.http2.push(Arc::clone(connection));
-            }
-            state.http2_waiting.take().unwrap_or_default()
-        };
-        for waiter in waiting {
-            let _ = waiter.send(match &made {
-                Ok(connection) => Ok(connection.take_stream(&self.shared().options)),
-                Err(error) => Err(Arc::clone(error)),
-            });
-        }
-        if let Ok(connection) = &made {
-            self.close_if_left(connection);
-        }
     }
 
     /// A connection that was made for an endpoint that left meanwhile serves those that waited for
@@ -212,7 +172,7 @@ impl Endpoint {
         let stream = connection.take_stream(&self.shared().options);
         {
             let mut state = lock(&self.shards[home].state);
-            state.http2.push(Arc::clone(&connection));
+            state.http2.add(Arc::clone(&connection));
             // Whoever waits for an HTTP/1 connection can have a stream.
             state.http1.wake_all();
         }
@@ -321,9 +281,7 @@ impl Endpoint {
         let mut state = lock(&shard.state);
         if !state.watched {
             state.watched = true;
-            let watcher =
-                Watcher { endpoint: Arc::downgrade(self), home, queue: Arc::clone(&shard.watcher) };
-            tokio::spawn(watcher.run());
+            tokio::spawn(Watcher::new(self, home, Arc::clone(&shard.watcher)).run());
         }
     }
 }
@@ -333,7 +291,7 @@ impl Shard {
     pub(super) fn close(&self) {
         let (idle, http2) = {
             let mut state = lock(&self.state);
-            (state.http1.clear(), std::mem::take(&mut state.http2))
+            (state.http1.clear(), state.http2.clear())
         };
         drop(idle);
         for connection in http2 {
@@ -421,87 +379,6 @@ impl Drop for Attempt<'_> {
             EndpointStats::raise(&self.endpoint.stats.cx_connect_fail);
         }
         super::http1::close_stats(self.endpoint, self.failed, false, self.began, 0);
-    }
-}
-
-/// Looks after the idle connections of one shard: notices those that the upstream closed, and
-/// closes those that were idle for too long.
-struct Watcher {
-    endpoint: Weak<Endpoint>,
-    home: usize,
-    queue: Arc<WatcherQueue>,
-}
-
-impl Watcher {
-    async fn run(self) {
-        loop {
-            let Some(deadline) = self.endpoint.upgrade().map(|endpoint| self.tend(&endpoint))
-            else {
-                return;
-            };
-            let mut sleep = deadline.map(|at| Box::pin(sleep_until(at)));
-            poll_fn(|cx: &mut Context<'_>| {
-                self.queue.register(cx.waker());
-                let Some(endpoint) = self.endpoint.upgrade() else {
-                    return Poll::Ready(());
-                };
-                let woken = self.queue.take();
-                for id in woken {
-                    self.check(&endpoint, id);
-                }
-                match &mut sleep {
-                    Some(sleep) => sleep.as_mut().poll(cx),
-                    None => Poll::Pending,
-                }
-            })
-            .await;
-        }
-    }
-
-    /// An idle connection was woken: most likely it has been closed.
-    fn check(&self, endpoint: &Arc<Endpoint>, id: u64) {
-        let shard = &endpoint.shards[self.home];
-        let taken = lock(&shard.state).http1.remove(|connection| connection.id() == id);
-        let Some(mut connection) = taken else { return };
-        if connection.poll_idle() {
-            lock(&shard.state).http1.put_cold(connection);
-        } else {
-            connection.close();
-        }
-    }
-
-    /// Closes what has been idle or alive for too long. Returns when to look again.
-    fn tend(&self, endpoint: &Arc<Endpoint>) -> Option<Instant> {
-        let options = &endpoint.shared().options;
-        let lives = [options.idle_timeout, options.max_duration];
-        if lives.iter().all(Option::is_none) {
-            return None;
-        }
-        let now = Instant::now();
-        let mut next: Option<Instant> = None;
-        let stats = &endpoint.shared().stats;
-        let closed = lock(&endpoint.shards[self.home].state).http1.sift(|connection| {
-            let idle_end = options.idle_timeout.map(|t| connection.idle_since() + t);
-            let life_end = options.max_duration.map(|t| connection.opened() + t);
-            let Some(end) = [idle_end, life_end].into_iter().flatten().min() else {
-                return true;
-            };
-            if end > now {
-                next = Some(next.map_or(end, |n| n.min(end)));
-                return true;
-            }
-            if idle_end == Some(end) {
-                stats.cx_idle_timeout.increment(1);
-            } else {
-                stats.cx_max_duration_reached.increment(1);
-            }
-            false
-        });
-        for connection in closed {
-            connection.close();
-        }
-        // Nothing idle now: whatever becomes idle later can't be due before one whole life.
-        next.or_else(|| lives.into_iter().flatten().min().map(|life| now + life))
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS to the endpoints of a cluster, from PEM.
+//! TLS to the endpoints of a cluster: whom to trust, and what to show.
 
 use std::error::Error;
 use std::fmt;
@@ -9,9 +9,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{Connector, Protocol};
+use crate::stats::SslStats;
 
-/// How TLS is spoken to the endpoints of a cluster. What the endpoints show is always checked; for
-/// rules of your own there is [`Connector::tls`].
+/// How TLS is spoken to the endpoints of a cluster: TLS 1.2 and 1.3. What the endpoints show is always
+/// checked; for rules of your own there is `Connector::tls`, with the feature `rustls`.
+///
+/// No authority is trusted by default, as in Envoy: it is said who is, by [`trusting`](Self::trusting)
+/// or, with the feature `tls-native-roots`, by `native_roots`.
 #[derive(Clone)]
 pub struct Tls {
     roots: Arc<RootCertStore>,
@@ -27,8 +31,41 @@ impl Tls {
     ///
     /// It is no PEM, or no certificate in it can be read.
     pub fn trusting(authorities: &[u8]) -> Result<Self, TlsError> {
+        Self::trusting_any(certificates(authorities)?)
+    }
+
+    /// Trusts the authorities that this machine trusts: those of the operating system, or those that
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name. They are read from disk here, and once; those that
+    /// can't be read are not trusted. Whoever may reach endpoints over the internet needs this;
+    /// inside a network of one's own, [`trusting`](Self::trusting) its authority alone trusts fewer.
+    ///
+    /// ```no_run
+    /// use front_proxy_layers::cluster::Cluster;
+    /// use front_proxy_layers::endpoint::Tls;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tls = Tls::native_roots()?.server_name("api.example.com")?;
+    /// let api = Cluster::builder("api").endpoints(["192.0.2.1:443"])?.tls(tls).build();
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// There is none that can be read.
+    #[cfg(feature = "tls-native-roots")]
+    pub fn native_roots() -> Result<Self, TlsError> {
+        let rustls_native_certs::CertificateResult { certs, errors, .. } =
+            rustls_native_certs::load_native_certs();
+        match errors.first() {
+            Some(error) if certs.is_empty() => Err(TlsError::new(error)),
+            _ => Self::trusting_any(certs),
+        }
+    }
+
+    /// Those of them that can be read.
+    fn trusting_any(authorities: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
-        let (read, _) = roots.add_parsable_certificates(certificates(authorities)?);
+        let (read, _) = roots.add_parsable_certificates(authorities);
         if read == 0 {
             return Err(TlsError::new("none of the certificates can be read"));
         }
@@ -64,7 +101,8 @@ impl Tls {
         Ok(self)
     }
 
-    pub(crate) fn connector(mut self, protocol: Protocol) -> Connector {
+    /// Handshakes are counted in `stats`.
+    pub(crate) fn connector(mut self, protocol: Protocol, stats: SslStats) -> Connector {
         let alpn: &[&[u8]] = match protocol {
             Protocol::Http1 => &[b"http/1.1"],
             Protocol::Http2 => &[b"h2"],
@@ -72,7 +110,8 @@ impl Tls {
         };
         self.config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         self.config.enable_sni = self.server_name.is_some();
-        Connector::tls(Arc::new(self.config), self.server_name)
+        let config = Arc::new(self.config).into();
+        Connector::encrypted(config, self.server_name, Some(Arc::new(stats)))
     }
 }
 

@@ -41,7 +41,7 @@ impl ConnectionWaker {
         self.task.register(cx.waker());
     }
 
-    /// A round of polling begins: wakes up to here are answered by it.
+    /// A round of polling begins, or is about to: wakes up to here are answered by it.
     pub(super) fn begin(&self) {
         self.state.store(POLLING, Ordering::Release);
     }
@@ -90,16 +90,16 @@ impl WatcherQueue {
         self.task.wake();
     }
 
-    pub(super) fn register(&self, waker: &Waker) {
+    /// A turn of the watcher: those that were woken since the one before. Whatever happens from now
+    /// on wakes its task again.
+    pub(super) fn turn(&self, waker: &Waker) -> Vec<u64> {
+        // First: what is woken in between is either among those that are taken, or a wake.
         self.task.register(waker);
+        std::mem::take(&mut *lock(&self.woken))
     }
 
     pub(super) fn wake(&self) {
         self.task.wake();
-    }
-
-    pub(super) fn take(&self) -> Vec<u64> {
-        std::mem::take(&mut *lock(&self.woken))
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
         connection.idle();
         waker.wake_by_ref();
         waker.wake_by_ref();
-        assert_eq!(queue.take(), [7], "once is enough");
+        assert_eq!(queue.turn(&task_waker), [7], "once is enough");
         assert_eq!(task.0.load(Ordering::Relaxed), 1);
     }
 }

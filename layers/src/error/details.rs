@@ -16,6 +16,7 @@ impl ErrorKind {
             Self::DownstreamClosed => "downstream_remote_disconnect",
             Self::HandshakeFailed(_) => "websocket_handshake_unsuccessful",
             Self::IdleTimeout | Self::RequestIdleTimeout => "stream_idle_timeout",
+            Self::Maintenance => "maintenance_mode",
             Self::MaxDuration => "max_duration_timeout",
             Self::MaxUpstreamDuration => "upstream_max_stream_duration_reached",
             Self::NoHealthyUpstream => "no_healthy_upstream",

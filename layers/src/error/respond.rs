@@ -23,7 +23,8 @@ pub fn response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
 
 /// What a failure says besides its status.
 fn add_headers(error: &ProxyError, headers: &mut HeaderMap) {
-    if error.kind() == ErrorKind::Overflow && error.has_envoy_headers() {
+    let overloaded = matches!(error.kind(), ErrorKind::Maintenance | ErrorKind::Overflow);
+    if overloaded && error.has_envoy_headers() {
         headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
     }
     if let Some(attempts) = error.attempt_count() {

@@ -36,8 +36,8 @@ impl<S> Fault<S> {
 
     /// The delay of a request.
     fn delay<B>(&self, request: &Request<B>) -> Option<(Instant, ActiveFault)> {
-        let time = self.settings.delay.as_ref()?.draw(request.headers())?;
-        let fault = self.stats.begin(self.settings.max_active)?;
+        let time = self.settings.draw_delay(request.headers())?;
+        let fault = self.stats.begin(self.settings.most_active())?;
         self.stats.delays_injected.increment(1);
         if let Some(info) = StreamInfo::of(request.extensions()) {
             info.flag(ResponseFlag::DelayInjected);
@@ -54,9 +54,9 @@ impl<S> Fault<S> {
         request: &Request<B>,
         fault: &mut Option<ActiveFault>,
     ) -> Option<Response<R>> {
-        let reply = self.settings.abort.as_ref()?.draw(request.headers())?;
+        let reply = self.settings.draw_abort(request.headers())?;
         if fault.is_none() {
-            *fault = Some(self.stats.begin(self.settings.max_active)?);
+            *fault = Some(self.stats.begin(self.settings.most_active())?);
         }
         self.stats.aborts_injected.increment(1);
         Some(reply.respond(request))

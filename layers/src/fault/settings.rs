@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use crate::local_reply::LocalReply;
 use crate::response_flags::ResponseFlag;
 use crate::route::{Fraction, HeaderMatch};
+use crate::runtime::Key;
 
 const ABORT: HeaderName = HeaderName::from_static("x-envoy-fault-abort-request");
 const ABORT_GRPC: HeaderName = HeaderName::from_static("x-envoy-fault-abort-grpc-request");
@@ -29,6 +30,26 @@ pub struct FaultSettings {
     /// At most so many faults at a time; what is above passes. Default no limit. A fault lasts
     /// until the response has ended.
     pub max_active: Option<u64>,
+    /// What of this follows the runtime. Default nothing.
+    pub runtime: Option<FaultKeys>,
+}
+
+/// The keys of faults in the runtime. Each goes before its setting, where there is a fault of the
+/// kind at all.
+#[derive(Clone, Debug)]
+pub struct FaultKeys {
+    /// `delay_percent_runtime`
+    pub delay_percent: Key,
+    /// `delay_duration_runtime`, in milliseconds
+    pub delay_duration: Key,
+    /// `abort_percent_runtime`
+    pub abort_percent: Key,
+    /// `abort_http_status_runtime`; what is no status from 200 to 599 is passed over
+    pub abort_http_status: Key,
+    /// `abort_grpc_status_runtime`
+    pub abort_grpc_status: Key,
+    /// `max_active_faults_runtime`
+    pub max_active_faults: Key,
 }
 
 /// A delay, and how many requests it is for.
@@ -80,19 +101,15 @@ impl Abort {
         Self { with: AbortWith::Header, percentage }
     }
 
-    pub(super) fn draw(&self, headers: &HeaderMap) -> Option<LocalReply> {
+    fn draw(&self, headers: &HeaderMap) -> Option<LocalReply> {
         let (percentage, status, grpc) = match self.with {
             AbortWith::Status(status) => (self.percentage, Some(status), None),
             AbortWith::GrpcStatus(grpc) => (self.percentage, None, Some(grpc)),
-            AbortWith::Header => {
-                let status = number(headers, &ABORT).and_then(|n| u16::try_from(n).ok());
-                let status = status.filter(|n| (200..600).contains(n));
-                (
-                    asked(headers, &ABORT_PERCENTAGE, self.percentage),
-                    status.and_then(|n| StatusCode::from_u16(n).ok()),
-                    number(headers, &ABORT_GRPC).and_then(|n| u32::try_from(n).ok()),
-                )
-            }
+            AbortWith::Header => (
+                asked(headers, &ABORT_PERCENTAGE, self.percentage),
+                number(headers, &ABORT).and_then(status_of),
+                number(headers, &ABORT_GRPC).and_then(|n| u32::try_from(n).ok()),
+            ),
         };
         if !percentage.draw() {
             return None;
@@ -112,7 +129,7 @@ impl Abort {
 }
 
 impl Delay {
-    pub(super) fn draw(&self, headers: &HeaderMap) -> Option<Duration> {
+    fn draw(&self, headers: &HeaderMap) -> Option<Duration> {
         let (percentage, time) = match self.time {
             DelayFor::Fixed(time) => (self.percentage, Some(time)),
             DelayFor::Header => (
@@ -125,11 +142,56 @@ impl Delay {
 }
 
 impl FaultSettings {
+    /// The delay of a request that is to have one.
+    pub(super) fn draw_delay(&self, headers: &HeaderMap) -> Option<Duration> {
+        let mut delay = self.delay?;
+        if let Some(keys) = &self.runtime {
+            delay.percentage = keys.delay_percent.fraction().unwrap_or(delay.percentage);
+            if let (DelayFor::Fixed(time), Some(ms)) =
+                (&mut delay.time, keys.delay_duration.integer())
+            {
+                *time = Duration::from_millis(ms);
+            }
+        }
+        delay.draw(headers)
+    }
+
+    /// The answer to a request that is to have one from here.
+    pub(super) fn draw_abort(&self, headers: &HeaderMap) -> Option<LocalReply> {
+        let mut abort = self.abort?;
+        if let Some(keys) = &self.runtime {
+            abort.percentage = keys.abort_percent.fraction().unwrap_or(abort.percentage);
+            match &mut abort.with {
+                AbortWith::Status(status) => {
+                    *status =
+                        keys.abort_http_status.integer().and_then(status_of).unwrap_or(*status);
+                }
+                AbortWith::GrpcStatus(status) => {
+                    *status = keys.abort_grpc_status.u32().unwrap_or(*status);
+                }
+                AbortWith::Header => {}
+            }
+        }
+        abort.draw(headers)
+    }
+
+    /// How many faults there may be at a time.
+    pub(super) fn most_active(&self) -> Option<u64> {
+        let of_runtime = self.runtime.as_ref().and_then(|keys| keys.max_active_faults.integer());
+        of_runtime.or(self.max_active)
+    }
+
     pub(super) fn is_of_node(&self, headers: &HeaderMap) -> bool {
         let nodes = &self.downstream_nodes;
         nodes.is_empty()
             || headers.get(NODE).is_some_and(|node| nodes.iter().any(|own| node == own.as_str()))
     }
+}
+
+/// A status that an answer may have.
+fn status_of(number: u64) -> Option<StatusCode> {
+    let number = u16::try_from(number).ok().filter(|number| (200..600).contains(number));
+    StatusCode::from_u16(number?).ok()
 }
 
 /// A whole number in a header; of several lines the first counts.

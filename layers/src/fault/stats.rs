@@ -2,10 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use metrics::{Counter, Gauge};
-
 use crate::body::{Watch, Watched};
-use crate::stats::Scope;
+use crate::stats::{Counter, Gauge, Scope};
 
 /// What faults are counted as: `<prefix>.fault.*`, under Envoy's names.
 #[allow(missing_docs)] // Envoy's names

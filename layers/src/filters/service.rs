@@ -46,11 +46,21 @@ where
 
     /// For one connection: see [`Router::observer`].
     #[must_use]
-    pub fn observer(mut self, observer: Option<Arc<Observer>>) -> Self {
+    pub fn observer(self, observer: Option<Arc<Observer>>) -> Self {
         if observer.is_none() {
             return self;
         }
-        self.router = self.router.observer(observer);
+        self.with_router(|router| router.observer(observer))
+    }
+
+    /// See [`Router::envoy_headers`].
+    #[must_use]
+    pub fn envoy_headers(self, envoy_headers: bool) -> Self {
+        self.with_router(|router| router.envoy_headers(envoy_headers))
+    }
+
+    fn with_router(mut self, change: impl FnOnce(Router<S>) -> Router<S>) -> Self {
+        self.router = change(self.router);
         if let Some(behind) = &mut self.filters {
             behind.end = Arc::new(self.router.clone());
         }

@@ -145,6 +145,7 @@ proptest! {
             }
             let now: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
             prop_assert_eq!(now.len(), 1);
+            let lines: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
             let mut want = lines.join(&b',');
             if !want.is_empty() {
                 want.push(b',');

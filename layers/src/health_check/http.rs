@@ -86,8 +86,8 @@ impl HttpProbe {
         }
     }
 
-    /// What an answer says.
-    fn judge(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Finding {
+    /// What an answer says. `verify`: whose it is, too, if that is to be checked.
+    fn judge(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], verify: bool) -> Finding {
         let failed = |retriable| Finding::Failed {
             retriable,
             exclude: headers.contains_key(EXCLUDED),
@@ -99,7 +99,7 @@ impl HttpProbe {
         if !self.expects(status) {
             return failed(is_in(&self.retriable_statuses, status));
         }
-        if let Some(wanted) = &self.service_name {
+        if verify && let Some(wanted) = &self.service_name {
             let name = headers.get(CHECKED_CLUSTER).map_or(&b""[..], HeaderValue::as_bytes);
             if !wanted.matches(name) {
                 let why = "it is of another cluster".to_owned();
@@ -146,6 +146,7 @@ impl HttpSession {
         &mut self,
         dialer: &Dialer,
         reuse: bool,
+        verify: bool,
     ) -> Result<Finding, CheckError> {
         let request = self.request()?;
         let http2 = self.probe.codec == Codec::Http2;
@@ -170,7 +171,7 @@ impl HttpSession {
         if reuse && !headers::has_token(&head.headers, &CONNECTION, b"close") {
             self.kept = Some(client);
         }
-        Ok(self.probe.judge(head.status, &head.headers, &seen))
+        Ok(self.probe.judge(head.status, &head.headers, &seen, verify))
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, CheckError> {
@@ -210,7 +211,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
             .collect();
-        probe.judge(StatusCode::from_u16(status).expect("a status"), &headers, b"fine")
+        probe.judge(StatusCode::from_u16(status).expect("a status"), &headers, b"fine", true)
     }
 
     fn is_failed(finding: &Finding, retriable: bool) -> bool {

@@ -7,11 +7,13 @@ use tokio::sync::watch;
 
 use super::HealthCheck;
 use super::client::Dialer;
+use super::keys::Keys;
 use super::session::Session;
 use super::stats::CheckStats;
 use crate::cluster::{ClusterStats, Inner};
 use crate::endpoint::Endpoint;
 use crate::health::HealthFlag;
+use crate::runtime::Runtime;
 use crate::stats::Scope;
 use crate::task::Task;
 
@@ -19,6 +21,7 @@ use crate::task::Task;
 #[derive(Debug)]
 pub(crate) struct Checker {
     check: Arc<HealthCheck>,
+    keys: Arc<Keys>,
     stats: CheckStats,
     /// What the connections of checks count: nobody's traffic.
     nobody: Arc<ClusterStats>,
@@ -26,9 +29,10 @@ pub(crate) struct Checker {
 
 impl Checker {
     /// `scope` names the cluster.
-    pub(crate) fn new(check: HealthCheck, scope: &Scope) -> Self {
+    pub(crate) fn new(check: HealthCheck, scope: &Scope, runtime: &Runtime) -> Self {
         let nobody = Arc::new(ClusterStats::new(&Scope::noop()));
-        Self { check: Arc::new(check), stats: CheckStats::new(scope), nobody }
+        let keys = Arc::new(Keys::new(runtime));
+        Self { check: Arc::new(check), keys, stats: CheckStats::new(scope), nobody }
     }
 
     /// Shows how many of these endpoints pass.
@@ -74,8 +78,13 @@ impl Checker {
                         let endpoint = Arc::clone(endpoint);
                         let dialer =
                             Dialer::new(Arc::clone(&endpoint), Arc::clone(&checker.nobody));
-                        let session =
-                            Session::new(&cluster, dialer, &checker.check, &checker.stats);
+                        let session = Session::new(
+                            &cluster,
+                            dialer,
+                            &checker.check,
+                            &checker.keys,
+                            &checker.stats,
+                        );
                         (endpoint, Task::spawn(session.run()))
                     });
                 }

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::client::Dialer;
 use super::grpc::GrpcSession;
 use super::http::HttpSession;
+use super::keys::Keys;
 use super::stats::CheckStats;
 use super::tcp::TcpSession;
 use super::{HealthCheck, Probe};
@@ -44,6 +45,7 @@ pub(super) enum CheckError {
 pub(super) struct Session {
     cluster: Weak<Inner>,
     dialer: Dialer,
+    keys: Arc<Keys>,
     asking: Asking,
     judge: Judge,
 }
@@ -60,6 +62,7 @@ impl Session {
         cluster: &Arc<Inner>,
         dialer: Dialer,
         check: &Arc<HealthCheck>,
+        keys: &Arc<Keys>,
         stats: &CheckStats,
     ) -> Self {
         let name = cluster.name();
@@ -76,7 +79,7 @@ impl Session {
             bad: 0,
             first: true,
         };
-        Self { cluster: Arc::downgrade(cluster), dialer, asking, judge }
+        Self { cluster: Arc::downgrade(cluster), dialer, keys: Arc::clone(keys), asking, judge }
     }
 
     pub(super) async fn run(mut self) {
@@ -101,7 +104,7 @@ impl Session {
                     detector.passed(&cluster, &self.judge.endpoint);
                 }
                 let Verdict { well, short, .. } = verdict;
-                self.judge.check.next(cluster.has_traffic(), well, short)
+                self.keys.bound(self.judge.check.next(cluster.has_traffic(), well, short))
             };
             sleep(next).await;
         }
@@ -111,15 +114,17 @@ impl Session {
         let (check, stats) = (&self.judge.check, &self.judge.stats);
         stats.attempt.increment(1);
         let (dialer, reuse) = (&self.dialer, check.reuse_connection);
+        let verify = self.keys.verifies_cluster();
         let asking = async {
             match &mut self.asking {
-                Asking::Http(session) => session.check(dialer, reuse).await,
+                Asking::Http(session) => session.check(dialer, reuse, verify).await,
                 Asking::Tcp(session) => session.check(dialer, reuse).await,
                 Asking::Grpc(session) => session.check(dialer, reuse).await,
             }
         };
         let outcome = timeout(check.timeout, asking).await.unwrap_or(Err(CheckError::Timeout));
         if let Asking::Http(session) = &self.asking
+            && verify
             && session.verifies_cluster()
             && matches!(outcome, Ok(Finding::Healthy | Finding::Degraded))
         {

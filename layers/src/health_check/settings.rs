@@ -90,8 +90,7 @@ impl HealthCheck {
         };
         let percent = base.saturating_mul(self.interval_jitter_percent) / 100;
         let jitter = random(percent).saturating_add(random(self.interval_jitter));
-        // Never at once, or an endpoint that refuses would keep a core busy.
-        base.saturating_add(jitter).max(Duration::from_millis(1))
+        base.saturating_add(jitter)
     }
 
     pub(super) fn first(&self) -> Duration {

@@ -1,8 +1,6 @@
 //! `cluster.<name>.health_check.*`
 
-use metrics::{Counter, Gauge};
-
-use crate::stats::Scope;
+use crate::stats::{Counter, Gauge, Scope};
 
 /// What health checks count.
 #[derive(Clone, Debug)]

@@ -4,14 +4,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use http::HeaderValue;
-use metrics::Counter;
 use tower_layer::Layer;
 
 use super::HealthCheck;
 use super::cache::Cache;
 use crate::cluster::Cluster;
 use crate::route::HeaderMatch;
-use crate::stats::Scope;
+use crate::stats::{Counter, Scope};
 
 /// Answers health checks; see the [module](super).
 #[derive(Clone, Debug)]

@@ -15,13 +15,22 @@ pub struct Http2Body {
     stream: RecvStream,
     data_ended: bool,
     ended: bool,
+    /// A reset without an error is an end.
+    spares: bool,
 }
 
 impl Http2Body {
     /// Of this stream.
     pub fn new(stream: RecvStream) -> Self {
         let ended = stream.is_end_stream();
-        Self { stream, data_ended: ended, ended }
+        Self { stream, data_ended: ended, ended, spares: false }
+    }
+
+    /// Of a response: a reset without an error only says that the rest of the request is not
+    /// wanted (RFC 9113 section 8.1). `h2` does not tell whether the response was whole, so whoever
+    /// reads the frames has to see to it that such a reset comes behind a whole one.
+    pub(crate) fn of_response(stream: RecvStream) -> Self {
+        Self { spares: true, ..Self::new(stream) }
     }
 }
 
@@ -49,9 +58,8 @@ impl Body for Http2Body {
                 }
                 Some(Err(error)) => {
                     this.ended = true;
-                    // RFC 9113 section 8.1: NO_ERROR after a whole response asks only for the
-                    // rest of the request to be spared.
-                    let stops = error.is_reset() && error.reason() == Some(h2::Reason::NO_ERROR);
+                    let no_error = error.reason() == Some(h2::Reason::NO_ERROR);
+                    let stops = this.spares && error.is_reset() && no_error;
                     return Poll::Ready((!stops).then_some(Err(error)));
                 }
                 None => this.data_ended = true,

@@ -119,6 +119,11 @@ impl FrameReader {
         self.preface == 0 && self.have == 0 && self.frame.is_none()
     }
 
+    /// The frame that has begun and not ended.
+    pub(super) fn frame(&self) -> Option<Frame> {
+        self.frame
+    }
+
     /// The next thing in `input`, which is moved past it. `None` when all of it has been seen.
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Option<Event<'a>> {
         if self.preface > 0 {

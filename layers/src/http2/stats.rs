@@ -1,8 +1,6 @@
 //! `http2.*`: what Envoy's codec counts, below the root for clients and below a cluster for it.
 
-use metrics::{Counter, Gauge};
-
-use crate::stats::Scope;
+use crate::stats::{Counter, Gauge, Scope};
 
 macro_rules! codec_stats {
     (counters { $($counter:ident),* $(,)? } gauges { $($gauge:ident),* $(,)? }) => {

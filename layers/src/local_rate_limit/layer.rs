@@ -2,24 +2,23 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::StatusCode;
-use metrics::Counter;
 use tower_layer::Layer;
 
 use super::{LocalRateLimit, TokenBucket};
 use crate::header_edit::HeaderEditor;
 use crate::local_reply::LocalReply;
 use crate::response_flags::ResponseFlag;
-use crate::route::Fraction;
-use crate::stats::Scope;
+use crate::runtime::RuntimeFraction;
+use crate::stats::{Counter, Scope};
 
 /// How a limit is applied (Envoy's `LocalRateLimit`).
 #[derive(Clone, Debug)]
 pub struct LocalRateLimitSettings {
     /// Of how many requests tokens are asked (`filter_enabled`). Default all; Envoy's is none.
-    pub enabled: Fraction,
+    pub enabled: RuntimeFraction,
     /// How many of those that find no token are refused (`filter_enforced`). Default all; Envoy's
     /// is none.
-    pub enforced: Fraction,
+    pub enforced: RuntimeFraction,
     /// The answer. Default 429; one below 400 is taken for 429.
     pub status: StatusCode,
     /// Whether gRPC requests are told `RESOURCE_EXHAUSTED` (8), not `UNAVAILABLE` (14). Default no.
@@ -35,8 +34,8 @@ pub struct LocalRateLimitSettings {
 impl Default for LocalRateLimitSettings {
     fn default() -> Self {
         Self {
-            enabled: Fraction::ALL,
-            enforced: Fraction::ALL,
+            enabled: RuntimeFraction::ALL,
+            enforced: RuntimeFraction::ALL,
             status: StatusCode::TOO_MANY_REQUESTS,
             resource_exhausted: false,
             x_ratelimit_headers: false,

@@ -11,7 +11,8 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::{LocalRateLimitLayer, LocalRateLimitSettings, TokenBucket};
 use crate::header_edit::{HeaderEditor, Levels};
-use crate::route::{AppendAction, Fraction, HeaderAdd, HeaderEdits};
+use crate::route::{AppendAction, HeaderAdd, HeaderEdits};
+use crate::runtime::RuntimeFraction;
 
 /// The app gives back the headers that it got.
 async fn ask(layer: &LocalRateLimitLayer, grpc: bool) -> Response<Full<Bytes>> {
@@ -148,7 +149,7 @@ async fn a_refusal_has_headers_of_its_own() {
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_is_not_enforced_tells_the_app() {
     let settings = LocalRateLimitSettings {
-        enforced: Fraction::NONE,
+        enforced: RuntimeFraction::NONE,
         headers: edits(),
         ..LocalRateLimitSettings::default()
     };

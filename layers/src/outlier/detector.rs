@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::monitor::{HostState, Monitor, Outcome, Suspicions};
 use super::rates::{HostRates, mean_and_threshold};
 use super::stats::{Kind, OutlierStats};
-use super::{Averages, OutlierDetection};
+use super::{Averages, Followed};
 use crate::cluster::Inner;
 use crate::endpoint::Endpoint;
 use crate::health::HealthFlag;
@@ -18,7 +18,7 @@ use crate::stats::Scope;
 /// The outlier detection of a cluster.
 #[derive(Debug)]
 pub(crate) struct Detector {
-    settings: Arc<OutlierDetection>,
+    settings: Arc<Followed>,
     stats: OutlierStats,
     averages: Mutex<Averages>,
 }
@@ -41,7 +41,7 @@ impl Origin {
 
 impl Detector {
     /// `scope` names the cluster.
-    pub(crate) fn new(settings: Arc<OutlierDetection>, scope: &Scope) -> Self {
+    pub(crate) fn new(settings: Arc<Followed>, scope: &Scope) -> Self {
         Self { settings, stats: OutlierStats::new(scope), averages: Mutex::default() }
     }
 
@@ -89,7 +89,7 @@ impl Detector {
 
     /// Ejects an endpoint, if there is room for one more and the dice say so.
     fn eject(&self, all: &[Arc<Endpoint>], endpoint: &Endpoint, kind: Kind) -> bool {
-        let settings = &self.settings;
+        let settings = self.settings.load();
         let Some(monitor) = endpoint.monitor() else { return false };
         let before = ejected(all);
         let percent = 100.0 * (before + 1) as f64 / all.len().max(1) as f64;
@@ -116,7 +116,7 @@ impl Detector {
     }
 
     fn enforcing(&self, kind: Kind) -> u32 {
-        let settings = &self.settings;
+        let settings = self.settings.load();
         match kind {
             Kind::Consecutive5xx => settings.enforcing_consecutive_5xx,
             Kind::ConsecutiveGatewayFailure => settings.enforcing_consecutive_gateway_failure,
@@ -134,7 +134,7 @@ impl Detector {
 
     /// A health check succeeded: that may end an ejection.
     pub(crate) fn passed(&self, cluster: &Inner, endpoint: &Endpoint) {
-        if self.settings.health_check_ends_ejection && is_ejected(endpoint) {
+        if self.settings.load().health_check_ends_ejection && is_ejected(endpoint) {
             cluster.review(|_| {
                 let ejected = is_ejected(endpoint);
                 if ejected {
@@ -146,12 +146,13 @@ impl Detector {
     }
 
     /// Looks at the endpoints again and again, until the cluster is gone.
-    pub(crate) async fn run(cluster: Weak<Inner>, interval: Duration) {
+    pub(crate) async fn run(cluster: Weak<Inner>, mut interval: Duration) {
         loop {
             sleep(interval).await;
             let Some(cluster) = cluster.upgrade() else { return };
             let Some(detector) = cluster.detector() else { return };
             detector.turn(&cluster);
+            interval = detector.settings.load().interval;
         }
     }
 
@@ -185,17 +186,18 @@ impl Detector {
     /// Whether an ejection has lasted long enough.
     fn has_served(&self, monitor: &Monitor, now: Instant) -> bool {
         let state = lock(&monitor.state);
-        let time = self.settings.base_ejection_time.saturating_mul(state.backoff);
-        let time = time.min(self.settings.longest()).saturating_add(state.jitter);
+        let settings = self.settings.load();
+        let time = settings.base_ejection_time.saturating_mul(state.backoff);
+        let time = time.min(settings.longest()).saturating_add(state.jitter);
         state.ejected.is_some_and(|at| now.saturating_duration_since(at) >= time)
     }
 
     /// A whole interval without an ejection shortens the next one.
     fn forgive(&self, endpoint: &Endpoint, monitor: &Monitor, now: Instant) {
+        let interval = self.settings.load().interval;
         let mut state = lock(&monitor.state);
-        let long_back = state
-            .returned
-            .is_some_and(|at| now.saturating_duration_since(at) >= self.settings.interval);
+        let long_back =
+            state.returned.is_some_and(|at| now.saturating_duration_since(at) >= interval);
         if !is_ejected(endpoint) && long_back {
             state.backoff = state.backoff.saturating_sub(1);
         }
@@ -203,7 +205,7 @@ impl Detector {
 
     /// Ejects those whose rates are too low. Returns who they are.
     fn eject_by_rates(&self, all: &[Arc<Endpoint>], origin: Origin) -> Vec<Arc<Endpoint>> {
-        let settings = &self.settings;
+        let settings = self.settings.load();
         let mut gone = Vec::new();
         self.set_averages(origin, None);
         let few = |minimum: u32| all.len() < minimum as usize;
@@ -216,7 +218,7 @@ impl Detector {
         for (endpoint, monitor) in monitored(all).filter(|(endpoint, _)| !is_ejected(endpoint)) {
             let mut state = lock(&monitor.state);
             let rates = origin.rates(&mut state);
-            rates.show(settings);
+            rates.show(&settings);
             let rate = |volume| rates.of_volume(volume).map(|rate| (endpoint, rate));
             by_rate.extend(rate(settings.success_rate_request_volume));
             by_percentage.extend(rate(settings.failure_percentage_request_volume));

@@ -1,9 +1,9 @@
 //! What one endpoint does with its requests.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use super::OutlierDetection;
+use super::Followed;
 use super::rates::HostRates;
 use super::stats::Kind;
 use crate::lock::lock;
@@ -24,19 +24,12 @@ pub(crate) enum Outcome {
 /// The counters of an endpoint. They are all that requests touch.
 #[derive(Debug)]
 pub(crate) struct Monitor {
-    limits: Limits,
+    split: bool,
+    settings: Arc<Followed>,
     in_a_row: InARow,
     pub(super) external: Tally,
     pub(super) local: Tally,
     pub(super) state: Mutex<HostState>,
-}
-
-#[derive(Debug)]
-struct Limits {
-    split: bool,
-    any: u32,
-    gateway: u32,
-    local: u32,
 }
 
 /// Failures in a row.
@@ -70,14 +63,10 @@ pub(super) struct HostState {
 pub(super) type Suspicions = [Option<Kind>; 2];
 
 impl Monitor {
-    pub(crate) fn new(settings: &OutlierDetection) -> Self {
+    pub(crate) fn new(settings: &Arc<Followed>) -> Self {
         Self {
-            limits: Limits {
-                split: settings.split_local_origin,
-                any: settings.consecutive_5xx,
-                gateway: settings.consecutive_gateway_failure,
-                local: settings.consecutive_local_origin_failure,
-            },
+            split: settings.load().split_local_origin,
+            settings: Arc::clone(settings),
             in_a_row: InARow::default(),
             external: Tally::default(),
             local: Tally::default(),
@@ -93,7 +82,7 @@ impl Monitor {
 
     /// Counts. What comes back is nearly always nothing.
     pub(super) fn count(&self, outcome: Outcome) -> Suspicions {
-        match (outcome, self.limits.split) {
+        match (outcome, self.split) {
             (Outcome::Status(status), _) => self.status(status),
             (Outcome::Connected, false) => [None, None],
             (Outcome::Broken, false) => self.status(503),
@@ -105,7 +94,8 @@ impl Monitor {
             }
             (Outcome::Broken | Outcome::TimedOut, true) => {
                 self.local.failure();
-                let reached = reaches(&self.in_a_row.local, self.limits.local);
+                let limit = self.settings.load().consecutive_local_origin_failure;
+                let reached = reaches(&self.in_a_row.local, limit);
                 [reached.then_some(Kind::ConsecutiveLocalOriginFailure), None]
             }
         }
@@ -119,14 +109,15 @@ impl Monitor {
             return [None, None];
         }
         self.external.failure();
+        let limits = self.settings.load();
         let gateway = match status {
-            502..=504 => reaches(&self.in_a_row.gateway, self.limits.gateway),
+            502..=504 => reaches(&self.in_a_row.gateway, limits.consecutive_gateway_failure),
             _ => {
                 forget(&self.in_a_row.gateway);
                 false
             }
         };
-        let any = reaches(&self.in_a_row.any, self.limits.any);
+        let any = reaches(&self.in_a_row.any, limits.consecutive_5xx);
         [gateway.then_some(Kind::ConsecutiveGatewayFailure), any.then_some(Kind::Consecutive5xx)]
     }
 
@@ -159,7 +150,8 @@ impl Tally {
     }
 }
 
-/// Counts one more; true for the one that reaches the limit.
+/// Counts one more; true for the one that reaches the limit. (One that is set lower than what was
+/// counted by then is not reached before it is counted anew, as in Envoy.)
 fn reaches(count: &AtomicU32, limit: u32) -> bool {
     count.fetch_add(1, Ordering::Relaxed).wrapping_add(1) == limit
 }
@@ -174,9 +166,14 @@ fn forget(count: &AtomicU32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outlier::OutlierDetection;
+
+    fn of(settings: OutlierDetection) -> Monitor {
+        Monitor::new(&Arc::new(Followed::new(settings)))
+    }
 
     fn monitor(split: bool) -> Monitor {
-        Monitor::new(&OutlierDetection {
+        of(OutlierDetection {
             consecutive_5xx: 3,
             consecutive_gateway_failure: 2,
             consecutive_local_origin_failure: 2,
@@ -227,6 +224,6 @@ mod tests {
     #[test]
     fn a_limit_of_none_is_never_reached() {
         let settings = OutlierDetection { consecutive_5xx: 0, ..OutlierDetection::default() };
-        assert_eq!(found(&Monitor::new(&settings), &[Status(500); 4]), []);
+        assert_eq!(found(&of(settings), &[Status(500); 4]), []);
     }
 }

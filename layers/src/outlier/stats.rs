@@ -1,8 +1,6 @@
 //! `cluster.<name>.outlier_detection.*`
 
-use metrics::{Counter, Gauge};
-
-use crate::stats::Scope;
+use crate::stats::{Counter, Gauge, Scope};
 
 /// Why an endpoint is an outlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,20 +1,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tower_layer::Layer;
 
-use super::path::Filters;
+use super::http_filters::{ChainBuilder, HttpFilters};
 use super::route::Options;
 use super::{Proxy, Route, VirtualHost};
+#[cfg(feature = "access-log")]
 use crate::access_log::AccessLogger;
 use crate::cluster::Cluster;
+use crate::filters::Filter;
 use crate::forwarded::ForwardedPolicy;
+use crate::http_connection_manager::{Connection, HttpConnectionManager, RouteBody};
 use crate::mount::MountLayer;
 use crate::request_id::RequestIdLayer;
-use crate::route::{HashPolicy, RetryPolicy, RouteMatch, RouteTable, RouteTableError};
+#[cfg(feature = "retry")]
+use crate::route::RetryPolicy;
+use crate::route::{HashPolicy, RouteMatch, RouteTable, RouteTableError};
 use crate::sanitize::SanitizeLayer;
-use crate::server_header::{ServerHeaderLayer, Transformation};
+use crate::server_header::ServerHeaderLayer;
 use crate::stats::{DownstreamStats, Scope};
 use crate::upgrade::UpgradeLayer;
 
@@ -25,9 +29,11 @@ pub struct ProxyBuilder {
     routes: Vec<(RouteMatch, Route)>,
     hosts: Vec<VirtualHost>,
     options: Options,
+    http_filters: HttpFilters,
     upgrade: UpgradeLayer,
+    #[cfg(feature = "access-log")]
     access_logs: Vec<AccessLogger>,
-    server_header: ServerHeaderLayer,
+    server_header: Option<ServerHeaderLayer>,
     sanitize: SanitizeLayer,
     forwarded: ForwardedPolicy,
     request_id: RequestIdLayer,
@@ -37,16 +43,15 @@ pub struct ProxyBuilder {
 
 impl ProxyBuilder {
     pub(super) fn new() -> Self {
-        // An app has a name of its own; what an upstream says of itself passes.
-        let server_header = ServerHeaderLayer::new(HeaderValue::from_static("front-proxy"))
-            .transformation(Transformation::PassThrough);
         Self {
             routes: Vec::new(),
             hosts: Vec::new(),
             options: Options { timeout: Some(Some(DEFAULT_TIMEOUT)), ..Options::default() },
+            http_filters: HttpFilters::default(),
             upgrade: UpgradeLayer::new(),
+            #[cfg(feature = "access-log")]
             access_logs: Vec::new(),
-            server_header,
+            server_header: None,
             sanitize: SanitizeLayer::new(),
             forwarded: ForwardedPolicy::default(),
             request_id: RequestIdLayer::new(),
@@ -109,6 +114,7 @@ impl ProxyBuilder {
     }
 
     /// Tries again where this policy says so. Default never.
+    #[cfg(feature = "retry")]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.options.retry = Some(policy);
         self
@@ -121,6 +127,50 @@ impl ProxyBuilder {
         self
     }
 
+    /// Lets requests pass this layer between their route and what that does with them, behind the
+    /// filters that were given before it, or in place of the one that has this name. Default none.
+    ///
+    /// A filter is any layer that takes a [`Request`](http::Request) with a
+    /// [`Body`](crate::body::Body) and lets the errors of the service inside pass. What it answers is
+    /// counted and logged like any other answer. Requests without a route pass it too. A
+    /// [`VirtualHost`] or a [`Route`] may have another one of that name, or
+    /// [none](Route::without_http_filter).
+    ///
+    /// It costs what it does, a boxed future, and for the first filter what is
+    /// [known](crate::stream_info::StreamInfo) of a request. The proxy's timeouts begin behind all
+    /// filters: before one that may keep requests waiting, put a
+    /// [`TimeoutLayer`](crate::timeout::TimeoutLayer) as a filter of its own.
+    ///
+    /// ```
+    /// use front_proxy_layers::body::Body;
+    /// use front_proxy_layers::buffer::BufferLayer;
+    /// use front_proxy_layers::cluster::Cluster;
+    /// use front_proxy_layers::proxy::{Proxy, Route};
+    /// use http::{HeaderValue, Request};
+    /// use tower::util::MapRequestLayer;
+    ///
+    /// let sign = MapRequestLayer::new(|mut request: Request<Body>| {
+    ///     request.headers_mut().insert("x-signature", HeaderValue::from_static("secret"));
+    ///     request
+    /// });
+    /// let cluster = Cluster::builder("service1").build();
+    /// let proxy = Proxy::builder()
+    ///     .http_filter("buffer", BufferLayer::new(1 << 20))
+    ///     .http_filter("sign", sign)
+    ///     .route("/upload", Route::to(cluster.clone()).without_http_filter("buffer"))
+    ///     .route("/", cluster)
+    ///     .build();
+    /// # let _ = proxy;
+    /// ```
+    pub fn http_filter(
+        mut self,
+        name: impl Into<Arc<str>>,
+        filter: impl Filter<RouteBody> + 'static,
+    ) -> Self {
+        self.http_filters.set(name.into(), Some(Arc::new(filter)));
+        self
+    }
+
     /// Lets clients switch to this protocol, as to `websocket`. Default none; others are refused.
     pub fn upgrade(mut self, protocol: impl Into<String>) -> Self {
         self.upgrade = self.upgrade.allow(protocol);
@@ -128,6 +178,7 @@ impl ProxyBuilder {
     }
 
     /// Logs requests there, when their responses have ended. Default nowhere.
+    #[cfg(feature = "access-log")]
     pub fn access_log(mut self, logger: AccessLogger) -> Self {
         self.access_logs.push(logger);
         self
@@ -135,7 +186,7 @@ impl ProxyBuilder {
 
     /// What is said of the server in responses. Default nothing: what the upstream says passes.
     pub fn server_header(mut self, layer: ServerHeaderLayer) -> Self {
-        self.server_header = layer;
+        self.server_header = Some(layer);
         self
     }
 
@@ -225,35 +276,41 @@ impl ProxyBuilder {
         let stats = self.stats;
         let stats = stats.unwrap_or_else(|| DownstreamStats::new(&Scope::process(), "proxy"));
         let stats = Arc::new(stats);
-        let hosts = self.hosts.into_iter().map(|host| (host.domains, host.routes));
-        let hosts: Vec<_> = hosts.chain([(vec!["*".to_owned()], self.routes)]).collect();
-        let all = || hosts.iter().flat_map(|(_, routes)| routes).map(|(_, route)| route);
+        let all_others = VirtualHost { routes: self.routes, ..VirtualHost::new(["*"]) };
+        let hosts: Vec<_> = self.hosts.into_iter().chain([all_others]).collect();
+        let all = || hosts.iter().flat_map(|host| &host.routes).map(|(_, route)| route);
         let upgrade = match all().any(Route::decides_upgrades) {
             true => self.upgrade.routes_decide(),
             false => self.upgrade,
         };
         let hashes = self.options.hash.as_ref().is_some_and(|policies| !policies.is_empty());
         let share_client = hashes || all().any(Route::hashes);
+        let mut chains = ChainBuilder::new(self.http_filters);
         let mut table = RouteTable::builder();
-        for (domains, routes) in hosts {
+        for VirtualHost { domains, routes, http_filters } in hosts {
             let name = domains.first().cloned().unwrap_or_default();
-            let entry = |route: Route| route.entry(&self.options, &stats);
+            let mut entry = |route: Route| {
+                let chain = chains.add(&route.http_filters.or(&http_filters));
+                route.entry(&self.options, &stats, chain)
+            };
             let routes = routes.into_iter().map(|(matching, route)| (matching, entry(route)));
             table = table.virtual_host(name, domains, routes);
         }
         // The one way to fail is a domain that is given twice: `virtual_host` has looked.
         let table = table.build().expect("no domain twice");
-        let filters = Filters {
-            upgrade,
-            stats,
-            access_logs: self.access_logs,
-            server_header: self.server_header,
-            sanitize: self.sanitize,
-            forwarded: self.forwarded,
-            share_client,
-            request_id: self.request_id,
+        let manager = HttpConnectionManager::new(stats, table, chains.build())
+            .upgrade(upgrade)
+            .sanitize(self.sanitize)
+            .forwarded(self.forwarded)
+            .share_client(share_client)
+            .request_id(self.request_id);
+        #[cfg(feature = "access-log")]
+        let manager = manager.access_logs(self.access_logs);
+        let manager = match self.server_header {
+            Some(layer) => manager.server_header(layer),
+            None => manager,
         };
-        Proxy::assembled(self.mount.layer(filters.path(table)))
+        Proxy::assembled(self.mount.layer(manager.for_connection(Connection::default())))
     }
 }
 

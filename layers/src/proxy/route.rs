@@ -7,23 +7,26 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use tower_layer::Layer;
 
-use super::path::RouteService;
+use super::http_filters::HttpFilters;
 use crate::cluster::{Cluster, Priority};
+use crate::filters::{ChainId, Filter};
 use crate::hash_policy::HashPolicyLayer;
 use crate::header_edit::{HeaderEditError, HeaderEditor, Levels};
+use crate::http_connection_manager::{RouteBody, RouteLayer, RouteService};
+#[cfg(feature = "retry")]
 use crate::retry::RetryLayer;
+#[cfg(feature = "retry")]
+use crate::route::RetryPolicy;
 use crate::route::rewrite::{HostName, RewriteConfigError};
 use crate::route::substitution::SubstitutionError;
 use crate::route::weighted::NoWeight;
 use crate::route::{
-    DirectResponse, HashPolicy, HeaderEdits, Redirect, Redirector, RequestRewrite, RetryPolicy,
-    UpgradeRule, WeightedChoice,
+    DirectResponse, HashPolicy, HeaderEdits, Redirect, Redirector, RequestRewrite, UpgradeRule,
+    WeightedChoice,
 };
 use crate::router::{Destination, ForwardTarget, RouteEntry};
 use crate::stats::DownstreamStats;
 use crate::timeout::TimeoutLayer;
-use crate::upstream_stats::UpstreamStatsLayer;
-use crate::upstream_timing::UpstreamTimingLayer;
 
 /// What a [`Proxy`](super::Proxy) does with the requests of a route: sends them to a cluster, or
 /// answers them. A [`Cluster`] alone is one, with the proxy's defaults.
@@ -53,6 +56,7 @@ pub struct Route {
     rewrite: Option<RequestRewrite>,
     upgrades: Vec<UpgradeRule>,
     priority: Priority,
+    pub(super) http_filters: HttpFilters,
     /// Where it differs from the proxy's.
     own: Options,
 }
@@ -70,6 +74,7 @@ enum Target {
 pub(super) struct Options {
     pub(super) timeout: Option<Option<Duration>>,
     pub(super) idle_timeout: Option<Option<Duration>>,
+    #[cfg(feature = "retry")]
     pub(super) retry: Option<RetryPolicy>,
     pub(super) hash: Option<Vec<HashPolicy>>,
 }
@@ -116,6 +121,7 @@ impl Route {
             rewrite: None,
             upgrades: Vec::new(),
             priority: Priority::Default,
+            http_filters: HttpFilters::default(),
             own: Options::default(),
         }
     }
@@ -143,6 +149,7 @@ impl Route {
     }
 
     /// Tries again where this policy says so. Default the proxy's.
+    #[cfg(feature = "retry")]
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.own.retry = Some(policy);
@@ -210,6 +217,25 @@ impl Route {
         self
     }
 
+    /// Lets the requests pass this filter, in place of the proxy's or the virtual host's of this name,
+    /// else behind all of theirs: see [`ProxyBuilder::http_filter`](super::ProxyBuilder::http_filter).
+    #[must_use]
+    pub fn http_filter(
+        mut self,
+        name: impl Into<Arc<str>>,
+        filter: impl Filter<RouteBody> + 'static,
+    ) -> Self {
+        self.http_filters.set(name.into(), Some(Arc::new(filter)));
+        self
+    }
+
+    /// Keeps the proxy's or the virtual host's filter of this name out of these requests' way.
+    #[must_use]
+    pub fn without_http_filter(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.http_filters.set(name.into(), None);
+        self
+    }
+
     pub(super) fn clusters(&self) -> impl Iterator<Item = &Cluster> {
         let (one, many) = match &self.target {
             Target::Single(cluster) => (Some(cluster), &[][..]),
@@ -227,13 +253,15 @@ impl Route {
         self.own.hash.as_ref().is_some_and(|policies| !policies.is_empty())
     }
 
-    /// The route with its services, where `common` holds for what it does not say itself.
+    /// The route with its services behind these filters, where `common` holds for what it does not
+    /// say itself.
     pub(super) fn entry(
         self,
         common: &Options,
         stats: &Arc<DownstreamStats>,
+        chain: ChainId,
     ) -> RouteEntry<RouteService> {
-        let Self { target, name, editor, rewrite, upgrades, priority, own } = self;
+        let Self { target, name, editor, rewrite, upgrades, priority, http_filters: _, own } = self;
         let to = |cluster: Cluster| {
             let names = cluster.names().clone();
             let service = own.service(common, cluster.with_priority(priority), stats);
@@ -249,7 +277,7 @@ impl Route {
             Target::Redirect(redirector) => RouteEntry::redirect(*redirector),
             Target::Direct(response) => RouteEntry::direct(response),
         };
-        let entry = entry.headers(editor).upgrades(upgrades);
+        let entry = entry.headers(editor).upgrades(upgrades).filters(chain);
         let entry = match rewrite {
             Some(rewrite) => entry.rewrite(rewrite),
             None => entry,
@@ -268,7 +296,7 @@ impl From<Cluster> for Route {
 }
 
 impl Options {
-    /// From a route to its cluster. The order, and why it is this one: see the module of each layer.
+    /// From a route to its cluster.
     fn service(
         &self,
         common: &Self,
@@ -278,16 +306,16 @@ impl Options {
         let limit = |own: Option<Option<Duration>>, common: Option<Option<Duration>>| {
             own.or(common).flatten().filter(|limit| !limit.is_zero())
         };
-        let stats = Arc::clone(cluster.stats());
         let timeout = TimeoutLayer::optional(limit(self.timeout, common.timeout))
             .idle(limit(self.idle_timeout, common.idle_timeout))
-            .stats(Arc::clone(&stats))
             .downstream_stats(Arc::clone(downstream));
-        let hash = self.hash.clone().or_else(|| common.hash.clone());
-        let hash = HashPolicyLayer::new(hash.unwrap_or_default());
-        let retry = self.retry.clone().or_else(|| common.retry.clone());
-        let retry = retry.map_or_else(RetryLayer::disabled, RetryLayer::new).cluster(&cluster);
-        let timed = UpstreamTimingLayer::new().layer(retry.layer(cluster));
-        UpstreamStatsLayer::new(stats).layer(timeout.layer(hash.layer(timed)))
+        let hash = self.hash.clone().or_else(|| common.hash.clone()).unwrap_or_default();
+        let route = RouteLayer::new().timeout(timeout).hash_policy(HashPolicyLayer::new(hash));
+        #[cfg(feature = "retry")]
+        let route = match self.retry.clone().or_else(|| common.retry.clone()) {
+            Some(policy) => route.retry(RetryLayer::new(policy)),
+            None => route,
+        };
+        route.layer(cluster)
     }
 }

@@ -5,16 +5,16 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::path::Path;
-use super::{ProxyBuilder, ResponseBody, ResponseFuture};
+use super::ProxyBuilder;
 use crate::cluster::Cluster;
 use crate::error::BoxError;
+use crate::http_connection_manager::{ConnectionService, ResponseBody, ResponseFuture};
 use crate::mount::Mount;
 
 /// A proxy as a service that never fails; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    path: Mount<Path>,
+    inner: Mount<ConnectionService>,
 }
 
 impl Proxy {
@@ -28,8 +28,8 @@ impl Proxy {
         ProxyBuilder::new()
     }
 
-    pub(super) fn assembled(path: Mount<Path>) -> Self {
-        Self { path }
+    pub(super) fn assembled(inner: Mount<ConnectionService>) -> Self {
+        Self { inner }
     }
 }
 
@@ -43,11 +43,11 @@ where
     type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        <Mount<Path> as Service<Request<B>>>::poll_ready(&mut self.path, cx)
+        <Mount<ConnectionService> as Service<Request<B>>>::poll_ready(&mut self.inner, cx)
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        ResponseFuture::new(self.path.call(request))
+        self.inner.call(request)
     }
 }
 

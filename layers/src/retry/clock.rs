@@ -43,7 +43,7 @@ impl Clock {
             ready!(receiving.ended.as_mut().poll(cx));
             // Without an end the client is gone, and the request ends with its connection.
             let end = receiving.progress.completed_at().map(|at| at + receiving.duration);
-            self.running = end.map(|end| Box::pin(sleep_until(end)));
+            self.running = end.map(|end| Box::pin(sleep_until(end.into())));
             self.receiving = None;
         }
         match &mut self.running {

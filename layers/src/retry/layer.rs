@@ -3,8 +3,9 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::Retry;
-use crate::cluster::{Cluster, ClusterStats, Limits, Resources};
+use crate::cluster::{Cluster, ClusterStats, Limits, Resources, RetryKeys};
 use crate::route::RetryPolicy;
+use crate::runtime::Runtime;
 use crate::stats::Scope;
 
 /// Tries requests again; see the [module](super).
@@ -24,6 +25,7 @@ pub(super) struct Options {
     pub(super) buffer_limit: usize,
     pub(super) stats: Arc<ClusterStats>,
     pub(super) resources: Arc<Resources>,
+    pub(super) keys: RetryKeys,
 }
 
 impl RetryLayer {
@@ -40,6 +42,7 @@ impl RetryLayer {
                 buffer_limit: 1 << 20,
                 stats: Arc::new(ClusterStats::new(&nowhere)),
                 resources: Arc::new(Resources::new(&Limits::default(), &nowhere)),
+                keys: RetryKeys::new(&Runtime::new()),
             })),
         }
     }
@@ -49,12 +52,13 @@ impl RetryLayer {
         Self { options: None }
     }
 
-    /// With the circuit breaker and the counters of this cluster.
+    /// With the circuit breaker, the counters and the runtime of this cluster.
     #[must_use]
     pub fn cluster(self, cluster: &Cluster) -> Self {
         self.set(|options| {
             options.stats = Arc::clone(cluster.stats());
             options.resources = Arc::clone(cluster.shared_resources());
+            options.keys = cluster.retry_keys().clone();
         })
     }
 

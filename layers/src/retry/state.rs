@@ -14,6 +14,9 @@ use crate::route::RetryOn;
 const RATE_LIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
+/// How many times longer than the first the longest back-off is, where a policy doesn't say.
+const INTERVALS: u32 = 10;
+
 /// What a request may still have of its policy.
 #[derive(Debug)]
 pub(super) struct RetryState {
@@ -42,12 +45,14 @@ pub(super) enum Verdict {
 impl RetryState {
     pub(super) fn new(on: RetryOn, options: Arc<Options>) -> Self {
         let policy = &options.policy;
+        let base = policy.base_interval.unwrap_or_else(|| options.keys.base_interval());
+        let max = policy.max_interval.unwrap_or_else(|| base.saturating_mul(INTERVALS));
         Self {
             on,
             remaining: policy.num_retries,
             status_codes: Vec::new(),
             response_headers: Vec::new(),
-            backoff: Backoff::new(policy.base_interval, policy.max_interval),
+            backoff: Backoff::new(base, max),
             options,
             retrying: false,
         }
@@ -84,6 +89,10 @@ impl RetryState {
         if !self.options.resources.retries.try_take() {
             stats.rq_retry_overflow.increment(1);
             return Verdict::Denied(ResponseFlag::UpstreamOverflow);
+        }
+        if !self.options.keys.allow() {
+            self.options.resources.retries.give();
+            return Verdict::Final;
         }
         self.retrying = true;
         stats.rq_retry.increment(1);

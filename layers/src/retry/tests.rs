@@ -405,8 +405,8 @@ impl http_body::Body for Drip {
 #[tokio::test(start_paused = true)]
 async fn tries_are_spaced_out() {
     let policy = RetryPolicy {
-        base_interval: Duration::from_millis(1000),
-        max_interval: Duration::from_millis(2000),
+        base_interval: Some(Duration::from_millis(1000)),
+        max_interval: Some(Duration::from_millis(2000)),
         ..policy(five_xx(), 20)
     };
     let script = Script::new(vec![Act::Status(503); 20]);

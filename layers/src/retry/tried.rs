@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
@@ -23,20 +23,9 @@ use crate::body::{Body, RequestProgress};
 use crate::cluster::Tries;
 use crate::error::{ErrorKind, ProxyError};
 use crate::response_flags::ResponseFlags;
+use crate::router::AttemptCount;
 
-const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
-
-/// In a response's extensions: how many tries there were, where the client is to learn it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AttemptCount(u32);
-
-impl AttemptCount {
-    /// Says it. Envoy does so once more after the edits of the route, which can't take it out.
-    pub(crate) fn write(self, headers: &mut HeaderMap) {
-        headers.insert(ATTEMPT_COUNT, HeaderValue::from(self.0));
-    }
-}
 
 pin_project! {
     /// The tries of one request.
@@ -184,7 +173,7 @@ impl Call {
         let mut head = self.head.clone();
         head.extensions.insert(Arc::clone(&self.tries));
         if self.options.request_attempt_count {
-            head.headers.insert(ATTEMPT_COUNT, HeaderValue::from(self.count));
+            AttemptCount::new(self.count).write(&mut head.headers);
         }
         if let Some(ms) = self.expected().filter(|_| self.options.announce) {
             head.headers.insert(EXPECTED, HeaderValue::from(ms));
@@ -204,7 +193,9 @@ impl Call {
             return per_try;
         };
         let began = match &self.progress {
-            Some(progress) if !progress.is_switch() => progress.completed_at(),
+            Some(progress) if !progress.is_switch() => {
+                progress.completed_at().map(Instant::from_std)
+            }
             _ => Some(self.called),
         };
         let elapsed = began.map_or(0, |at| at.elapsed().as_millis());
@@ -241,7 +232,7 @@ impl Call {
             return Poll::Pending;
         };
         if let Some(progress) = &self.progress {
-            idle.touch_at(progress.active_at());
+            idle.touch_at(Instant::from_std(progress.active_at()));
         }
         idle.poll(cx)
     }
@@ -288,8 +279,8 @@ impl Call {
         match outcome {
             Ok(mut response) => {
                 if let Some(count) = count {
-                    AttemptCount(count).write(response.headers_mut());
-                    response.extensions_mut().insert(AttemptCount(count));
+                    AttemptCount::new(count).write(response.headers_mut());
+                    response.extensions_mut().insert(AttemptCount::new(count));
                 }
                 if let Some(flag) = denied {
                     response.extensions_mut().insert(ResponseFlags::from(flag));

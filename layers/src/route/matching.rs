@@ -1,19 +1,21 @@
 //! What a route asks of a request: its path, headers and query.
 //!
 //! ```
-//! use front_proxy_layers::route::{Pattern, StringMatch};
+//! use front_proxy_layers::route::StringMatch;
 //!
-//! let digits = StringMatch::Regex(Pattern::whole("[0-9]+")?);
-//! assert!(digits.matches(b"12"));
-//! assert!(!digits.matches(b"12x"));
-//! # Ok::<(), front_proxy_layers::route::PatternError>(())
+//! let json = StringMatch::Suffix { value: "+json".into(), ignore_case: true };
+//! assert!(json.matches(b"application/problem+JSON"));
+//! assert!(!json.matches(b"text/html"));
 //! ```
 
 use http::{HeaderMap, HeaderName, Method, header};
 
+use super::Pattern;
+#[cfg(feature = "regex")]
+use super::PatternError;
 use super::view::{RequestView, query_parameter};
-use super::{Pattern, PatternError};
 use crate::headers::{self, Side};
+use crate::runtime::RuntimeFraction;
 
 /// A match on one piece of text (Envoy's `StringMatcher`).
 #[derive(Clone, Debug)]
@@ -290,7 +292,7 @@ pub struct RouteMatch {
     /// Only gRPC requests (`content-type: application/grpc`, alone or with `+` and a format).
     pub grpc: bool,
     /// Only so many of the requests.
-    pub fraction: Option<Fraction>,
+    pub fraction: Option<RuntimeFraction>,
 }
 
 impl RouteMatch {
@@ -315,6 +317,7 @@ impl RouteMatch {
     /// # Errors
     ///
     /// It is none.
+    #[cfg(feature = "regex")]
     pub fn regex(pattern: &str) -> Result<Self, PatternError> {
         Pattern::whole(pattern).map(|pattern| Self::new(PathMatch::Regex(pattern)))
     }
@@ -370,7 +373,7 @@ impl RouteMatch {
     #[inline]
     pub(super) fn matches_path(&self, request: &RequestView<'_>, path: Option<&str>) -> bool {
         self.path.matches_path(request, path, self.case_sensitive)
-            && self.fraction.is_none_or(|part| part.takes(request.random))
+            && self.fraction.as_ref().is_none_or(|part| part.takes(request.random))
             && (!self.grpc || is_grpc(request.headers))
             && self.headers.iter().all(|header| header.matches(request))
             && (self.query.is_empty() || {
@@ -408,5 +411,5 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "regex"))]
 mod tests;

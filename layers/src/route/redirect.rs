@@ -178,5 +178,5 @@ pub(crate) fn set_location(headers: &mut HeaderMap, location: String) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "regex"))]
 mod tests;

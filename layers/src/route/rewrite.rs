@@ -341,5 +341,5 @@ impl fmt::Display for PathTooLong {
 
 impl Error for PathTooLong {}
 
-#[cfg(test)]
+#[cfg(all(test, feature = "regex"))]
 mod tests;

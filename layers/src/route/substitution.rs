@@ -1,11 +1,13 @@
 //! What regular expressions put in place of a match: RE2's rewrite strings, `\1` for a group.
 //!
 //! ```
+//! # #[cfg(feature = "regex")] {
 //! use front_proxy_layers::route::{Pattern, Substitution};
 //!
 //! let pattern = Pattern::new("^/rx/([^/]+)/([^/]+)$")?;
 //! let swap = Substitution::parse(r"/\2/\1", &pattern)?;
 //! assert_eq!(swap.replace_all(&pattern, "/rx/one/two"), "/two/one");
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -38,7 +40,7 @@ impl Substitution {
             match chars.next().map(|(_, c)| (c, c.to_digit(10))) {
                 Some((_, Some(group))) => {
                     let group = group as usize;
-                    if group >= pattern.regex().captures_len() {
+                    if group > pattern.groups() {
                         return Err(SubstitutionError::NoSuchGroup { offset, group });
                     }
                     if !literal.is_empty() {
@@ -61,19 +63,16 @@ impl Substitution {
     pub fn replace_all(&self, pattern: &Pattern, text: &str) -> String {
         let mut out = String::with_capacity(text.len() + 16);
         let mut end = 0;
-        for captures in pattern.regex().captures_iter(text) {
-            let Some(whole) = captures.get(0) else { break };
-            out.push_str(&text[end..whole.start()]);
-            end = whole.end();
+        pattern.each_match(text, |whole, captured| {
+            out.push_str(&text[end..whole.start]);
+            end = whole.end;
             for piece in &self.0 {
                 match piece {
                     Piece::Text(literal) => out.push_str(literal),
-                    Piece::Group(group) => {
-                        out.push_str(captures.get(*group).map_or("", |found| found.as_str()));
-                    }
+                    Piece::Group(group) => out.push_str(captured(*group)),
                 }
             }
-        }
+        });
         out.push_str(&text[end..]);
         out
     }
@@ -112,7 +111,7 @@ impl fmt::Display for SubstitutionError {
 
 impl Error for SubstitutionError {}
 
-#[cfg(test)]
+#[cfg(all(test, feature = "regex"))]
 mod tests {
     use super::*;
 

@@ -4,22 +4,29 @@
 //! use front_proxy_layers::route::WeightedChoice;
 //!
 //! let clusters = WeightedChoice::new([(90, "blue"), (10, "green"), (0, "red")])?;
-//! assert_eq!(clusters.pick(89), &"blue");
-//! assert_eq!(clusters.pick(90), &"green");
-//! assert_eq!(clusters.pick(100), &"blue");
+//! assert_eq!(clusters.pick(89), Some(&"blue"));
+//! assert_eq!(clusters.pick(90), Some(&"green"));
+//! assert_eq!(clusters.pick(100), Some(&"blue"));
 //! # Ok::<(), front_proxy_layers::route::weighted::NoWeight>(())
 //! ```
 
 use std::error::Error;
 use std::fmt;
 
+use crate::runtime::RuntimeU32;
+
 /// Choices with weights. Envoy draws with the request's random number, so shares are exact over
 /// the numbers and random over the requests.
 #[derive(Clone, Debug)]
-pub struct WeightedChoice<T> {
-    /// Only those with a weight, each with the sum of the weights up to and with it.
-    choices: Vec<(u64, T)>,
-    total: u64,
+pub struct WeightedChoice<T>(Choices<T>);
+
+#[derive(Clone, Debug)]
+enum Choices<T> {
+    /// Only those with a weight, each with the sum of the weights up to and with it; and the sum of
+    /// all.
+    Fixed(Vec<(u64, T)>, u64),
+    /// All, with weights that are added up for each request.
+    Following(Vec<(RuntimeU32, T)>),
 }
 
 impl<T> WeightedChoice<T> {
@@ -37,21 +44,52 @@ impl<T> WeightedChoice<T> {
         if choices.is_empty() {
             return Err(NoWeight);
         }
-        Ok(Self { choices, total })
+        Ok(Self(Choices::Fixed(choices, total)))
     }
 
-    /// The choice for a random number.
+    /// Takes weights that follow the runtime. As long as all of them are 0 nothing can be drawn.
+    pub fn following(choices: impl IntoIterator<Item = (RuntimeU32, T)>) -> Self {
+        Self(Choices::Following(choices.into_iter().collect()))
+    }
+
+    /// The choice for a random number, where any has a weight.
     #[inline]
-    pub fn pick(&self, random: u64) -> &T {
-        let drawn = random % self.total;
-        let at = self.choices.partition_point(|(sum, _)| *sum <= drawn);
-        &self.choices[at].1
+    pub fn pick(&self, random: u64) -> Option<&T> {
+        match &self.0 {
+            Choices::Fixed(choices, total) => {
+                let drawn = random.checked_rem(*total)?;
+                let at = choices.partition_point(|(sum, _)| *sum <= drawn);
+                choices.get(at).map(|(_, choice)| choice)
+            }
+            Choices::Following(choices) => draw(choices, random),
+        }
     }
 
-    /// All choices that can be drawn, in order.
+    /// All choices that can be drawn, now or at another time, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.choices.iter().map(|(_, choice)| choice)
+        let (fixed, following) = match &self.0 {
+            Choices::Fixed(choices, _) => (&choices[..], &[][..]),
+            Choices::Following(choices) => (&[][..], &choices[..]),
+        };
+        let fixed = fixed.iter().map(|(_, choice)| choice);
+        fixed.chain(following.iter().map(|(_, choice)| choice))
     }
+}
+
+fn draw<T>(choices: &[(RuntimeU32, T)], random: u64) -> Option<&T> {
+    let total = choices.iter().map(|(weight, _)| u64::from(weight.get())).sum::<u64>();
+    let mut drawn = random.checked_rem(total)?;
+    // Where weights change meanwhile the last one that has any may be passed by.
+    choices.iter().find_map(|(weight, choice)| {
+        let weight = u64::from(weight.get());
+        match drawn.checked_sub(weight) {
+            None => Some(choice),
+            Some(left) => {
+                drawn = left;
+                None
+            }
+        }
+    })
 }
 
 /// No choice has a weight.
@@ -69,25 +107,39 @@ impl Error for NoWeight {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::{Runtime, RuntimeValue};
 
     #[test]
     fn every_weight_gets_its_exact_share() {
         let choice = WeightedChoice::new([(1, 'a'), (0, 'b'), (2, 'c'), (7, 'd')]).unwrap();
-        let share = |wanted: char| (0..1000).filter(|n| *choice.pick(*n) == wanted).count();
+        let share = |wanted: char| (0..1000).filter(|n| choice.pick(*n) == Some(&wanted)).count();
         assert_eq!(
             ['a', 'b', 'c', 'd'].map(share),
             [100, 0, 200, 700],
             "the share of 1000 consecutive numbers"
         );
         assert_eq!(choice.iter().count(), 3);
-        assert_eq!(choice.pick(u64::MAX), &'d'); // 18446744073709551615 % 10 = 5
+        assert_eq!(choice.pick(u64::MAX), Some(&'d')); // 18446744073709551615 % 10 = 5
     }
 
     #[test]
     fn weights_may_add_up_beyond_32_bits() {
         let choice = WeightedChoice::new([(u32::MAX, 'a'), (u32::MAX, 'b')]).unwrap();
-        assert_eq!(choice.pick(u64::from(u32::MAX) - 1), &'a');
-        assert_eq!(choice.pick(u64::from(u32::MAX)), &'b');
+        assert_eq!(choice.pick(u64::from(u32::MAX) - 1), Some(&'a'));
+        assert_eq!(choice.pick(u64::from(u32::MAX)), Some(&'b'));
+    }
+
+    #[test]
+    fn weights_follow_the_runtime() {
+        let runtime = Runtime::new();
+        let weight = |default, key| RuntimeU32::following(default, runtime.key(key));
+        let choice = WeightedChoice::following([(weight(1, "a"), 'a'), (weight(0, "b"), 'b')]);
+        let drawn = || [0, 1, 2, 3].map(|random| choice.pick(random).copied());
+        assert_eq!(drawn(), [Some('a'); 4]);
+        runtime.replace([("b", RuntimeValue::from(3))]);
+        assert_eq!(drawn(), [Some('a'), Some('b'), Some('b'), Some('b')]);
+        runtime.replace([("a", RuntimeValue::from(0))]);
+        assert_eq!(drawn(), [None; 4], "no weight, no choice");
     }
 
     #[test]

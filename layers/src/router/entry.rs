@@ -185,7 +185,10 @@ impl<S> ForwardTarget<S> {
     pub(super) fn pick(&self, random: u64) -> Result<&Destination<S>, StatusCode> {
         match self {
             Self::Single(destination) => Ok(destination),
-            Self::Weighted(choice) => choice.pick(random).pick(random),
+            // Envoy has no route then, whatever the cluster is that is not there.
+            Self::Weighted(choice) => {
+                choice.pick(random).ok_or(StatusCode::NOT_FOUND)?.pick(random)
+            }
             Self::Missing(status) => Err(*status),
         }
     }

@@ -1,6 +1,4 @@
-use metrics::{Counter, Gauge};
-
-use crate::stats::Scope;
+use crate::stats::{Counter, Gauge, Scope};
 
 /// What the router counts: `http.<prefix>.*`, under Envoy's names.
 #[derive(Clone)]

@@ -1,9 +1,8 @@
 //! The counters of a connection manager: `http.<prefix>.downstream_*`.
 
 use http::StatusCode;
-use metrics::{Counter, Gauge, Histogram};
 
-use super::Scope;
+use super::{Counter, Gauge, Histogram, Scope};
 
 macro_rules! downstream_stats {
     (counters { $($counter:ident),* $(,)? } gauges { $($gauge:ident),* $(,)? }
@@ -42,13 +41,15 @@ downstream_stats! {
         cx_drain_close, cx_http1_total, cx_http2_total, cx_idle_timeout,
         cx_max_duration_reached, cx_max_requests_reached, cx_protocol_error, cx_rx_bytes_total,
         cx_ssl_total, cx_total, cx_tx_bytes_total,
+        flow_control_paused_reading_total, flow_control_resumed_reading_total,
         rq_failed_path_normalization, rq_header_timeout, rq_http1_total, rq_http2_total,
         rq_idle_timeout, rq_max_duration_reached, rq_non_relative_path,
         rq_redirected_with_normalized_path, rq_response_before_rq_complete, rq_rx_reset,
         rq_timeout, rq_too_large, rq_too_many_premature_resets, rq_total, rq_tx_reset,
     }
     gauges {
-        cx_active, cx_http1_active, cx_http2_active, cx_ssl_active, rq_active,
+        cx_active, cx_http1_active, cx_http2_active, cx_rx_bytes_buffered, cx_ssl_active,
+        cx_tx_bytes_buffered, rq_active,
     }
     histograms { cx_length_ms, rq_time }
 }

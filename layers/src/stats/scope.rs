@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use metrics::{Counter, Gauge, Histogram};
+use super::{Counter, Gauge, Histogram, MetricsSink};
 
 /// A stat's name in both of its forms.
 ///
@@ -126,38 +126,6 @@ pub trait StatsSink: Debug + Send + Sync + 'static {
     fn histogram(&self, name: &StatName, unit: Unit) -> Histogram;
 }
 
-/// Sends stats to the [`metrics`] recorder of the process, under their Prometheus names.
-///
-/// An axum app that already exports metrics sees the proxy's beside its own. The recorder must be
-/// installed before the layers are built; without one, handles do nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MetricsSink;
-
-impl MetricsSink {
-    fn key(name: &StatName) -> metrics::Key {
-        let labels =
-            name.tags.iter().map(|(k, v)| metrics::Label::new(*k, v.clone())).collect::<Vec<_>>();
-        metrics::Key::from_parts(name.prometheus(), labels)
-    }
-}
-
-static METADATA: metrics::Metadata<'static> =
-    metrics::Metadata::new("front_proxy", metrics::Level::INFO, Some(module_path!()));
-
-impl StatsSink for MetricsSink {
-    fn counter(&self, name: &StatName) -> Counter {
-        metrics::with_recorder(|r| r.register_counter(&Self::key(name), &METADATA))
-    }
-
-    fn gauge(&self, name: &StatName) -> Gauge {
-        metrics::with_recorder(|r| r.register_gauge(&Self::key(name), &METADATA))
-    }
-
-    fn histogram(&self, name: &StatName, _unit: Unit) -> Histogram {
-        metrics::with_recorder(|r| r.register_histogram(&Self::key(name), &METADATA))
-    }
-}
-
 /// A sink that keeps nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoStats;
@@ -201,13 +169,13 @@ impl Scope {
         Self { sink, prefix: StatName::default() }
     }
 
-    /// The root over the process's [`metrics`] recorder.
+    /// The root over the process's [`metrics`](https://docs.rs/metrics) recorder.
     pub fn from_metrics() -> Self {
         Self::new(Arc::new(MetricsSink))
     }
 
     /// Where clusters and proxies count that were not told where: the scope that the process has
-    /// [installed](Self::install), and as long as it has not, that of its [`metrics`] recorder.
+    /// [installed](Self::install), and as long as it has not, that of its [`metrics`](https://docs.rs/metrics) recorder.
     pub fn process() -> Self {
         PROCESS.get().map_or_else(Self::from_metrics, Self::clone)
     }

@@ -123,12 +123,13 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use http_body_util::{BodyExt as _, Full};
-    use metrics::{Counter, Gauge, Histogram, HistogramFn};
     use tower::{ServiceExt as _, service_fn};
     use tower_layer::Layer as _;
 
     use super::*;
-    use crate::stats::{Scope, StatName, StatsLayer, StatsSink, Unit};
+    use crate::stats::{
+        Counter, Gauge, Histogram, HistogramValue, Scope, StatName, StatsLayer, StatsSink, Unit,
+    };
 
     /// How often each counter and histogram was written to.
     #[derive(Debug, Default)]
@@ -137,7 +138,7 @@ mod tests {
     #[derive(Debug, Default)]
     struct Times(Arc<AtomicU64>);
 
-    impl HistogramFn for Times {
+    impl HistogramValue for Times {
         fn record(&self, _: f64) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
@@ -152,13 +153,13 @@ mod tests {
 
     impl StatsSink for Written {
         fn counter(&self, name: &StatName) -> Counter {
-            Counter::from_arc(Arc::clone(&self.times(name).0))
+            Counter::new(Arc::clone(&self.times(name).0) as _)
         }
         fn gauge(&self, _: &StatName) -> Gauge {
             Gauge::noop()
         }
         fn histogram(&self, name: &StatName, _: Unit) -> Histogram {
-            Histogram::from_arc(self.times(name))
+            Histogram::new(self.times(name))
         }
     }
 

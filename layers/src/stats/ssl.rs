@@ -4,13 +4,12 @@ use std::fmt;
 use std::io;
 use std::sync::OnceLock;
 
-use metrics::Counter;
 use rustls::crypto::SupportedKxGroup;
 use rustls::{
     CertificateError, CipherSuite, CommonState, HandshakeKind, NamedGroup, ProtocolVersion,
 };
 
-use super::Scope;
+use super::{Counter, Scope};
 use crate::tls_names;
 
 /// Handles of what is counted of handshakes, under Envoy's names.

@@ -30,7 +30,9 @@ impl FormatContext for StreamInfo {
             // A request without a body is complete with its head.
             return match self.body.get() {
                 None => self.request().map(|_| Duration::ZERO),
-                Some(body) => Some(body.completed_at()?.saturating_duration_since(self.began)),
+                Some(body) => {
+                    Some(body.completed_at()?.saturating_duration_since(self.began.into_std()))
+                }
             };
         }
         let nanos = self.points[point as usize].load(Ordering::Relaxed);

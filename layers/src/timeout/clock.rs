@@ -83,7 +83,7 @@ impl Clock {
         let options = &self.options;
         let complete = match &self.request {
             None => Some(self.began),
-            Some(request) => request.completed_at(),
+            Some(request) => request.completed_at().map(Instant::from_std),
         };
         let mut next = Next { now, at: None, struck: None };
         if let Some(route) = self.route {
@@ -96,7 +96,8 @@ impl Clock {
             }
         }
         if let Some(idle) = options.idle {
-            let received = self.request.as_ref().map_or(self.began, |request| request.active_at());
+            let received = self.request.as_ref();
+            let received = received.map_or(self.began, |r| Instant::from_std(r.active_at()));
             let kind = match complete {
                 Some(_) => ErrorKind::IdleTimeout,
                 None => ErrorKind::RequestIdleTimeout,

@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use hyper::ext::Protocol;
-use metrics::Gauge;
 
 use crate::headers;
+use crate::stats::Gauge;
 
 /// The wish to switch protocols, in the extensions of the request that has it.
 #[derive(Clone, Debug)]

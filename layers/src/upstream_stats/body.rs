@@ -9,7 +9,7 @@ pub type ResponseBody<B> = Watched<B, Charge>;
 impl<D, E> Watch<D, E> for Charge {
     fn ended(self) {
         let began = match &self.progress {
-            Some(progress) => progress.completed_at(),
+            Some(progress) => progress.completed_at().map(Instant::from_std),
             None => Some(self.called),
         };
         let took = began.map(|began| Instant::now().saturating_duration_since(began));

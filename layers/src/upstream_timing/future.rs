@@ -46,9 +46,10 @@ where
         if *this.silent {
             return Poll::Ready(Ok(response));
         }
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         // Of an upstream that answers before it has the whole request it can't be told.
-        let began = this.progress.as_ref().map_or(Some(*this.called), |p| p.completed_at());
+        let began =
+            this.progress.as_ref().map_or(Some(this.called.into_std()), |p| p.completed_at());
         if let Some(began) = began {
             let ms = now.saturating_duration_since(began).as_millis();
             response.headers_mut().insert(SERVICE_TIME, value(ms));

@@ -11,6 +11,7 @@ use front_proxy_layers::cluster::ClusterStats;
 use front_proxy_layers::cors::{CorsLayer, CorsPolicy};
 use front_proxy_layers::error::BoxError;
 use front_proxy_layers::fault::{Delay, DelayFor, FaultLayer, FaultSettings};
+use front_proxy_layers::filters::{Filtered, Filters};
 use front_proxy_layers::format::Format;
 use front_proxy_layers::forwarded::{ForwardedLayer, ForwardedPolicy};
 use front_proxy_layers::hash_policy::HashPolicyLayer;
@@ -175,6 +176,26 @@ fn router() -> Case {
     }
 }
 
+/// The router behind filters, whose bodies are boxed where they have something to do.
+fn filtered() -> Case {
+    let wrap = Box::new(|probe| {
+        let mut filters = Filters::new();
+        let timeout = TimeoutLayer::new(Duration::from_secs(24 * 3600));
+        let stats = UpstreamStatsLayer::new(Arc::new(ClusterStats::new(&Scope::noop())));
+        let chain = filters.chain().filter(timeout).filter(stats);
+        filters.set_default(chain);
+        Filtered::new(routed(probe), filters).into_outer()
+    });
+    Case {
+        name: "Filtered",
+        setup: "",
+        wrap,
+        passes_readiness: false,
+        answers_failures: true,
+        waits_for_time: false,
+    }
+}
+
 fn routed<S>(service: S) -> Router<S> {
     let route = RouteMatch::new(PathMatch::Prefix("/".to_owned()));
     let routes = [(route, RouteEntry::forward(service))];
@@ -213,7 +234,7 @@ fn chain() -> Case {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    layers().into_iter().chain([router(), chain()]).collect()
+    layers().into_iter().chain([router(), filtered(), chain()]).collect()
 }
 
 #[derive(Debug)]

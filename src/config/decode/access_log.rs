@@ -3,6 +3,8 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
+use front_proxy_layers::runtime::RuntimeU32;
+
 use crate::config::decode::any::typed_config;
 use crate::config::decode::bootstrap::struct_of;
 use crate::config::decode::headers::check_format;
@@ -129,7 +131,7 @@ fn check_json(cx: &Context, node: &Node) {
     }
 }
 
-fn status_filter(m: Message<'_>) -> Option<(Comparison, u32)> {
+fn status_filter(m: Message<'_>) -> Option<(Comparison, RuntimeU32)> {
     m.one_of(&["status_code_filter"], true);
     let filter = m.message("status_code_filter", &STATUS_CODE_FILTER);
     m.finish();
@@ -145,11 +147,10 @@ fn status_filter(m: Message<'_>) -> Option<(Comparison, u32)> {
     let value = value?;
     let default = value.u32("default_value").unwrap_or(0);
     let key = value.string("runtime_key");
-    // The runtime is static here, so its word is final.
-    let number = key
-        .and_then(|k| value.cx.runtime_number(&k))
-        .filter(|v| (0.0..=f64::from(u32::MAX)).contains(v))
-        .map_or(default, |v| v as u32);
+    let number = match key {
+        Some(key) => RuntimeU32::following(default, value.cx.runtime.key(&key)),
+        None => default.into(),
+    };
     value.finish();
     Some((op, number))
 }

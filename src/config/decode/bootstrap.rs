@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
+use front_proxy_layers::runtime::Key;
+
 use crate::config::decode::cluster::cluster;
 use crate::config::decode::dns::{self, Resolver};
 use crate::config::decode::listener::listener;
@@ -24,7 +26,8 @@ pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
         return out;
     };
     // The runtime first: other fields may name its keys.
-    let runtime = runtime(&m);
+    out.runtime = cx.runtime.clone();
+    out.runtime_layers = runtime(&m);
     if let Some(node) = m.message("node", &NODE) {
         out.node = node_of(node);
     }
@@ -39,8 +42,6 @@ pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
     }
     stats::read(&m, &mut out);
 
-    out.runtime = runtime.values;
-    out.runtime_layers = runtime.layers;
     m.finish();
     check_references(cx, &out.clusters);
     out.source = Source(cx.json(root));
@@ -130,13 +131,9 @@ fn listeners(m: &Message<'_>) -> Vec<Listener> {
     out.into_iter().map(|(listener, _)| listener).collect()
 }
 
-fn connection_limit(cx: &Context, name: &str) -> Option<u64> {
-    if name.is_empty() {
-        return None;
-    }
-    let key = format!("envoy.resource_limits.listener.{name}.connection_limit");
-    // A value that is no number has no effect, as in Envoy.
-    cx.runtime_number(&key).filter(|v| *v >= 0.0).map(|v| v as u64)
+fn connection_limit(cx: &Context, name: &str) -> Option<Key> {
+    let key = || format!("envoy.resource_limits.listener.{name}.connection_limit");
+    (!name.is_empty()).then(|| cx.runtime.key(&key()))
 }
 
 /// Two listeners can't share an address; with port 0 each gets a port of its own.

@@ -35,9 +35,6 @@ pub(super) fn options(cluster: &Message<'_>) -> HealthOptions {
         out.ignore_new_until_checked = m.bool("ignore_new_hosts_until_first_hc");
         m.finish();
     }
-    if let Some(value) = cluster.cx.runtime_number("upstream.healthy_panic_threshold") {
-        out.panic_threshold = value.clamp(0.0, 100.0) as u32;
-    }
     out
 }
 

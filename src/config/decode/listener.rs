@@ -8,7 +8,7 @@ use crate::config::decode::http_connection_manager::http_connection_manager;
 use crate::config::decode::shared::ip_port;
 use crate::config::decode::tls;
 use crate::config::diagnostic::Diagnostic;
-use crate::config::message::{Context, Message};
+use crate::config::message::{Context, Message, Variants};
 use crate::config::model::{FilterChain, HttpConnectionManager, Listener};
 use crate::config::schema::http::HTTP_CONNECTION_MANAGER;
 use crate::config::schema::listener::{
@@ -20,6 +20,10 @@ use crate::config::yaml::Node;
 
 /// Envoy's default for both sides of a connection.
 pub(super) const DEFAULT_BUFFER: u32 = 1 << 20;
+
+/// Whether they are inbound, which is all that counts here.
+const DIRECTIONS: &Variants<bool> =
+    &[("UNSPECIFIED", 0, Some(false)), ("INBOUND", 1, Some(true)), ("OUTBOUND", 2, Some(false))];
 
 pub(super) fn listener(cx: &Context, node: &Node) -> Option<Listener> {
     let m = Message::open(cx, node, &LISTENER)?;
@@ -34,6 +38,7 @@ pub(super) fn listener(cx: &Context, node: &Node) -> Option<Listener> {
         backlog: m.u32("tcp_backlog_size"),
         connection_limit: None,
         reuse_port: m.optional_bool("enable_reuse_port").unwrap_or(true),
+        inbound: m.enumeration("traffic_direction", DIRECTIONS).unwrap_or(false),
         filter_chains: chains,
     };
     m.finish();

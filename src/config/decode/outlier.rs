@@ -1,7 +1,5 @@
 //! Outlier detection of a cluster.
 
-use std::time::Duration;
-
 use front_proxy_layers::outlier::OutlierDetection;
 
 use crate::config::message::Message;
@@ -11,21 +9,11 @@ use crate::config::schema::health::OUTLIER_DETECTION;
 pub(super) fn outlier_detection(cluster: &Message<'_>) -> Option<OutlierDetection> {
     let m = cluster.message("outlier_detection", &OUTLIER_DETECTION)?;
     let default = OutlierDetection::default();
-    let read = |name, most, default| {
-        // The runtime goes before the field.
-        let runtime = m.cx.runtime_number(&format!("outlier_detection.{name}"));
-        let field = m.u32_in(name, 0..=most);
-        runtime.map(|value| value as u32).or(field).unwrap_or(default)
-    };
-    let number = |name, default| read(name, i64::from(u32::MAX), default);
-    let percent = |name, default| read(name, 100, default);
-    let time = |name, field: Option<Duration>| {
-        let runtime = m.cx.runtime_number(&format!("outlier_detection.{name}_ms"));
-        runtime.map(|ms| Duration::from_millis(ms as u64)).or(field)
-    };
-    let base_ejection_time = time("base_ejection_time", m.positive_duration("base_ejection_time"))
-        .unwrap_or(default.base_ejection_time);
-    let max_ejection_time = time("max_ejection_time", m.positive_duration("max_ejection_time"));
+    let number = |name, default| m.u32(name).unwrap_or(default);
+    let percent = |name, default| m.u32_in(name, 0..=100).unwrap_or(default);
+    let base_ejection_time =
+        m.positive_duration("base_ejection_time").unwrap_or(default.base_ejection_time);
+    let max_ejection_time = m.positive_duration("max_ejection_time");
     if max_ejection_time.is_some_and(|max| max < base_ejection_time) {
         let message = "`max_ejection_time` must not be smaller than `base_ejection_time`";
         m.cx.error(m.place_of("max_ejection_time"), message);
@@ -53,14 +41,10 @@ pub(super) fn outlier_detection(cluster: &Message<'_>) -> Option<OutlierDetectio
             "enforcing_consecutive_local_origin_failure",
             default.enforcing_consecutive_local_origin_failure,
         ),
-        interval: time("interval", m.positive_duration("interval")).unwrap_or(default.interval),
+        interval: m.positive_duration("interval").unwrap_or(default.interval),
         base_ejection_time,
         max_ejection_time,
-        max_ejection_time_jitter: time(
-            "max_ejection_time_jitter",
-            m.duration("max_ejection_time_jitter"),
-        )
-        .unwrap_or_default(),
+        max_ejection_time_jitter: m.duration("max_ejection_time_jitter").unwrap_or_default(),
         max_ejection_percent: percent("max_ejection_percent", default.max_ejection_percent),
         always_eject_one: m.bool("always_eject_one_host"),
         success_rate_minimum_hosts: number(

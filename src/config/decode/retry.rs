@@ -17,10 +17,6 @@ use crate::config::suggest::nearest;
 
 pub(super) type Retry = RetryPolicy;
 
-/// Envoy's first back-off (`upstream.base_retry_backoff_ms`), and how many times longer the last is.
-const BASE_INTERVAL: Duration = Duration::from_millis(25);
-const INTERVALS: u32 = 10;
-
 /// A retry policy in a field, where given.
 pub(super) fn retry(m: &Message<'_>, field: &str) -> Option<Retry> {
     let m = m.message(field, &RETRY_POLICY)?;
@@ -46,9 +42,9 @@ pub(super) fn retry(m: &Message<'_>, field: &str) -> Option<Retry> {
     Some(out)
 }
 
-fn back_off(m: &Message<'_>) -> (Duration, Duration) {
+fn back_off(m: &Message<'_>) -> (Option<Duration>, Option<Duration>) {
     let Some(m) = m.message("retry_back_off", &RETRY_BACK_OFF) else {
-        return (BASE_INTERVAL, BASE_INTERVAL * INTERVALS);
+        return (None, None);
     };
     m.required("base_interval");
     let base = m.positive_duration("base_interval");
@@ -60,9 +56,7 @@ fn back_off(m: &Message<'_>) -> (Duration, Duration) {
         m.cx.error(place, "`max_interval` must be greater than or equal to `base_interval`");
     }
     m.finish();
-    // Envoy counts whole milliseconds, at least one.
-    let base = base.unwrap_or(BASE_INTERVAL).max(Duration::from_millis(1));
-    (base, max.unwrap_or_else(|| base.saturating_mul(INTERVALS)).max(base))
+    (base, max)
 }
 
 fn status_codes(m: &Message<'_>) -> Vec<StatusCode> {

@@ -87,6 +87,7 @@ fn refer(cx: &Context, name: &str, node: &Node, weighted: bool, validate: bool) 
 
 fn weighted(m: &Message<'_>, rules: TableRules<'_>) -> Option<Vec<WeightedCluster>> {
     let m = m.message("weighted_clusters", &WEIGHTED_CLUSTERS)?;
+    let prefix = m.string("runtime_key_prefix");
     let mut total: u64 = 0;
     let mut out = Vec::new();
     for cluster in m.messages("clusters", &CLUSTER_WEIGHT) {
@@ -98,7 +99,9 @@ fn weighted(m: &Message<'_>, rules: TableRules<'_>) -> Option<Vec<WeightedCluste
         let weight = cluster.u32("weight");
         // An unreadable weight has been reported; don't complain about the sum as well.
         total += u64::from(weight.unwrap_or(1));
+        let runtime_key = |prefix| m.cx.runtime.key(&format!("{prefix}.{name}"));
         out.push(WeightedCluster {
+            runtime_key: prefix.as_deref().map(runtime_key),
             name,
             weight: weight.unwrap_or(0),
             headers: header_edits(&cluster),

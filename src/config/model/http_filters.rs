@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use front_proxy_layers::cors::CorsPolicy;
 use front_proxy_layers::fault::FaultSettings;
-use front_proxy_layers::route::{Fraction, HeaderEdits, HeaderMatch};
+use front_proxy_layers::route::{HeaderEdits, HeaderMatch};
+use front_proxy_layers::runtime::RuntimeFraction;
 use http::StatusCode;
 
 /// One of `http_filters`.
@@ -87,9 +88,9 @@ pub struct LocalRateLimit {
     /// `token_bucket`. Without one nothing is limited.
     pub bucket: Option<TokenBucket>,
     /// `filter_enabled`. Default none.
-    pub enabled: Fraction,
+    pub enabled: RuntimeFraction,
     /// `filter_enforced`. Default none.
-    pub enforced: Fraction,
+    pub enforced: RuntimeFraction,
     /// `status`. Default 429.
     pub status: StatusCode,
     /// `rate_limited_as_resource_exhausted`

@@ -166,8 +166,15 @@ pub(in crate::config) const LAYERED_RUNTIME: Schema = Schema {
 pub(in crate::config) const RUNTIME_LAYER: Schema = Schema {
     message: "envoy.config.bootstrap.v3.RuntimeLayer",
     note: "",
-    supported: &["name", "static_layer"],
-    refused: &["admin_layer", "disk_layer", "rtds_layer"],
+    supported: &["name", "static_layer", "admin_layer", "disk_layer"],
+    refused: &["rtds_layer"],
+};
+
+pub(in crate::config) const DISK_LAYER: Schema = Schema {
+    message: "envoy.config.bootstrap.v3.RuntimeLayer.DiskLayer",
+    note: "",
+    supported: &["symlink_root", "subdirectory", "append_service_cluster"],
+    refused: &[],
 };
 
 pub(in crate::config) const ADDRESS: Schema = Schema {
@@ -214,6 +221,7 @@ pub(super) const ALL: &[&Schema] = &[
     &LOCALITY,
     &LAYERED_RUNTIME,
     &RUNTIME_LAYER,
+    &DISK_LAYER,
     &ADDRESS,
     &SOCKET_ADDRESS,
     &DATA_SOURCE,

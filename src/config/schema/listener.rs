@@ -14,6 +14,7 @@ pub(in crate::config) const LISTENER: Schema = Schema {
         "listener_filters",
         "enable_reuse_port",
         "tcp_backlog_size",
+        "traffic_direction",
     ],
     refused: &[
         "access_log",
@@ -41,7 +42,6 @@ pub(in crate::config) const LISTENER: Schema = Schema {
         "stats_matcher",
         "tcp_fast_open_queue_length",
         "tcp_keepalive",
-        "traffic_direction",
         "transparent",
         "udp_listener_config",
         "use_original_dst",

@@ -247,8 +247,8 @@ pub(in crate::config) const ROUTE_ACTION: Schema = Schema {
 pub(in crate::config) const WEIGHTED_CLUSTERS: Schema = Schema {
     message: "envoy.config.route.v3.WeightedCluster",
     note: "",
-    supported: &["clusters"],
-    refused: &["header_name", "runtime_key_prefix", "total_weight", "use_hash_policy"],
+    supported: &["clusters", "runtime_key_prefix"],
+    refused: &["header_name", "total_weight", "use_hash_policy"],
 };
 
 pub(in crate::config) const CLUSTER_WEIGHT: Schema = Schema {

@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Buf as _;
 use front_proxy_layers::body::RequestProgress;
+use front_proxy_layers::flow_control::Upstream;
 use front_proxy_layers::trailers::TrailerBody;
 use front_proxy_layers::upgrade::is_granted;
 use http::header::{CONNECTION, CONTENT_LENGTH};
@@ -177,7 +179,10 @@ where
             // An HTTP/1.0 client knows no chunks.
             let slot = slot.filter(|_| *this.chunks);
             let inner = TrailerBody::new(body, &parts.headers, slot);
-            Response::from_parts(parts, ExchangeBody { inner, exchange, announced, failed: None })
+            Response::from_parts(
+                parts,
+                ExchangeBody { announced, ..ExchangeBody::of(inner, exchange) },
+            )
         }))
     }
 }
@@ -200,6 +205,8 @@ pin_project! {
         exchange: Option<Exchange>,
         announced: Option<u64>,
         failed: Option<B::Error>,
+        upstream: Option<Upstream>,
+        bytes: u64,
     }
 }
 
@@ -242,8 +249,11 @@ fn announced<B>(answer: &Response<B>) -> Option<u64> {
 impl<B: Body> ExchangeBody<B> {
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
-        let inner = TrailerBody::without(inner);
-        Self { inner, exchange: Some(exchange), announced: None, failed: None }
+        Self::of(TrailerBody::without(inner), Some(exchange))
+    }
+
+    fn of(inner: TrailerBody<B>, exchange: Option<Exchange>) -> Self {
+        Self { inner, exchange, announced: None, failed: None, upstream: None, bytes: 0 }
     }
 }
 
@@ -258,11 +268,25 @@ impl<B: Body> Body for ExchangeBody<B> {
         if self.announced.is_some() {
             return Poll::Ready(None);
         }
-        let this = self.project();
+        let mut this = self.project();
         if let Some(error) = this.failed.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        match ready!(this.inner.poll_frame(cx)) {
+        let anonymous = this.upstream.is_none();
+        let polled = Upstream::note(this.upstream, || this.inner.as_mut().poll_frame(cx));
+        if let Some(exchange) = this.exchange {
+            let state = exchange.state();
+            if let Some(upstream) = this.upstream.as_ref().filter(|_| anonymous) {
+                state.served_by(upstream.clone());
+            }
+            let mut more = false;
+            if let Poll::Ready(Some(Ok(frame))) = &polled {
+                *this.bytes += frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                more = !this.inner.is_end_stream();
+            }
+            state.read_answer(*this.bytes, more);
+        }
+        match ready!(polled) {
             Some(Err(error)) => {
                 // The rest will not come, but what is here should still reach the client. hyper
                 // drops what it has not written when it sees the error, so it sees it a turn late.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use front_proxy_layers::flow_control::{SlowClient, Upstream};
 use front_proxy_layers::trailers::TrailerSlot;
 
 use super::refusal::Refusal;
@@ -48,6 +49,11 @@ pub struct GateState {
     head_since: AtomicU64,
     /// The same for the moment since when the client has taken nothing that is due to it.
     stalled_since: AtomicU64,
+    /// Bytes of the answer that were read, while the last have more behind them; else 0.
+    more: AtomicU64,
+    /// The client was found to be slow, and not yet that it is not.
+    slow: AtomicBool,
+    slow_client: Mutex<SlowClient>,
     unasked_switch: AtomicBool,
     chunked_head: AtomicBool,
     client_closed: AtomicBool,
@@ -73,6 +79,9 @@ impl GateState {
             phase: AtomicU8::new(Phase::Idle as u8),
             head_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
+            more: AtomicU64::new(0),
+            slow: AtomicBool::new(false),
+            slow_client: Mutex::default(),
             unasked_switch: AtomicBool::new(false),
             chunked_head: AtomicBool::new(false),
             client_closed: AtomicBool::new(false),
@@ -204,6 +213,27 @@ impl GateState {
             self.stalled_since.store(self.now(), Ordering::Relaxed);
         } else if !stalled && before != 0 {
             self.stalled_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Who sends the answer that is being written.
+    pub(super) fn served_by(&self, upstream: Upstream) {
+        lock(&self.slow_client).served_by(upstream);
+    }
+
+    /// So many bytes of an answer were read; and whether that brought some and more is to come.
+    pub(super) fn read_answer(&self, bytes: u64, more: bool) {
+        self.more.store(if more { bytes } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// Counts where the client does not take an answer of which there is more: to be called when
+    /// hyper has done all that it can.
+    pub(crate) fn look_for_room(&self) {
+        let stalled = self.stalled_since.load(Ordering::Relaxed) != 0;
+        let full = Some(self.more.load(Ordering::Relaxed)).filter(|more| stalled && *more > 0);
+        if full.is_some() || self.slow.load(Ordering::Relaxed) {
+            self.slow.store(full.is_some(), Ordering::Relaxed);
+            lock(&self.slow_client).look(full);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use front_proxy_layers::http2::{Event, Frame, FrameReader, flag, kind};
+use front_proxy_layers::http2::{Event, Frame, FrameReader, Outbound, flag, kind};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::hpack;
@@ -31,6 +31,7 @@ pub(super) struct Http2Gate<IO> {
     limits: Limits,
     incoming: FrameReader,
     outgoing: FrameReader,
+    outbound: Outbound,
     /// Read from the client and not handed on yet.
     held: BytesMut,
     /// To be written before anything else.
@@ -51,6 +52,7 @@ impl<IO> Http2Gate<IO> {
     pub(super) fn new(io: IO, state: Arc<GateState>) -> Self {
         Self {
             io,
+            outbound: Outbound::new(&state.codec),
             state,
             limits: Limits::default(),
             incoming: FrameReader::of_client(),
@@ -357,7 +359,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Http2Gate<IO> {
             }
             total
         } else if allowed == total {
-            ready!(Pin::new(&mut this.io).poll_write_vectored(cx, bufs))?
+            let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+            this.outbound.wrote(&polled, &this.outgoing, bufs);
+            ready!(polled)?
         } else {
             // Cut off by the end of the connection: what comes before it still goes.
             let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &buf[..]);

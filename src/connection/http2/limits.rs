@@ -1,7 +1,7 @@
 //! Frames that cost the receiver more than the sender: Envoy's limits on them.
 
 use front_proxy_layers::http2::{CodecStats, Frame, flag, kind};
-use metrics::Counter;
+use front_proxy_layers::stats::Counter;
 
 /// Envoy's defaults for `http2_protocol_options.max_*_frames*`.
 const EMPTY_FRAMES: u32 = 1;

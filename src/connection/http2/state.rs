@@ -82,6 +82,16 @@ impl GateState {
         self.stats.rq_rx_reset.increment(1);
     }
 
+    /// A client has made no room for a response for too long; `more` of it was still to come.
+    pub(super) fn stall(&self, more: bool) {
+        if more {
+            self.stats.rq_idle_timeout.increment(1);
+            self.stats.rq_tx_reset.increment(1);
+        } else {
+            self.codec.tx_flush_timeout.increment(1);
+        }
+    }
+
     /// A request that does not even count.
     pub(super) fn forget(&self, stream: u32) {
         self.deliver(stream);

@@ -4,8 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use front_proxy_layers::flow_control::SlowClient;
 use front_proxy_layers::http2::{SendBody, SendError, strip_connection};
 use h2::Reason;
 use h2::server::SendResponse;
@@ -15,15 +17,20 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::limits::PrematureResets;
+use super::stall::Stall;
+use super::state::GateState;
 
 pin_project! {
     /// Drives a request of a connection to its end.
-    pub(super) struct Stream<F, B> {
+    pub(super) struct Stream<'a, F, B> {
         #[pin]
         state: State<F, B>,
         began: Instant,
         kind: RequestKind,
         polled: bool,
+        slow: SlowClient,
+        stall: Stall,
+        gate: &'a GateState,
     }
 }
 
@@ -51,18 +58,27 @@ pub(super) enum Outcome {
     PrematureReset,
 }
 
-impl<F, B> Stream<F, B> {
-    pub(super) fn new(future: F, respond: SendResponse<Bytes>, kind: RequestKind) -> Self {
+impl<'a, F, B> Stream<'a, F, B> {
+    /// `stall` is how long a client may take to make room for a response.
+    pub(super) fn new(
+        future: F,
+        respond: SendResponse<Bytes>,
+        kind: RequestKind,
+        (gate, stall): (&'a GateState, Option<Duration>),
+    ) -> Self {
         Self {
             state: State::Serving { future, respond },
             began: Instant::now(),
             kind,
             polled: false,
+            slow: SlowClient::default(),
+            stall: Stall::new(stall),
+            gate,
         }
     }
 }
 
-impl<F, B, E> Future for Stream<F, B>
+impl<F, B, E> Future for Stream<'_, F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
     B: Body<Data = Bytes>,
@@ -108,10 +124,22 @@ where
                     if ends {
                         return Poll::Ready(Outcome::Done);
                     }
-                    this.state.set(State::Sending { body: SendBody::new(body, stream) });
+                    this.state.set(State::Sending {
+                        body: SendBody::new(body, stream, &this.gate.codec.pending_send_bytes),
+                    });
                 }
                 StateProj::Sending { mut body } => {
-                    match ready!(body.as_mut().poll_send(cx)) {
+                    let sent = this.slow.read(|| body.as_mut().poll_send(cx));
+                    let waits = sent.is_pending() && body.pending() > 0;
+                    let more = waits && !body.is_last();
+                    this.slow.look(more.then(|| body.taken()));
+                    let room = waits.then(|| (body.taken(), body.pending()));
+                    if this.stall.poll(cx, room).is_ready() {
+                        this.gate.stall(more);
+                        body.stream().send_reset(Reason::INTERNAL_ERROR);
+                        return Poll::Ready(Outcome::Done);
+                    }
+                    match ready!(sent) {
                         Ok(()) => {}
                         Err(SendError::Body(error)) => {
                             tracing::debug!(%error, "response body failed");

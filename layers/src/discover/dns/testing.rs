@@ -5,12 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram};
-
 use super::lookup::Half;
 use super::{Answer, LookupError, LookupFamily, Resolver};
 use crate::discover::{Member, MemberSet, UpdateStats};
-use crate::stats::{Scope, StatName, StatsSink, Unit};
+use crate::stats::{Counter, Gauge, Histogram, Scope, StatName, StatsSink, Unit};
 
 /// Answers from a table; unknown names don't exist, and `hang` never answers.
 #[derive(Debug, Default)]
@@ -105,7 +103,7 @@ impl StatsSink for Counters {
     fn counter(&self, name: &StatName) -> Counter {
         let mut all = self.0.lock().unwrap();
         let value = all.entry(name.full().to_owned()).or_default();
-        Counter::from_arc(Arc::clone(value))
+        Counter::new(Arc::clone(value) as _)
     }
 
     fn gauge(&self, _: &StatName) -> Gauge {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
@@ -11,8 +12,10 @@ use http_body::Body as _;
 
 use super::Http2Streams;
 use crate::body::Body;
+use crate::body::RequestProgress;
 use crate::endpoint::http1::SendError;
 use crate::error::{BoxError, ErrorKind, ProxyError, Retry};
+use crate::flow_control::SlowUpstream;
 use crate::http2::{self, Http2Body, SendBody};
 
 /// A request that was sent, and its response until that has ended.
@@ -26,6 +29,13 @@ pub(crate) struct Http2Exchange {
     ended: bool,
     /// The request asks for a tunnel: its own half of the stream has no end.
     tunnel: bool,
+    /// The upstream, which has answered, asked for the rest of the request not to be sent.
+    spared: bool,
+    /// The request that is under way, where it has a body.
+    progress: Option<Arc<RequestProgress>>,
+    slow: SlowUpstream,
+    /// The connection's task has had its turn: the stream is open.
+    opened: bool,
     streams: Http2Streams,
 }
 
@@ -56,6 +66,7 @@ impl Http2Streams {
             }
         }
         let tunnel = request.body().is_switch();
+        let progress = request.body().progress().map(Arc::clone);
         let (parts, body) = request.into_parts();
         let mut head = Request::from_parts(parts, ());
         http2::strip_connection(head.headers_mut());
@@ -65,13 +76,20 @@ impl Http2Streams {
             unsent: None,
         })?;
         drop(send);
-        let sending = (!ends).then(|| Box::pin(SendBody::new(body, stream)));
+        let sending = (!ends).then(|| {
+            let pending = &self.stats().http2().pending_send_bytes;
+            Box::pin(SendBody::new(body, stream, pending).of_request())
+        });
         Ok(Http2Exchange {
             response: Some(response),
             body: None,
             sending,
             ended: false,
             tunnel,
+            spared: false,
+            progress,
+            slow: SlowUpstream::default(),
+            opened: false,
             streams: self,
         })
     }
@@ -92,7 +110,7 @@ impl Http2Exchange {
                 let (mut parts, body) = response.into_parts();
                 // The client is answered in its own version.
                 parts.version = Version::HTTP_11;
-                let body = Http2Body::new(body);
+                let body = Http2Body::of_response(body);
                 self.response = None;
                 self.ended = body.is_end_stream();
                 self.body = Some(body);
@@ -153,14 +171,22 @@ impl Http2Exchange {
         let Some(sending) = &mut self.sending else {
             return Ok(());
         };
-        match sending.as_mut().poll_send(cx) {
+        let sent = sending.as_mut().poll_send(cx);
+        let full = sent.is_pending() && sending.pending() > 0;
+        if full && !std::mem::replace(&mut self.opened, true) {
+            cx.waker().wake_by_ref();
+        } else {
+            self.slow.look(full, self.progress.as_ref(), self.streams.stats());
+        }
+        match sent {
             Poll::Pending => Ok(()),
             Poll::Ready(Err(http2::SendError::Body(error))) => {
                 sending.as_mut().stream().send_reset(h2::Reason::CANCEL);
                 self.sending = None;
                 Err(error)
             }
-            Poll::Ready(_) => {
+            Poll::Ready(sent) => {
+                self.spared = matches!(sent, Err(http2::SendError::Reset(h2::Reason::NO_ERROR)));
                 self.sending = None;
                 Ok(())
             }
@@ -187,8 +213,9 @@ impl Http2Exchange {
 
 impl Drop for Http2Exchange {
     fn drop(&mut self) {
-        // The client has left, or a timeout has struck. `h2` resets the stream.
-        if !self.ended || (self.tunnel && self.sending.is_some()) {
+        // The client has left, a timeout has struck, or the response did not wait for the end of the
+        // request. `h2` resets the stream.
+        if !self.ended || self.sending.is_some() || self.spared {
             self.streams.stats().rq_tx_reset.increment(1);
         }
     }

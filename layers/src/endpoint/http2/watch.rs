@@ -1,6 +1,6 @@
 //! An upstream's byte stream, with an eye on the frames.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::cluster::ClusterStats;
 use crate::endpoint::io::UpstreamIo;
-use crate::http2::{Event, Frame, FrameReader, flag, kind};
+use crate::http2::{Event, Frame, FrameReader, Outbound, flag, kind};
 
 /// What the frames of a connection have said that `h2` keeps to itself.
 #[derive(Debug, Default)]
@@ -31,12 +31,15 @@ impl Seen {
     }
 }
 
-/// Counts resets and notices both ways.
+/// Counts resets and notices both ways, and tells a response that is whole from one that was cut.
 #[derive(Debug)]
 pub(super) struct Watched {
     io: UpstreamIo,
     incoming: FrameReader,
     outgoing: FrameReader,
+    outbound: Outbound,
+    /// Streams whose requests are under way, and whether their responses have ended.
+    asking: Vec<(u32, bool)>,
     stats: Arc<ClusterStats>,
     seen: Arc<Seen>,
 }
@@ -44,12 +47,24 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(io: UpstreamIo, stats: Arc<ClusterStats>, seen: Arc<Seen>) -> Self {
         let (incoming, outgoing) = (FrameReader::new(), FrameReader::of_client());
-        Self { io, incoming, outgoing, stats, seen }
+        let outbound = Outbound::new(stats.http2());
+        Self { io, incoming, outgoing, outbound, asking: Vec::new(), stats, seen }
     }
 
-    fn received(&self, frame: &Frame) {
+    /// True if the frame is a reset that says nothing is wrong, where something is.
+    fn received(&mut self, frame: &Frame) -> bool {
         match frame.kind {
-            kind::RST_STREAM => self.stats.http2().rx_reset.increment(1),
+            kind::RST_STREAM => {
+                self.stats.http2().rx_reset.increment(1);
+                let whole = self.forget(frame.stream);
+                return frame.value == NO_ERROR && frame.len == 4 && !whole;
+            }
+            kind::DATA | kind::HEADERS if frame.has(flag::END_STREAM) => {
+                if let Some((_, whole)) = self.asking.iter_mut().find(|(id, _)| *id == frame.stream)
+                {
+                    *whole = true;
+                }
+            }
             kind::GOAWAY if !self.seen.goaway.swap(true, Ordering::Relaxed) => {
                 self.stats.cx_close_notify.increment(1);
             }
@@ -58,22 +73,38 @@ impl Watched {
             }
             _ => {}
         }
+        false
     }
 
     fn sent(&mut self, mut bytes: &[u8]) {
         while let Some(event) = self.outgoing.next(&mut bytes) {
-            match event {
-                Event::Begin(Frame { kind: kind::RST_STREAM, .. }) => {
+            let Event::Begin(frame) = event else { continue };
+            match frame.kind {
+                kind::RST_STREAM => {
                     self.stats.http2().tx_reset.increment(1);
+                    self.forget(frame.stream);
                 }
-                Event::Begin(Frame { kind: kind::GOAWAY, .. }) => {
-                    self.stats.http2().goaway_sent.increment(1);
+                kind::GOAWAY => self.stats.http2().goaway_sent.increment(1),
+                kind::DATA | kind::HEADERS if frame.has(flag::END_STREAM) => {
+                    self.forget(frame.stream);
                 }
+                kind::HEADERS => self.asking.push((frame.stream, false)),
                 _ => {}
             }
         }
     }
+
+    /// The stream's request is over. True if its response had ended before.
+    fn forget(&mut self, stream: u32) -> bool {
+        let found = self.asking.iter().position(|(id, _)| *id == stream);
+        found.is_some_and(|at| self.asking.swap_remove(at).1)
+    }
 }
+
+const NO_ERROR: u32 = 0;
+
+/// The last byte of the code `CANCEL`.
+const CANCEL: u8 = 8;
 
 impl AsyncRead for Watched {
     fn poll_read(
@@ -83,10 +114,20 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        let mut read = buf.filled().get(before..).unwrap_or_default();
-        while let Some(event) = self.incoming.next(&mut read) {
-            if let Event::Begin(frame) = event {
-                self.received(&frame);
+        let filled = buf.filled_mut();
+        let mut at = before;
+        loop {
+            let mut rest = filled.get(at..).unwrap_or_default();
+            let left = rest.len();
+            let Some(event) = self.incoming.next(&mut rest) else { break };
+            at += left - rest.len();
+            // RFC 9113 section 8.1: NO_ERROR belongs behind a whole response. `h2` forgets whether
+            // it was whole, so a cut one would pass for it. The code ends where the frame does.
+            if let Event::Begin(frame) = event
+                && self.received(&frame)
+                && let Some(code) = filled.get_mut(at - 1)
+            {
+                *code = CANCEL;
             }
         }
         Poll::Ready(Ok(()))
@@ -95,21 +136,22 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
-        self.sent(buf.get(..written).unwrap_or_default());
-        Poll::Ready(Ok(written))
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
+        bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, bufs))?;
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.outbound.wrote(&polled, &this.outgoing, bufs);
+        let written = ready!(polled)?;
         let mut left = written;
         for buf in bufs {
             let part = buf.get(..left.min(buf.len())).unwrap_or_default();

@@ -4,6 +4,7 @@ use super::*;
 use crate::cluster::Cluster;
 use crate::discover::{Member, MemberSet};
 use crate::health::HealthFlags;
+use crate::outlier::OutlierDetection;
 
 fn settings() -> OutlierDetection {
     OutlierDetection {

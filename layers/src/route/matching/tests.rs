@@ -241,7 +241,7 @@ fn every_part_has_to_match() {
         let mut all = RouteMatch {
             headers: vec![on_x(HeaderRule::Present(true), false, false)],
             query: vec![QueryMatch { name: "a".into(), rule: QueryRule::Present(true) }],
-            fraction: Some(Fraction { numerator: 50, denominator: 100 }),
+            fraction: Some(Fraction { numerator: 50, denominator: 100 }.into()),
             ..RouteMatch::new(PathMatch::Prefix("/q".into()))
         };
         change(&mut all);
@@ -252,7 +252,7 @@ fn every_part_has_to_match() {
     assert!(!fits(|all| all.headers[0].invert = true));
     assert!(!fits(|all| all.query[0].name = "b".into()));
     assert!(!fits(|all| all.grpc = true));
-    assert!(!fits(|all| all.fraction = Some(Fraction { numerator: 49, denominator: 100 })));
+    assert!(!fits(|all| all.fraction = Some(Fraction { numerator: 49, denominator: 100 }.into())));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use front_proxy_layers::cors::CorsPolicy;
-use front_proxy_layers::route::Fraction;
+use front_proxy_layers::runtime::RuntimeFraction;
 use http::HeaderValue;
 
 use crate::config::decode::fraction::runtime_fraction;
@@ -23,8 +23,8 @@ pub(super) fn cors_policy(m: Message<'_>) -> Option<CorsPolicy> {
         allow_credentials: m.optional_bool("allow_credentials"),
         allow_private_network_access: m.optional_bool("allow_private_network_access"),
         forward_not_matching_preflights: m.optional_bool("forward_not_matching_preflights"),
-        enabled: runtime_fraction(&m, "filter_enabled").unwrap_or(Fraction::ALL),
-        shadow: runtime_fraction(&m, "shadow_enabled").unwrap_or(Fraction::NONE),
+        enabled: runtime_fraction(&m, "filter_enabled").unwrap_or(RuntimeFraction::ALL),
+        shadow: runtime_fraction(&m, "shadow_enabled").unwrap_or(RuntimeFraction::NONE),
     };
     m.finish();
     Some(out)

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use front_proxy_layers::route::{Fraction, HeaderEdits};
+use front_proxy_layers::route::HeaderEdits;
+use front_proxy_layers::runtime::RuntimeFraction;
 use http::StatusCode;
 
 use crate::config::decode::fraction::runtime_fraction;
@@ -36,8 +37,8 @@ pub(super) fn local_rate_limit(m: Message<'_>, of_route: bool) -> Option<LocalRa
     let out = LocalRateLimit {
         stat_prefix: m.required_string("stat_prefix"),
         bucket: m.message("token_bucket", &TOKEN_BUCKET).and_then(token_bucket),
-        enabled: runtime_fraction(&m, "filter_enabled").unwrap_or(Fraction::NONE),
-        enforced: runtime_fraction(&m, "filter_enforced").unwrap_or(Fraction::NONE),
+        enabled: runtime_fraction(&m, "filter_enabled").unwrap_or(RuntimeFraction::NONE),
+        enforced: runtime_fraction(&m, "filter_enforced").unwrap_or(RuntimeFraction::NONE),
         status: status.unwrap_or(StatusCode::TOO_MANY_REQUESTS),
         resource_exhausted: m.bool("rate_limited_as_resource_exhausted"),
         x_ratelimit_headers: m

@@ -2,30 +2,30 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use front_proxy_layers::error::ProxyError;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::request_path::ConnectionBody;
+use super::chain::ManagedBody;
+use crate::error::ProxyError;
 
 pin_project! {
-    /// The body of what an [`EmbeddedProxy`](super::EmbeddedProxy) answers. It streams from the
-    /// upstream, whose connection is free again when it has ended.
+    /// The body of what a [`ConnectionService`](super::ConnectionService) answers. It streams from
+    /// the upstream, whose connection is free again when it has ended.
     #[derive(Debug)]
     pub struct ResponseBody {
         #[pin]
-        inner: ConnectionBody,
+        inner: ManagedBody,
     }
 }
 
 impl ResponseBody {
-    pub(super) fn new(inner: ConnectionBody) -> Self {
+    pub(super) fn new(inner: ManagedBody) -> Self {
         Self { inner }
     }
 }
 
 impl From<Bytes> for ResponseBody {
-    /// The body of an answer that a layer around the proxy gives.
+    /// The body of an answer that a layer around the service gives.
     fn from(bytes: Bytes) -> Self {
         Self { inner: bytes.into() }
     }

@@ -8,18 +8,18 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::ResponseBody;
-use crate::request_path::ConnectionFuture;
+use super::chain::ManagedFuture;
 
 pin_project! {
-    /// The future of [`EmbeddedProxy`](super::EmbeddedProxy).
+    /// The future of [`ConnectionService`](super::ConnectionService).
     pub struct ResponseFuture {
         #[pin]
-        inner: ConnectionFuture,
+        inner: ManagedFuture,
     }
 }
 
 impl ResponseFuture {
-    pub(super) fn new(inner: ConnectionFuture) -> Self {
+    pub(super) fn new(inner: ManagedFuture) -> Self {
         Self { inner }
     }
 }
