@@ -53,7 +53,7 @@ use self::request::{Verdict, check, take_expect_continue};
 use self::state::{Ending, GateState};
 use self::stream::{Outcome, RequestKind, Stream};
 use super::http1::{Protocol, delayed_close};
-use super::log::Http2End;
+use super::log::{ConnectionLog, Http2End};
 use super::open::OpenConnection;
 use super::timers::{Activity, Expired, Timers};
 use crate::listener::FilterChain;
@@ -64,6 +64,7 @@ pub(super) async fn serve<IO>(
     chain: &Arc<FilterChain>,
     io: IO,
     (service, log): (ConnectionService, Arc<Http2End>),
+    access_log: &ConnectionLog,
     open: &mut OpenConnection,
     signal: Signal,
 ) where
@@ -79,7 +80,8 @@ pub(super) async fn serve<IO>(
     let end = match builder(chain).handshake(&mut gate).await {
         Ok(connection) => {
             is_http2 = true;
-            Serving::new(chain, connection, (service, log), &state, open, signal).run().await
+            let logs = (log, access_log);
+            Serving::new(chain, connection, service, logs, &state, open, signal).run().await
         }
         Err(error) if error.is_io() && state.ending().is_none() => End::ByClient,
         Err(_) => End::Codec,
@@ -178,6 +180,7 @@ struct Serving<'a, IO> {
     keepalive: Option<Keepalive>,
     service: ConnectionService,
     log: Arc<Http2End>,
+    access_log: &'a ConnectionLog,
     streams: FuturesUnordered<Stream<'a, ResponseFuture, ResponseBody>>,
     resets: PrematureResets,
     requests: u64,
@@ -228,7 +231,8 @@ where
     fn new(
         chain: &'a FilterChain,
         mut connection: Connection<&'a mut Http2Gate<IO>, Bytes>,
-        (service, log): (ConnectionService, Arc<Http2End>),
+        service: ConnectionService,
+        (log, access_log): (Arc<Http2End>, &'a ConnectionLog),
         state: &'a GateState,
         open: &'a mut OpenConnection,
         signal: Signal,
@@ -245,6 +249,7 @@ where
             keepalive,
             service,
             log,
+            access_log,
             streams: FuturesUnordered::new(),
             resets: PrematureResets::default(),
             requests: 0,
@@ -363,7 +368,7 @@ where
         if dropped > 0 {
             codec.dropped_headers_with_underscores.increment(dropped as u64);
         }
-        let counter = match verdict {
+        let refused = match verdict {
             Verdict::Serve => None,
             Verdict::Malformed => {
                 if !self.state.keep_connection {
@@ -375,12 +380,18 @@ where
                 respond.send_reset(Reason::PROTOCOL_ERROR);
                 return true;
             }
-            Verdict::TooLarge => Some(&codec.header_list_size_too_large),
-            Verdict::TooMany => Some(&codec.header_overflow),
-            Verdict::Underscores => Some(&codec.requests_rejected_with_underscores_in_headers),
+            Verdict::TooLarge => {
+                Some((&codec.header_list_size_too_large, "http2.header_list_size_too_large"))
+            }
+            Verdict::TooMany => Some((&codec.header_overflow, "http2.too_many_headers")),
+            Verdict::Underscores => Some((
+                &codec.requests_rejected_with_underscores_in_headers,
+                "http2.unexpected_underscore",
+            )),
         };
-        if let Some(counter) = counter {
+        if let Some((counter, details)) = refused {
             counter.increment(1);
+            self.access_log.refused_stream(details);
             self.state.refuse(id);
             respond.send_reset(Reason::INTERNAL_ERROR);
             return true;

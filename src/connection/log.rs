@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use front_proxy_layers::access_log::{AccessLogger, ClientFault, ConnectionEnd, Fault, log_all};
+use front_proxy_layers::response_flags::ResponseFlag;
 use front_proxy_layers::stream_info::{DownstreamConnection, RequestHead, StreamInfo};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
@@ -75,6 +76,18 @@ impl ConnectionLog {
         }
         fault(refusal).note(&info);
         log_all(loggers, &info);
+    }
+}
+
+impl ConnectionLog {
+    /// Logs a request over HTTP/2 that was reset for what its head is like. Nothing of it is told.
+    pub(super) fn refused_stream(&self, details: &'static str) {
+        if let Some((loggers, connection)) = self.logged() {
+            let info = StreamInfo::new(Arc::clone(connection), Version::HTTP_2);
+            info.flag(ResponseFlag::DownstreamRemoteReset);
+            info.set_details(details);
+            log_all(loggers, &info);
+        }
     }
 }
 

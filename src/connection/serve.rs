@@ -75,13 +75,14 @@ pub(crate) async fn serve<IO>(
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, http2_path(), &mut open, signal).await;
+        super::http2::serve(chain, io, http2_path(), &access_log, &mut open, signal).await;
         return;
     }
     let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), http2_path(), &mut open, signal).await;
+        let io = Replay::new(io, read);
+        super::http2::serve(chain, io, http2_path(), &access_log, &mut open, signal).await;
     }
 }
 

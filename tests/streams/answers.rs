@@ -96,6 +96,19 @@ async fn an_answer_that_leaves_its_end_in_doubt_is_refused() {
 }
 
 #[tokio::test]
+async fn the_last_request_of_a_connection_counts_whatever_its_answer() {
+    let cluster = "    max_requests_per_connection: 1";
+    let parts = Parts { cluster, ..Parts::default() };
+    let front =
+        Front::start(answers(Duration::ZERO, "HTTP/1.1 200 OK\r\nbad\r\n\r\n").await, parts);
+    let front = front.await;
+    let mut client = front.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(client.answer().await.starts_with("HTTP/1.1 502 "));
+    front.expect("cluster.app.upstream_cx_max_requests", 1).await;
+}
+
+#[tokio::test]
 async fn an_answer_may_have_folded_lines_and_any_code() {
     let answer = "HTTP/1.1 999 Odd\r\nx-a: b\r\n c\r\ncontent-length: 0\r\n\r\n";
     let front = Front::start(answers(Duration::ZERO, answer).await, Parts::default()).await;
