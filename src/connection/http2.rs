@@ -362,6 +362,8 @@ where
     /// Begins to serve a request. False if it ends the connection.
     fn accept(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> bool {
         let id = respond.stream_id().as_u32();
+        self.requests += 1;
+        self.leave_in_time();
         let codec = &self.state.codec;
         let mut request = request.map(Http2Body::new);
         let (verdict, dropped) = check(&mut request, &self.chain.http);
@@ -397,7 +399,6 @@ where
             return true;
         }
         self.state.deliver(id);
-        self.requests += 1;
         codec.streams_active.increment(1.0);
         if !self.chain.http.proxy_100_continue && take_expect_continue(request.headers_mut()) {
             self.say_continue(&mut respond);
@@ -410,15 +411,17 @@ where
         let patience = (self.state, self.chain.stall_timeout);
         self.streams.push(Stream::new(future, respond, kind, patience));
         self.state.set_serving(self.streams.len());
-        if self
-            .chain
-            .http
-            .max_requests_per_connection
-            .is_some_and(|max| self.requests == u64::from(max))
-        {
+        true
+    }
+
+    /// Ends the connection with this request if there may be no more of them. The client is told
+    /// before it is answered.
+    fn leave_in_time(&mut self) {
+        let max = self.chain.http.max_requests_per_connection.map_or(u64::MAX, u64::from);
+        if self.requests >= max {
+            // Those that come all the same are counted as well.
             self.chain.stats.cx_max_requests_reached.increment(1);
             self.timers.drain();
-            // Before the answer.
             self.give_notice();
         }
         if self.phase == Drain::Not && self.signal.asks_to_leave() {
@@ -426,7 +429,6 @@ where
             self.timers.drain();
             self.give_notice();
         }
-        true
     }
 
     /// Answers an `expect: 100-continue`, which goes no further.
