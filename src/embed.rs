@@ -73,7 +73,7 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
             failing: &failing,
         };
         let port = config.address.port();
-        let chains = listener::filter_chains(config, port, around, &listener_scope)?;
+        let chains = listener::filter_chains(config, port, around, &listener_scope, None)?;
         if let Some(chain) = chains.first() {
             let service = chain.manager.for_connection(Connection::default());
             let proxy = EmbeddedProxy { service, _kept: Arc::clone(&kept) };

@@ -37,6 +37,7 @@ pub mod cluster_manager;
 pub mod runtime;
 pub mod server;
 pub mod embed;
+mod watchdog;
 mod workers;
 pub mod shutdown;
 pub mod stats;

@@ -1,7 +1,7 @@
 //! `layered_runtime`: layers of values, of which each goes before those below it.
 //!
 //! [`LayeredRuntime`] keeps the layers of a bootstrap and tells its
-//! [`Runtime`](front_proxy_layers::runtime::Runtime), which is what everything else follows, what they
+//! [`Runtime`], which is what everything else follows, what they
 //! say together. [`Server`](crate::server::Server) has one, and so have services made by
 //! [`from_config`](crate::from_config).
 //!

@@ -25,6 +25,7 @@ use crate::shutdown::{Phase, Shutdown};
 use crate::stats::server::{ServerState, ServerStats};
 use crate::stats::{Registry, StatsdSink, absent};
 use crate::tls;
+use crate::watchdog::{self, Watchdog};
 use crate::workers::{self, Sockets};
 
 use certificates::Certificates;
@@ -92,7 +93,7 @@ pub struct Server {
     listeners: Vec<Arc<Listener>>,
     admin: Option<(SocketAddr, AdminHandle)>,
     status: Arc<ServerStatus>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: Commands,
     shutdown_time: Duration,
     registry: Registry,
     /// Closed when everything else is: the end of a connection may log its last request.
@@ -101,6 +102,8 @@ pub struct Server {
     _flush: Option<AbortOnDrop>,
     _disk: AbortOnDrop,
     _watch: tls::Watch,
+    _watchdog: Watchdog,
+    _pulse: Option<AbortOnDrop>,
 }
 
 /// Opens the log files of a [`Server`] anew, as long as it has any.
@@ -123,6 +126,22 @@ pub enum Command {
     Quit,
     /// `POST /reopen_logs`
     ReopenLogs,
+}
+
+/// What the admin app asks of the process, one after the other: see [`Server::commands`].
+#[derive(Debug)]
+pub struct Commands(Option<mpsc::UnboundedReceiver<Command>>);
+
+impl Commands {
+    /// The next one. Once the server is gone none will come.
+    pub async fn next(&mut self) -> Command {
+        if let Some(commands) = &mut self.0
+            && let Some(command) = commands.recv().await
+        {
+            return command;
+        }
+        std::future::pending().await
+    }
 }
 
 /// Why a proxy did not start.
@@ -187,9 +206,16 @@ impl Server {
         runtime.load();
         let disk = AbortOnDrop(tokio::spawn(Arc::clone(&runtime).follow_disk()));
         let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
-        absent::process(&scope, concurrency);
+        absent::process(&scope);
         let unknown = scope.child("server").counter("static_unknown_fields");
         unknown.increment(bootstrap.unknown_fields);
+        // Envoy says of these what it found in the configuration, also if it is nothing.
+        for name in ["dynamic_unknown_fields", "wip_protos"] {
+            scope.child("server").counter(name).increment(0);
+        }
+        let (watched, pulses) = watchdog::threads(&scope, workers);
+        let mut pulses = pulses.into_iter();
+        let pulse = pulses.next().map(|pulse| AbortOnDrop(tokio::spawn(pulse.keep())));
         let log_files = Arc::new(LogFiles::new(&scope, options.log_flush));
         let (listeners, sockets) =
             open_listeners(&bootstrap, &clusters, &log_files, &scope, workers, status.failing())?;
@@ -203,9 +229,13 @@ impl Server {
         let server_stats = ServerStats::new(&scope, concurrency, admin::version::number());
         let handles = sockets
             .into_iter()
+            .zip(pulses)
             .enumerate()
-            .map(|(index, sockets)| workers::start(index, sockets, shutdown.signal()))
+            .map(|(index, (sockets, pulse))| {
+                workers::start(index, sockets, shutdown.signal(), pulse)
+            })
             .collect::<Result<Vec<_>, _>>()?;
+        let watchdog = Watchdog::start(watched)?;
         status.set(ServerState::Live);
         server_stats.initialized(began.elapsed());
         let control = ServerControl::new(
@@ -227,6 +257,7 @@ impl Server {
                 SystemTime::now(),
             )))
             .control(Arc::new(control))
+            .on_loopback(bootstrap.admin.as_ref().is_some_and(|a| a.address.ip().is_loopback()))
             .flush_on_request(bootstrap.stats_flush == StatsFlush::OnAdmin);
         let flush = match bootstrap.stats_flush {
             StatsFlush::Every(interval) => {
@@ -256,7 +287,7 @@ impl Server {
             listeners,
             admin,
             status,
-            commands: received,
+            commands: Commands(Some(received)),
             shutdown_time: options.shutdown_time,
             registry,
             log_files,
@@ -264,6 +295,8 @@ impl Server {
             _flush: flush,
             _disk: disk,
             _watch: watch,
+            _watchdog: watchdog,
+            _pulse: pulse,
         })
     }
 
@@ -282,12 +315,9 @@ impl Server {
         &self.registry
     }
 
-    /// The next thing that the admin app asks of the process.
-    pub async fn command(&mut self) -> Command {
-        match self.commands.recv().await {
-            Some(command) => command,
-            None => std::future::pending().await,
-        }
+    /// What the admin app asks of the process, also while the server ends. They can be taken once.
+    pub fn commands(&mut self) -> Commands {
+        std::mem::replace(&mut self.commands, Commands(None))
     }
 
     /// Opens log files anew, after they were moved away.
@@ -407,7 +437,7 @@ fn open_listeners(
         listeners.push(listener);
     }
     stats.gauge("total_listeners_active").set(listeners.len() as f64);
-    stats.gauge("total_listeners_draining").set(0.0);
+    drop(stats.gauge("total_listeners_draining"));
     stats.gauge("total_listeners_warming").set(0.0);
     stats.gauge("workers_started").set(1.0);
     drop(stats.counter("listener_stopped"));
@@ -423,14 +453,21 @@ fn build_listener(
     let listener_scope = listener::stats_scope(config, address, around.stats);
     let tls = config.filter_chains.iter().any(|chain| chain.tls.is_some());
     absent::listener(&listener_scope, tls);
+    let stats = ListenerStats::new(&listener_scope, workers, tls);
     Ok(Listener {
         name: if config.name.is_empty() { unnamed() } else { config.name.clone() },
         address,
-        stats: ListenerStats::new(&listener_scope, workers, tls),
         connection_limit: config.connection_limit.clone(),
         inbound: config.inbound,
         connections: std::sync::atomic::AtomicU64::new(0),
-        chains: listener::filter_chains(config, address.port(), around, &listener_scope)?,
+        chains: listener::filter_chains(
+            config,
+            address.port(),
+            around,
+            &listener_scope,
+            stats.ssl.as_ref(),
+        )?,
+        stats,
     })
 }
 

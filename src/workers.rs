@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::listener::{Listener, accept};
 use crate::shutdown::{Phase, Signal};
+use crate::watchdog::Pulse;
 
 /// The sockets of one worker, with the listeners they belong to.
 pub(crate) type Sockets = Vec<(Arc<Listener>, TcpListener)>;
@@ -57,10 +58,16 @@ impl Drop for OpenConnection {
 
 /// Starts worker `index`. Its thread ends when `signal` reaches [`Phase::Draining`] and the last
 /// connection has closed, or at once with [`Phase::Stopped`].
-pub(crate) fn start(index: usize, sockets: Sockets, signal: Signal) -> io::Result<JoinHandle<()>> {
+pub(crate) fn start(
+    index: usize,
+    sockets: Sockets,
+    signal: Signal,
+    pulse: Pulse,
+) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         front_proxy_layers::worker::enter(index);
+        runtime.spawn(pulse.keep());
         runtime.block_on(run(index, sockets, signal));
         // Tasks that are still there (a deadline passed) are dropped with the runtime, but not
         // waited for.

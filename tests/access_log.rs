@@ -1,5 +1,7 @@
 //! Access logs of a whole proxy: what is written of each request, and when it reaches the file.
 
+mod process_support;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -9,6 +11,8 @@ use front_proxy::access_log::FlushOptions;
 use front_proxy::config;
 use front_proxy::server::{Server, ServerOptions};
 use tokio::io::AsyncWriteExt as _;
+
+use process_support::bootstrap::{Bootstrap, cluster};
 
 /// Answers each request on a connection of its own, by its path: `/cut` breaks off inside the body,
 /// `/hang` and `/chunks` never
@@ -50,54 +54,25 @@ fn answer(mut stream: TcpStream) {
 
 /// A bootstrap whose one listener logs as `access_log` says.
 fn bootstrap(backend: SocketAddr, access_log: &str) -> String {
-    format!(
-        r#"
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress_http
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-          access_log:
-{access_log}
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:
-              - match: {{prefix: /direct}}
-                direct_response: {{status: 200, body: {{inline_string: d}}}}
-              - match: {{prefix: /edited}}
-                response_headers_to_add: [{{header: {{key: x-a, value: b}}}}]
-                direct_response: {{status: 200}}
-              - match: {{prefix: /moved}}
-                response_headers_to_add: [{{header: {{key: x-a, value: b}}}}]
-                redirect: {{path_redirect: /new}}
-              - match: {{prefix: /empty}}
-                route: {{cluster: empty}}
-              - match: {{prefix: /app}}
+    let manager = &format!("          access_log:\n{access_log}");
+    let routes = r"
+              - match: {prefix: /direct}
+                direct_response: {status: 200, body: {inline_string: d}}
+              - match: {prefix: /edited}
+                response_headers_to_add: [{header: {key: x-a, value: b}}]
+                direct_response: {status: 200}
+              - match: {prefix: /moved}
+                response_headers_to_add: [{header: {key: x-a, value: b}}]
+                redirect: {path_redirect: /new}
+              - match: {prefix: /empty}
+                route: {cluster: empty}
+              - match: {prefix: /app}
                 name: app
-                route: {{cluster: app, timeout: 0.3s}}
-              - match: {{prefix: /hang}}
-                route: {{cluster: app}}
-  clusters:
-  - name: empty
-  - name: app
-    load_assignment:
-      cluster_name: app
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}
-"#,
-        port = backend.port(),
-    )
+                route: {cluster: app, timeout: 0.3s}
+              - match: {prefix: /hang}
+                route: {cluster: app}";
+    let clusters = &(cluster("app", "", &[backend.port()]) + "  - name: empty\n");
+    Bootstrap { manager, routes, clusters, ..Bootstrap::default() }.yaml()
 }
 
 fn file(path: &Path, more: &str) -> String {

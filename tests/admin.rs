@@ -570,6 +570,23 @@ async fn memory_is_that_of_this_process() {
 }
 
 #[tokio::test]
+async fn a_page_that_has_pointed_its_name_here_can_not_read() {
+    let state = AdminState::new(Registry::new(1));
+    let (local, open) = (router::<()>(state.clone().on_loopback(true)), router::<()>(state));
+    let browser = |host| [("host", host), ("accept-encoding", "gzip, deflate")];
+    for path in ["/stats/prometheus", "/config_dump", "/"] {
+        for (host, status) in [("localhost:9901", 200), ("evil.example:9901", 403)] {
+            let page = request(&local, Method::GET, path, &browser(host), "").await;
+            assert_eq!(page.status, status, "{host}");
+        }
+        let page = request(&local, Method::GET, path, &[("host", "envoy.svc.example")], "").await;
+        assert_eq!(page.status, 200, "no browser");
+        let page = request(&open, Method::GET, path, &browser("envoy.svc.example"), "").await;
+        assert_eq!(page.status, 200, "not on loopback");
+    }
+}
+
+#[tokio::test]
 async fn another_sites_page_can_not_pull_a_lever() {
     let (app, control) = engine();
     let host = ("host", "127.0.0.1:9901");
@@ -600,9 +617,53 @@ async fn recent_lookups_are_noted_when_asked_for() {
     }
     let page = get(&app, "/stats/recentlookups").await.body;
     assert_eq!(page, "   Count Lookup\n       1 a\n       2 b\n\ntotal: 3\n");
+    post(&app, "/reset_counters").await;
+    assert!(get(&app, "/stats/recentlookups").await.body.ends_with("\n\ntotal: 0\n"));
+    let _handle = scope.counter("c");
     post(&app, "/stats/recentlookups/clear").await;
     post(&app, "/stats/recentlookups/disable").await;
     assert!(get(&app, "/stats/recentlookups").await.body.ends_with("\n\ntotal: 0\n"));
+}
+
+/// What Envoy's admin listener makes of targets and methods.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_asks_for_no_page_is_refused_and_paths_are_normalised() {
+    let registry = Registry::new(1);
+    let app = router(AdminState::new(registry.clone()));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let handle = AdminHandle::new();
+    let (scope, stop) = (registry.scope(), handle.clone());
+    let server = tokio::spawn(async move { serve(listener, app, stop, &scope).await });
+    let answers = tokio::task::spawn_blocking(move || {
+        let ask = |line: &str| {
+            let mut client = TcpStream::connect(address).expect("a connection");
+            let request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            client.write_all(request.as_bytes()).expect("written");
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).expect("closed");
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+            (head[9..12].to_owned(), body.to_owned())
+        };
+        let live = "5\r\nLIVE\n\r\n0\r\n\r\n";
+        for (line, status, body) in [
+            ("GET //ready", "200", live),
+            ("GET /%72eady", "200", live),
+            ("GET /stats/../ready", "200", live),
+            ("PROPFIND /ready", "200", live),
+            ("GET http://x/ready", "404", ""),
+            ("OPTIONS *", "404", ""),
+            ("GET /ready%00", "400", ""),
+            ("GET ready", "400", "Bad Request"),
+            ("FOO /ready", "400", "Bad Request"),
+            ("CONNECT /ready", "400", "Bad Request"),
+        ] {
+            assert_eq!(ask(line), (status.to_owned(), body.to_owned()), "{line}");
+        }
+    });
+    answers.await.expect("no panic");
+    handle.shutdown();
+    assert!(server.await.expect("no panic").is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -229,7 +229,7 @@ fn filters_are_checked() {
              cluster_min_healthy_percentages: {a: {value: 101}}}}",
             &[
                 "21:164 `cache_time` must not be set when `pass_through_mode` is off",
-                "21:213 `value` must be a number from 0 to 100",
+                "21:213 `value` must be between 0 and 100, not 101",
             ],
         ),
     ] {

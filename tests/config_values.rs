@@ -539,3 +539,52 @@ staticResources:
     });
     assert_eq!(bootstrap.source.0, expected);
 }
+
+/// As Envoy 1.40 dumps it.
+#[test]
+fn what_is_kept_of_the_text_is_what_protobuf_would_keep() {
+    let text = r"
+node: {id: '', cluster: c, metadata: {zero: 0, part: 1.50, none: [], null: ~}}
+stats_config: {histogram_bucket_settings: [{match: {prefix: x}, buckets: [1, 2.5, 10]}]}
+static_resources:
+  listeners: []
+  clusters:
+  - name: a
+    alt_stat_name: ''
+    type: STATIC
+    lb_policy: ROUND_ROBIN
+    dns_lookup_family: 1
+    respect_dns_ttl: 'false'
+    upstream_config: ~
+    max_requests_per_connection: {value: 0}
+    ring_hash_lb_config: {minimum_ring_size: 1024, hash_function: XX_HASH}
+    common_lb_config: {healthy_panic_threshold: {value: 0.0}, ignore_new_hosts_until_first_hc: false}
+    load_assignment:
+      cluster_name: a
+      endpoints:
+      - {priority: 0, lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}}]}
+";
+    let address =
+        serde_json::json!({ "socket_address": { "address": "127.0.0.1", "port_value": 0 } });
+    let expected = serde_json::json!({
+        "node": { "cluster": "c", "metadata": { "zero": 0, "part": "1.50", "none": [], "null": null } },
+        "stats_config": {
+            "histogram_bucket_settings": [{ "match": { "prefix": "x" }, "buckets": [1, 2.5, 10] }],
+        },
+        "static_resources": {
+            "clusters": [{
+                "name": "a",
+                "type": "STATIC",
+                "dns_lookup_family": "V4_ONLY",
+                "max_requests_per_connection": 0,
+                "ring_hash_lb_config": { "minimum_ring_size": "1024" },
+                "common_lb_config": { "healthy_panic_threshold": {} },
+                "load_assignment": {
+                    "cluster_name": "a",
+                    "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address } }] }],
+                },
+            }],
+        },
+    });
+    assert_eq!(load(text).source.0, expected);
+}

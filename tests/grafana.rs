@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use process_support::bootstrap::{Bootstrap, cluster};
 use process_support::{Client, Running, backend, free_ports, wait_for};
 use regex::Regex;
 use serde_json::Value;
@@ -207,32 +208,7 @@ impl Proxy {
 }
 
 fn bootstrap(listener: u16, admin: u16, app: u16) -> String {
-    format!(
-        r#"
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {listener}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress_http
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:
-              - {{match: {{prefix: /app}}, route: {{cluster: app}}}}
-  clusters:
-  - name: app
-    type: STRICT_DNS
-    load_assignment: {{cluster_name: app, endpoints: [{{lb_endpoints: [{{endpoint: {{address:
-      {{socket_address: {{address: 127.0.0.1, port_value: {app}}}}}}}}}]}}]}}
-"#
-    )
+    let routes = "              - {match: {prefix: /app}, route: {cluster: app}}";
+    let clusters = &cluster("app", "type: STRICT_DNS,", &[app]);
+    Bootstrap { admin, listener, routes, clusters, ..Bootstrap::default() }.yaml()
 }

@@ -12,6 +12,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
+use process_support::bootstrap::{Bootstrap, cluster};
 use process_support::{Client, Running, backend, free_ports, wait_for};
 
 const REQUESTS: usize = 1_000;
@@ -118,45 +119,16 @@ fn exported(program: &str, arguments: &[&str]) -> Vec<String> {
 }
 
 fn bootstrap(listener: u16, admin: u16, app: u16, dead: u16) -> String {
-    let cluster = |name: &str, port: u16| {
-        format!(
-            "{{name: {name}, connect_timeout: 1s, load_assignment: {{cluster_name: {name}, \
-             endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: \
-             {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}}}"
-        )
-    };
-    format!(
-        r#"
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}
-layered_runtime: {{layers: [{{name: base, static_layer: {{some.key: 1}}}}]}}
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {listener}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress_http
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:
-              - match: {{prefix: /direct}}
-                direct_response: {{status: 200, body: {{inline_string: d}}}}
-              - match: {{prefix: /dead}}
-                route: {{cluster: dead}}
-              - match: {{prefix: /app}}
-                route: {{cluster: app}}
-  clusters:
-  - {app}
-  - {dead}
-"#,
-        app = cluster("app", app),
-        dead = cluster("dead", dead),
-    )
+    let [app, dead] = [("app", app), ("dead", dead)]
+        .map(|(name, port)| cluster(name, "connect_timeout: 1s,", &[port]));
+    let routes = r"
+              - match: {prefix: /direct}
+                direct_response: {status: 200, body: {inline_string: d}}
+              - match: {prefix: /dead}
+                route: {cluster: dead}
+              - match: {prefix: /app}
+                route: {cluster: app}";
+    let clusters = &format!("{app}{dead}");
+    let parts = Bootstrap { admin, listener, routes, clusters, ..Bootstrap::default() };
+    parts.yaml() + "layered_runtime: {layers: [{name: base, static_layer: {some.key: 1}}]}\n"
 }

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use process_support::bootstrap::{Bootstrap, cluster};
 use process_support::{Client, Running, backend, free_ports, wait_for};
 
 const CLUSTERS: usize = 1_000;
@@ -102,38 +103,12 @@ fn turn(listener: u16, admin: u16, scrape: bool) -> (Vec<u32>, Vec<(Duration, us
 fn bootstrap(listener: u16, admin: u16, app: u16) -> String {
     let (mut routes, mut clusters) = (String::new(), String::new());
     for number in 0..CLUSTERS {
-        let _ = write!(
+        let _ = writeln!(
             routes,
-            "\n              - {{match: {{prefix: /{number}/}}, route: {{cluster: c{number}}}}}"
+            "              - {{match: {{prefix: /{number}/}}, route: {{cluster: c{number}}}}}"
         );
-        let _ = write!(
-            clusters,
-            "\n  - {{name: c{number}, load_assignment: {{cluster_name: c{number}, endpoints: \
-             [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, \
-             port_value: {app}}}}}}}}}]}}]}}}}"
-        );
+        clusters += &cluster(&format!("c{number}"), "", &[app]);
     }
-    format!(
-        r#"
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {listener}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress_http
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:{routes}
-  clusters:{clusters}
-"#
-    )
+    let parts = Bootstrap { admin, listener, routes: &routes, clusters: &clusters, manager: "" };
+    parts.yaml()
 }

@@ -218,3 +218,40 @@ fn logs_are_opened_anew_and_what_is_cut_is_logged() {
     assert!(read(&old_own).contains("listener front"), "{}", read(&old_own));
     assert!(read(&own).contains("told to end again"), "{}", read(&own));
 }
+
+/// Asks the admin port, and returns its answer.
+fn post(admin: SocketAddr, path: &str) -> String {
+    let mut stream = until_open(admin);
+    write!(stream, "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_admin_port_is_obeyed_while_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let access = folder.path().join("access.log");
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (front, admin) = (free_address(), free_address());
+    let mut config = config(front, upstream.local_addr().unwrap(), &access);
+    let port = admin.port();
+    config.push_str(&format!(
+        "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}\n"
+    ));
+    let mut process = Process::start(&["--file-flush-interval-msec", "20"], &config);
+    get(front, "/first");
+    until("the first line", || !read(&access).is_empty());
+    let mut hanging = until_open(front);
+    send(&mut hanging, "/slow");
+    let (_connection, _) = upstream.accept().unwrap();
+    assert!(post(admin, "/quitquitquit").starts_with("HTTP/1.1 200 "));
+    until("the listener to close", || TcpStream::connect(front).is_err());
+    assert!(process.0.try_wait().unwrap().is_none(), "it did not wait");
+    move_away(&access);
+    assert!(post(admin, "/reopen_logs").ends_with("OK\n\r\n0\r\n\r\n"));
+    until("the access log to be made anew", || access.exists());
+    assert!(post(admin, "/quitquitquit").starts_with("HTTP/1.1 200 "));
+    assert!(process.wait().success());
+    assert_eq!(hanging.read(&mut [0; 16]).unwrap_or(0), 0);
+}

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use process_support::bootstrap::{Bootstrap, cluster};
 use process_support::{Client, Running, free_ports, stat, until_stat, wait_for};
 
 const CONNECTIONS: u64 = 64;
@@ -84,24 +85,8 @@ fn a_million_requests_through_the_sandbox() {
 #[ignore = "takes minutes"]
 fn a_killed_upstream_costs_what_was_in_flight_on_it() {
     let [listener, admin, a, b, c] = free_ports();
-    let bootstrap = format!(
-        r"
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {listener}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress_http
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ['*']
-              routes:
-              - match: {{prefix: /}}
+    let routes = r"
+              - match: {prefix: /}
                 route:
                   cluster: service1
                   # Strict turns can bring a retry to the same upstream: not to one that has failed.
@@ -110,25 +95,12 @@ static_resources:
                     num_retries: 3
                     retry_host_predicate:
                     - name: envoy.retry_host_predicates.previous_hosts
-                      typed_config: {{'@type': type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}
-                    host_selection_retry_max_attempts: 10
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config:
-              '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-  clusters:
-  - name: service1
-    # All clients may be retrying at once while an upstream is away.
-    circuit_breakers: {{thresholds: [{{max_retries: 1000}}]}}
-    load_assignment:
-      cluster_name: service1
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {a}}}}}}}
-        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {b}}}}}}}
-        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {c}}}}}}}
-"
-    );
+                      typed_config: {'@type': type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}
+                    host_selection_retry_max_attempts: 10";
+    // All clients may be retrying at once while an upstream is away.
+    let retries = "circuit_breakers: {thresholds: [{max_retries: 1000}]},";
+    let clusters = &cluster("service1", retries, &[a, b, c]);
+    let bootstrap = Bootstrap { admin, listener, routes, clusters, ..Bootstrap::default() }.yaml();
     let app = |port: u16, name: &str| {
         let app = start(&[
             "service".into(),

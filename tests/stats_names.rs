@@ -69,6 +69,31 @@ async fn names_and_types_are_envoys() {
     }
     let more: Vec<_> = ours.keys().filter(|name| !envoys.contains_key(*name)).collect();
     assert!(more.is_empty(), "Envoy has no {more:?}");
+    let used = Query { used_only: true, ..Query::default() };
+    let used = server.stats().select(&used);
+    let used: Vec<_> = used.values().iter().map(|stat| named(stat.name())).collect();
+    // What Envoy says something of, also where it says 0.
+    for name in [
+        "cluster.service1.circuit_breakers.default.cx_open",
+        "cluster.service1.circuit_breakers.default.cx_pool_open",
+        "cluster.service1.circuit_breakers.default.rq_open",
+        "cluster.service1.circuit_breakers.default.rq_pending_open",
+        "listener.127.0.0.1_${FRONT_PORT}.downstream_pre_cx_active",
+        "listener.admin.downstream_pre_cx_active",
+        "server.dynamic_unknown_fields",
+        "server.static_unknown_fields",
+        "server.wip_protos",
+    ] {
+        assert!(used.iter().any(|used| used == name), "{name} was used");
+    }
+    for name in [
+        "cluster.service1.circuit_breakers.default.rq_retry_open",
+        "cluster.service1.circuit_breakers.high.cx_open",
+        "cluster.service1.upstream_cx_tx_bytes_buffered",
+        "listener_manager.total_listeners_draining",
+    ] {
+        assert!(!used.iter().any(|used| used == name), "{name} was not used");
+    }
     server.shutdown().await;
 }
 

@@ -4,6 +4,20 @@
 //! those that it does not know: what hyper and h2 give, bytes and switches stay as they are. [`ResponseBody`] comes back: made by the proxy, or
 //! streaming from an upstream connection that it keeps until its end.
 
+/// In the `Body` of a wrapper that changes no frame: it says of itself what the body inside says.
+macro_rules! hints_of_inner {
+    () => {
+        fn is_end_stream(&self) -> bool {
+            http_body::Body::is_end_stream(&self.inner)
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            http_body::Body::size_hint(&self.inner)
+        }
+    };
+}
+pub(crate) use hints_of_inner;
+
 mod progress;
 mod response;
 mod watched;

@@ -12,6 +12,7 @@
 mod connect;
 mod free_list;
 mod http1;
+#[cfg_attr(not(feature = "http2"), path = "endpoint/http2_absent.rs")]
 mod http2;
 mod io;
 mod pool;
@@ -42,6 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use http::Version;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
@@ -107,9 +109,24 @@ pub enum Protocol {
     #[default]
     Http1,
     /// HTTP/2; over plain text with prior knowledge.
+    #[cfg(feature = "http2")]
     Http2,
     /// What ALPN agrees on; HTTP/1.1 without TLS.
+    #[cfg(feature = "http2")]
     Auto,
+}
+
+impl Protocol {
+    /// What every connection begins to speak; `None` where ALPN says.
+    fn version(self) -> Option<Version> {
+        match self {
+            Self::Http1 => Some(Version::HTTP_11),
+            #[cfg(feature = "http2")]
+            Self::Http2 => Some(Version::HTTP_2),
+            #[cfg(feature = "http2")]
+            Self::Auto => None,
+        }
+    }
 }
 
 /// One endpoint of a cluster.

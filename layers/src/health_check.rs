@@ -32,6 +32,7 @@
 //! ```
 
 mod client;
+#[cfg(feature = "http2")]
 mod grpc;
 mod http;
 mod keys;
@@ -43,6 +44,7 @@ mod stats;
 mod tcp;
 
 pub use self::http::{Codec, HttpProbe};
+#[cfg(feature = "http2")]
 pub use grpc::GrpcProbe;
 pub use payload::Payload;
 pub use settings::{HealthCheck, Probe};

@@ -22,6 +22,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod answered;
+
+pub(crate) use answered::Answered;
+
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 

@@ -12,7 +12,7 @@
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let one = Cluster::new("service1", ["127.0.0.1:8001", "127.0.0.1:8002"])?;
-//!     let two = Cluster::builder("service2").endpoints(["127.0.0.1:8003"])?.http2().build();
+//!     let two = Cluster::new("service2", ["127.0.0.1:8003"])?;
 //!     let proxy = Proxy::builder().route("/service/1", one).route("/service/2", two).build();
 //!     let app = Router::new().route("/", get(|| async { "the app" })).fallback_service(proxy);
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;

@@ -34,7 +34,7 @@ mod host;
 mod layer;
 pub mod path;
 
-pub use hop_by_hop::{Upgrade, may_nominate, request_headers, response_headers};
+pub use hop_by_hop::{Upgrade, is_last, may_nominate, request_headers, response_headers};
 pub use host::{HostRules, StripPort};
 pub use layer::{ResponseFuture, Sanitize, SanitizeLayer};
 pub use path::{EscapedSlashes, PathNormalizer, PathOutcome};

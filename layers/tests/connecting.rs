@@ -12,7 +12,7 @@ use front_proxy_layers::cluster::{Cluster, Priority};
 use front_proxy_layers::discover::{Member, MemberSet};
 use front_proxy_layers::endpoint::{ConnectionOptions, Protocol};
 use front_proxy_layers::error::ErrorKind;
-use http::{Request, Response};
+use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower::{Service, ServiceExt};
@@ -68,6 +68,7 @@ async fn the_connection_is_finished_and_kept() {
 }
 
 /// An HTTP/2 server: counts its connections and says when one has ended.
+#[cfg(feature = "http2")]
 async fn http2_server() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -80,7 +81,7 @@ async fn http2_server() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<AtomicUs
             tokio::spawn(async move {
                 let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
                 while let Some(Ok((_, mut respond))) = connection.accept().await {
-                    respond.send_response(Response::new(()), true).expect("a stream");
+                    respond.send_response(http::Response::new(()), true).expect("a stream");
                 }
                 ended.fetch_add(1, Ordering::SeqCst);
             });
@@ -89,6 +90,7 @@ async fn http2_server() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<AtomicUs
     (address, counters.0, counters.1)
 }
 
+#[cfg(feature = "http2")]
 #[tokio::test]
 async fn a_connection_made_for_an_endpoint_that_left_serves_those_that_waited_and_ends() {
     let (address, accepted, ended) = http2_server().await;
@@ -109,6 +111,7 @@ async fn a_connection_made_for_an_endpoint_that_left_serves_those_that_waited_an
     assert_eq!(accepted.load(Ordering::SeqCst), 1, "one connection does for all");
 }
 
+#[cfg(feature = "http2")]
 #[tokio::test]
 async fn a_connection_that_nobody_wants_any_more_ends_with_its_endpoint() {
     let (address, _, ended) = http2_server().await;
@@ -189,6 +192,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// The next request makes a connection, wherever it runs.
+#[cfg(feature = "http2")]
 #[test]
 fn a_runtime_that_ends_while_connecting_keeps_nobody_waiting() {
     let cluster = Cluster::builder("c").http2().build();
@@ -235,7 +239,7 @@ fn idle_connections_are_looked_after_on_the_next_runtime() {
 }
 
 /// Connections that one request makes to an upstream that closes each as soon as it is open.
-async fn made_for_one_request(http2: bool) -> usize {
+async fn made_for_one_request(protocol: Protocol) -> usize {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let accepted = Arc::new(AtomicUsize::new(0));
@@ -249,10 +253,7 @@ async fn made_for_one_request(http2: bool) -> usize {
             drop(stream);
         }
     });
-    let options = ConnectionOptions {
-        protocol: if http2 { Protocol::Http2 } else { Protocol::Http1 },
-        ..ConnectionOptions::default()
-    };
+    let options = ConnectionOptions { protocol, ..ConnectionOptions::default() };
     let cluster = Cluster::builder("c").connections(options).build();
     cluster.update(std::iter::once(Member::new(address)).collect());
     let error = tokio::time::timeout(Duration::from_secs(5), cluster.oneshot(get()));
@@ -262,9 +263,14 @@ async fn made_for_one_request(http2: bool) -> usize {
 
 #[tokio::test]
 async fn an_upstream_that_closes_at_once_is_not_asked_again_and_again() {
-    for http2 in [false, true] {
+    let protocols = [
+        Protocol::Http1,
+        #[cfg(feature = "http2")]
+        Protocol::Http2,
+    ];
+    for protocol in protocols {
         for _ in 0..20 {
-            assert_eq!(made_for_one_request(http2).await, 1, "HTTP/2: {http2}");
+            assert_eq!(made_for_one_request(protocol).await, 1, "{protocol:?}");
         }
     }
 }

@@ -18,7 +18,7 @@ use front_proxy_layers::local_rate_limit::{
     LocalRateLimitLayer, LocalRateLimitSettings, TokenBucket,
 };
 use front_proxy_layers::proxy::Proxy;
-use front_proxy_layers::route::{Fraction, RetryOn, RetryPolicy};
+use front_proxy_layers::route::Fraction;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -119,6 +119,7 @@ async fn bodies_stream_both_ways_under_hyper_alone() {
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), body);
 }
 
+#[cfg(feature = "http2")]
 #[tokio::test]
 async fn an_upstream_may_speak_http2() {
     let (listener, address) = bind().await;
@@ -143,8 +144,11 @@ async fn what_goes_wrong_is_a_response() {
     assert_eq!(ask(app, "/").await, "503 no healthy upstream");
 }
 
+#[cfg(feature = "retry")]
 #[tokio::test]
 async fn what_a_policy_names_is_tried_again() {
+    use front_proxy_layers::route::{RetryOn, RetryPolicy};
+
     let (listener, closed) = bind().await;
     drop(listener);
     let app = Router::new().fallback(|| async { "second" });

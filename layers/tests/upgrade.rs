@@ -1,4 +1,4 @@
-//! WebSocket through a proxy that an axum app mounts.
+//! WebSocket and `CONNECT` through a proxy that an axum app mounts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use axum::Router;
 use axum::routing::get;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::discover::{Member, MemberSet};
+use front_proxy_layers::proxy::{Proxy, Route};
 use front_proxy_layers::respond::RespondLayer;
 use front_proxy_layers::route::{PathMatch, RouteMatch, RouteTable};
 use front_proxy_layers::router::{self, RouteEntry};
@@ -94,4 +95,64 @@ async fn other_protocols_do_not() {
     client.write_all(HANDSHAKE).await.unwrap();
     let head = head(&mut client).await;
     assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+}
+
+/// Speaks no HTTP: says where it is, and sends back what it gets.
+async fn tcp_echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.write_all(b"hello").await;
+                let (mut read, mut write) = stream.split();
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+            });
+        }
+    });
+    address
+}
+
+/// What a `CONNECT` to this route brings: its status, and what comes through the tunnel.
+async fn tunnel(route: Route) -> (String, String) {
+    let proxy = Proxy::builder().route(RouteMatch::new(PathMatch::Connect), route).build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback_service(proxy)).await });
+    client.write_all(b"CONNECT db:5432 HTTP/1.1\r\nhost: db:5432\r\n\r\n").await.unwrap();
+    let head = head(&mut client).await;
+    let mut through = [0; 11];
+    if head.starts_with("HTTP/1.1 200") {
+        client.write_all(b" world").await.unwrap();
+        client.read_exact(&mut through).await.unwrap();
+    }
+    (head[..12].to_owned(), String::from_utf8_lossy(&through).into_owned())
+}
+
+#[tokio::test]
+async fn connect_opens_a_tunnel_or_goes_on() {
+    let cluster = |address: SocketAddr| {
+        let builder = Cluster::builder("db").endpoints([address]);
+        Route::to(builder.expect("an address").build())
+    };
+    let opened = tunnel(cluster(tcp_echo().await).connect_tcp()).await;
+    assert_eq!(opened, ("HTTP/1.1 200".to_owned(), "hello world".to_owned()));
+
+    // The upstream makes the tunnel, and sees the request.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let upstream = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let asked = head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").await.unwrap();
+        let (mut read, mut write) = stream.split();
+        tokio::io::copy(&mut read, &mut write).await.unwrap();
+        asked
+    });
+    let passed = tunnel(cluster(address).upgrade("CONNECT")).await;
+    assert_eq!(passed, ("HTTP/1.1 200".to_owned(), "hello world".to_owned()));
+    assert!(upstream.await.unwrap().starts_with("CONNECT db:5432 HTTP/1.1\r\n"));
+
+    // Unasked for it is neither.
+    assert_eq!(tunnel(cluster(tcp_echo().await)).await.0, "HTTP/1.1 403");
 }

@@ -151,6 +151,7 @@ async fn what_axum_knows_is_there_around_and_inside() {
 
 /// Each layer that its module says stands alone does so around an app's own routes, all of them on
 /// one `Router` with `layer`.
+#[cfg(feature = "access-log")]
 #[tokio::test]
 async fn layers_stand_alone_around_an_apps_own_routes() {
     use front_proxy_layers::access_log::AccessLogLayer;

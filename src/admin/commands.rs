@@ -111,6 +111,11 @@ async fn run(
     request: Request,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
+    let trusted = &state.trusted_hosts;
+    if state.on_loopback && !guard::is_for_this_machine(&head.uri, &head.headers, trusted) {
+        let page = Page::text("These pages are for this machine: ask for localhost.\n");
+        return page.with_status(StatusCode::FORBIDDEN).into_response();
+    }
     let mut query = head.uri.query().unwrap_or_default().to_owned();
     if command.mutates() {
         if head.method != Method::POST {
@@ -118,7 +123,7 @@ async fn run(
             let page = Page::text(text).with_status(StatusCode::METHOD_NOT_ALLOWED);
             return page.into_response();
         }
-        if !guard::allows(&head.uri, &head.headers, &state.trusted_hosts) {
+        if !guard::allows(&head.uri, &head.headers, trusted) {
             let page = Page::text("A page of another site may not do this.\n");
             return page.with_status(StatusCode::FORBIDDEN).into_response();
         }
@@ -289,6 +294,8 @@ pub(super) static COMMANDS: &[Command] = &[
     lever("/reopen_logs", "open log files anew", control::reopen_logs),
     lever("/reset_counters", "set all counters to zero", |state, _| {
         state.stats.reset_counters();
+        // Envoy counts lookups among them.
+        state.stats.lookups().clear();
         Page::ok()
     }),
     page("/runtime", "runtime values by layer", Run::Query(runtime::show)),

@@ -7,8 +7,10 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::page::Page;
+use super::server_info;
 use super::state::AdminState;
 use super::timestamp::rfc3339;
+use crate::config::supported_fields;
 use crate::stats::{filter_regex, parameter};
 
 pub(super) fn show(state: &AdminState, query: &str) -> Page {
@@ -25,9 +27,14 @@ pub(super) fn show(state: &AdminState, query: &str) -> Page {
     };
     let mut bootstrap = state.config.bootstrap();
     redact(&mut bootstrap, false);
+    describe_node(&mut bootstrap);
     let mut sections = sections(bootstrap, &rfc3339(state.config.loaded_at()), name.as_ref());
-    if parameter(query, "include_eds").is_some() {
-        sections.insert(2, endpoints::section(&state.clusters.clusters(), name.as_ref()));
+    let clusters = match parameter(query, "include_eds") {
+        Some(_) => state.clusters.clusters(),
+        None => Vec::new(),
+    };
+    if !clusters.is_empty() {
+        sections.insert(2, endpoints::section(&clusters, name.as_ref()));
     }
     let mask = value("mask");
     let found = match value("resource") {
@@ -39,6 +46,19 @@ pub(super) fn show(state: &AdminState, query: &str) -> Page {
         Ok(configs) if configs.is_empty() => Page::json(&json!({})),
         Ok(configs) => Page::json(&json!({ "configs": configs })),
         Err(page) => page,
+    }
+}
+
+/// Adds what the program says of itself as a node.
+fn describe_node(bootstrap: &mut Value) {
+    if let Value::Object(fields) = bootstrap
+        && !fields.is_empty()
+    {
+        let given = match fields.remove("node") {
+            Some(Value::Object(given)) => given,
+            _ => Map::new(),
+        };
+        fields.insert("node".to_owned(), server_info::described(given).into());
     }
 }
 
@@ -70,11 +90,14 @@ fn fields(section: &Value) -> &'static [&'static str] {
 
 /// The sections to which a mask can be applied.
 fn masked_sections(mut sections: Vec<Value>, mask: Option<&str>) -> Result<Vec<Value>, Page> {
-    let Some(mask) = mask else { return Ok(sections) };
-    let paths = paths(mask);
+    let paths = mask.map(paths).unwrap_or_default();
+    let Some(mask) = mask.filter(|_| !paths.is_empty()) else { return Ok(sections) };
     sections.retain(|section| {
         let known = fields(section);
-        paths.iter().all(|path| path.first().is_some_and(|field| known.contains(field)))
+        paths.iter().all(|path| {
+            path.first().is_some_and(|field| known.contains(field))
+                && (path.len() == 1 || leads_somewhere(section, path))
+        })
     });
     if sections.is_empty() {
         let why = format!("FieldMask {mask} could not be successfully applied to any configs.");
@@ -87,7 +110,27 @@ fn masked_sections(mut sections: Vec<Value>, mask: Option<&str>) -> Result<Vec<V
 }
 
 fn paths(mask: &str) -> Vec<Vec<&str>> {
-    mask.split(',').map(|path| path.split('.').collect()).collect()
+    let paths = mask.split(',').filter(|path| !path.is_empty());
+    paths.map(|path| path.split('.').collect()).collect()
+}
+
+/// Whether a message may have a field at the end of `path`. A path can end in a list, but not go
+/// through it. Of what is not there it can only be told whether any message has such a field.
+fn leads_somewhere(value: &Value, path: &[&str]) -> bool {
+    let [field, rest @ ..] = path else { return true };
+    if *field == "@type" {
+        return false;
+    }
+    match value.get(field) {
+        Some(next @ Value::Object(_)) => leads_somewhere(next, rest),
+        Some(_) => rest.is_empty(),
+        None => path.iter().all(|field| is_field(field)),
+    }
+}
+
+fn is_field(name: &str) -> bool {
+    supported_fields()
+        .any(|message| message.supported.contains(&name) || message.refused.contains(&name))
 }
 
 /// The parts of a dump, in Envoy's order.
@@ -180,17 +223,20 @@ fn one_resource(
         Value::Object(typed)
     });
     let mut typed = typed.collect::<Vec<_>>();
-    let Some(mask) = mask else { return Ok(typed) };
-    let paths = paths(mask);
+    let paths = mask.map(paths).unwrap_or_default();
+    let Some(mask) = mask.filter(|_| !paths.is_empty()) else { return Ok(typed) };
     let paths = paths.iter().map(Vec::as_slice).collect::<Vec<_>>();
-    // What none of them has is a mistake.
-    let mut found = typed.is_empty();
+    // As a whole the resource is of any type, which Envoy's masks can't take.
+    let is_whole = |element: &Value, path: &[&str]| match path {
+        [field] => element[field].get("@type").is_some(),
+        _ => false,
+    };
     for element in &mut typed {
-        found |= keep(element, &paths);
-    }
-    if !found {
-        let why = format!("FieldMask {mask} could not be successfully used.");
-        return Err(refuse(StatusCode::BAD_REQUEST, why));
+        if paths.iter().any(|path| is_whole(element, path) || !leads_somewhere(element, path)) {
+            let why = format!("FieldMask {mask} could not be successfully used.");
+            return Err(refuse(StatusCode::BAD_REQUEST, why));
+        }
+        keep(element, &paths);
     }
     Ok(typed)
 }
@@ -210,26 +256,21 @@ fn keep(value: &mut Value, paths: &[&[&str]]) -> bool {
     if paths.iter().any(|path| path.is_empty()) {
         return true;
     }
+    let Value::Object(fields) = value else { return false };
     let mut found = false;
-    match value {
-        Value::Object(fields) => fields.retain(|name, field| {
-            // A message without its type can't be read.
-            if name == "@type" {
-                return true;
-            }
-            let below = paths.iter().filter(|path| path.first() == Some(&name.as_str()));
-            let below = below.map(|path| &path[1..]).collect::<Vec<_>>();
-            let kept = !below.is_empty() && keep(field, &below);
-            found |= kept;
-            kept
-        }),
-        Value::Array(elements) => elements.retain_mut(|element| {
-            let kept = keep(element, paths);
-            found |= kept;
-            kept
-        }),
-        _ => {}
-    }
+    fields.retain(|name, field| {
+        // A message without its type can't be read.
+        if name == "@type" {
+            return true;
+        }
+        let below = paths.iter().filter(|path| path.first() == Some(&name.as_str()));
+        let below = below.map(|path| &path[1..]).collect::<Vec<_>>();
+        // So is the message that a resource is, whatever is left of it.
+        let is_resource = field.get("@type").is_some();
+        let kept = !below.is_empty() && (keep(field, &below) || is_resource);
+        found |= kept;
+        kept
+    });
     found
 }
 
@@ -308,18 +349,41 @@ mod tests {
         assert_eq!(dump[4]["static_route_configs"][0]["route_config"]["name"], "table");
     }
 
+    fn masked(mask: &str) -> Option<Vec<Value>> {
+        masked_sections(sections(bootstrap(), "now", None), Some(mask)).ok()
+    }
+
     #[test]
     fn a_mask_leaves_what_it_names_and_types() {
-        let mut dump = sections(bootstrap(), "now", None);
-        let path: &[&str] = &["static_clusters", "cluster", "name"];
-        dump.retain_mut(|section| keep(section, &[path]));
-        assert_eq!(dump.len(), 1);
-        let first = json!({
-            "cluster": {
-                "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "a",
-            },
-        });
-        assert_eq!(dump[0]["static_clusters"][0], first);
+        let dump = masked("bootstrap.static_resources.clusters").expect("a mask");
+        assert_eq!(
+            dump,
+            [json!({
+                "@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump",
+                "bootstrap": { "static_resources": { "clusters": [{ "name": "a" }, { "name": "b" }] } },
+            })]
+        );
+        // Not set, but a field.
+        assert!(masked("bootstrap.node.id").is_some());
+        assert_eq!(masked(",").map(|dump| dump.len()), Some(6), "no path masks nothing");
+        for not in ["nope", "bootstrap.nope", "bootstrap.static_resources.clusters.name"] {
+            assert!(masked(not).is_none(), "{not}");
+        }
+    }
+
+    #[test]
+    fn a_mask_of_resources_goes_into_them() {
+        let of = |mask| {
+            let sections = sections(bootstrap(), "now", None);
+            one_resource(sections, "static_clusters", Some(mask)).ok()
+        };
+        let named = of("cluster.name").expect("a mask");
+        assert_eq!(named.len(), 2);
+        let typed = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+        assert_eq!(named[0]["cluster"], json!({ "@type": typed, "name": "a" }));
+        for not in ["cluster", "nope", "cluster.name,nope", "cluster.nope"] {
+            assert!(of(not).is_none(), "{not}");
+        }
     }
 
     #[test]

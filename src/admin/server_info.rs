@@ -28,13 +28,27 @@ pub(super) fn show(state: &AdminState, _: &str) -> Page {
     }))
 }
 
-/// What the configuration says about the node, and what this build is.
+/// What the configuration says about the node, and what this build is: here fields are shown that
+/// say nothing, too.
 fn node(given: Map<String, Value>) -> Map<String, Value> {
+    let mut node = Map::new();
+    for field in ["id", "cluster"] {
+        node.insert(field.to_owned(), "".into());
+    }
+    node.extend(described(Map::new()));
+    for field in ["client_features", "listening_addresses"] {
+        node.insert(field.to_owned(), json!([]));
+    }
+    node.insert("dynamic_parameters".to_owned(), json!({}));
+    node.extend(given);
+    node
+}
+
+/// A node with what this build is.
+pub(super) fn described(given: Map<String, Value>) -> Map<String, Value> {
     let mut version = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse::<u32>().ok());
     let mut next = || version.next().flatten().unwrap_or_default();
     let node = json!({
-        "id": "",
-        "cluster": "",
         "user_agent_name": env!("CARGO_PKG_NAME"),
         "user_agent_build_version": {
             "version": { "major_number": next(), "minor_number": next(), "patch": next() },
@@ -44,9 +58,6 @@ fn node(given: Map<String, Value>) -> Map<String, Value> {
                 "ssl.version": "ring",
             },
         },
-        "client_features": [],
-        "listening_addresses": [],
-        "dynamic_parameters": {},
     });
     let mut node = if let Value::Object(node) = node { node } else { Map::new() };
     node.extend(given);

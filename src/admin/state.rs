@@ -38,6 +38,7 @@ pub struct AdminState {
     pub(super) config: Arc<dyn ConfigView>,
     pub(super) control: Arc<dyn Control>,
     pub(super) trusted_hosts: Arc<[String]>,
+    pub(super) on_loopback: bool,
     flush_on_request: bool,
 }
 
@@ -53,6 +54,7 @@ impl AdminState {
             config: Arc::new(Nothing),
             control: Arc::new(Nothing),
             trusted_hosts: Arc::default(),
+            on_loopback: false,
             flush_on_request: false,
         }
     }
@@ -93,11 +95,24 @@ impl AdminState {
         self
     }
 
-    /// Host names under which browsers may change something, beside addresses, `localhost` and
-    /// names without a dot. See [`router`](super::router).
+    /// Host names under which browsers may change something, and which are answered
+    /// [`on_loopback`](Self::on_loopback), beside addresses, `localhost` and names without a dot. See
+    /// [`router`](super::router).
     #[must_use]
     pub fn trusted_hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
         self.trusted_hosts = hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect();
+        self
+    }
+
+    /// The pages are for this machine only, since they are served on one of its own addresses: what may
+    /// come from a browser (it has an `Accept-Encoding`, which no page can keep a browser from sending)
+    /// and is for another host than an address, `localhost`, a name without a dot or one of the
+    /// [`trusted_hosts`](Self::trusted_hosts) is refused. Such a page has pointed its own name here (DNS
+    /// rebinding), to read what it must not. Default no; a
+    /// [`Server`](crate::server::Server) says yes where its admin address is a loopback one.
+    #[must_use]
+    pub fn on_loopback(mut self, yes: bool) -> Self {
+        self.on_loopback = yes;
         self
     }
 

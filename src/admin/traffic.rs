@@ -178,8 +178,9 @@ struct Accepted {
 impl Accepted {
     fn new(traffic: Arc<Traffic>) -> Self {
         let listener = &traffic.listener;
-        listener.cx_total.increment(1);
-        listener.cx_active.increment(1.0);
+        listener.accepted();
+        // They are taken one at a time.
+        listener.accepted_per_event.record(1.0);
         for (total, active) in &listener.workers {
             total.increment(1);
             active.increment(1.0);

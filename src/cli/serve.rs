@@ -17,7 +17,7 @@ use crate::admin::{LogLevel, UnknownLogger};
 use crate::config::model::Bootstrap;
 use crate::sandbox::{self, InProcess};
 use crate::server::{
-    Command, DEFAULT_SHUTDOWN_TIME, LogControl, LogReopener, Server, ServerOptions,
+    Command, Commands, DEFAULT_SHUTDOWN_TIME, LogControl, LogReopener, Server, ServerOptions,
 };
 use crate::service;
 
@@ -68,16 +68,13 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
             tracing::info!(target: "main", "listener {name}: {address}");
         }
         let logs = server.log_reopener();
-        while let Some(Command::ReopenLogs) =
-            signals.until_stop(Some(&logs), server.command()).await
-        {
-            signals.reopen(Some(&logs));
-        }
+        let mut commands = server.commands();
+        signals.until_end(&logs, &mut commands).await;
         tracing::info!(target: "main", "ending: waiting for requests under way");
         let mut again = Signals { stop: Box::pin(service::stop_signal()), ..signals };
         server
             .shutdown_or_cut(async move {
-                again.until_stop(Some(&logs), std::future::pending::<()>()).await;
+                again.until_end(&logs, &mut commands).await;
                 tracing::warn!(target: "main", "told to end again: requests under way are cut");
             })
             .await;
@@ -111,6 +108,13 @@ impl Signals {
                 done = &mut other => return Some(done),
                 () = self.reopen.next() => self.reopen(logs),
             }
+        }
+    }
+
+    /// Waits until the process is told to end, by a signal or from the admin port.
+    async fn until_end(&mut self, logs: &LogReopener, commands: &mut Commands) {
+        while let Some(Command::ReopenLogs) = self.until_stop(Some(logs), commands.next()).await {
+            self.reopen(Some(logs));
         }
     }
 

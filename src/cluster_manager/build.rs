@@ -52,11 +52,12 @@ pub(super) fn cluster(
     }
     let stats = stats_scope(config, scope);
     absent::cluster(&stats, config.tls.is_some());
-    let tls = config.tls.as_ref().map(|tls| Upstream::new(tls, config.protocol));
+    let tls = config
+        .tls
+        .as_ref()
+        .map(|tls| Upstream::new(tls, config.protocol, SslStats::of_cluster(stats.child("ssl"))));
     let tls = tls.transpose().map_err(fail)?.map(Arc::new);
-    let connector = tls.as_ref().map_or_else(Connector::plain, |tls| {
-        tls.connector().ssl_stats(Arc::new(SslStats::of_cluster(stats.child("ssl"))))
-    });
+    let connector = tls.as_ref().map_or_else(Connector::plain, |tls| tls.connector());
     let mut builder = Cluster::builder(config.name.as_str())
         .stats(scope.clone())
         .stat_name(stat_name(config))

@@ -59,6 +59,11 @@ impl Context {
         self.written.json(node)
     }
 
+    /// Notes what a number was read as, for who reads it without [`Message::number`].
+    pub(super) fn read_number(&self, node: &Node, value: f64) {
+        self.written.number(node, value);
+    }
+
     /// How many fields were left out since nobody knows them.
     pub(super) fn unknown_fields(&self) -> u64 {
         self.unknown_fields.get()
@@ -126,7 +131,7 @@ impl<'a> Message<'a> {
         }
         let named = |fields: &[&str]| fields.iter().position(|f| is_name_of(key, f));
         if let Some(i) = named(self.schema.supported) {
-            self.cx.written.key(entry, self.schema.supported[i]);
+            self.cx.written.field(entry, self.schema.message, self.schema.supported[i]);
             if self.fields[i].is_some() {
                 // Once in snake_case and once in camelCase; the reader sees equal keys.
                 if self.fields[i].is_some_and(|e| e.key != key) {
@@ -139,7 +144,9 @@ impl<'a> Message<'a> {
                 self.fields[i] = Some(entry);
             }
         } else if named(self.schema.refused).is_some() {
-            if !entry.node.is_null() {
+            if entry.node.is_null() {
+                self.cx.written.left_out(entry);
+            } else {
                 self.refused = true;
                 self.cx.error(&entry.place, format!("`{key}` is not supported yet"));
             }
@@ -187,6 +194,13 @@ impl<'a> Message<'a> {
         let index = index?;
         self.asked.set(self.asked.get() | 1 << index);
         self.fields[index]
+    }
+
+    /// Notes that an enum has its default.
+    fn is_default(&self, name: &str) {
+        if let Some(entry) = self.entry(name) {
+            self.cx.written.default(entry, self.schema.message, name);
+        }
     }
 
     /// What a field holds.

@@ -12,6 +12,7 @@ pub(super) mod http;
 pub(super) mod listener;
 pub(super) mod route;
 pub(super) mod tls;
+pub(super) mod implicit;
 mod types;
 
 pub(super) use types::KNOWN_TYPES;
@@ -41,7 +42,7 @@ pub(super) fn short_name(message: &str) -> &str {
     message.rsplit('.').next().unwrap_or(message)
 }
 
-fn tables() -> impl Iterator<Item = &'static Schema> {
+pub(super) fn tables() -> impl Iterator<Item = &'static Schema> {
     [
         bootstrap::ALL,
         listener::ALL,

@@ -99,6 +99,7 @@ pub use self::exchange::{Exchange, ExchangeBody, TrackedService};
 pub use self::gate::{GateHandle, Http1Gate, Returned};
 pub use self::refusal::{Refusal, RefusalKind};
 pub use self::state::{GateState, Phase};
+pub(crate) use self::target::is_known_method;
 
 /// What the gate lets pass; one per listener, shared by its connections.
 #[derive(Clone, Debug)]

@@ -114,8 +114,7 @@ impl AcceptedConnection {
             return None;
         }
         let stats = &listener.stats;
-        stats.cx_total.increment(1);
-        stats.cx_active.increment(1.0);
+        stats.accepted();
         if let Some((total, active)) = stats.workers.get(worker) {
             total.increment(1);
             active.increment(1.0);

@@ -10,7 +10,7 @@ use front_proxy_layers::request_id::RequestIdLayer;
 use front_proxy_layers::respond::RespondLayer;
 use front_proxy_layers::sanitize::{HostRules, PathNormalizer, SanitizeLayer};
 use front_proxy_layers::server_header::ServerHeaderLayer;
-use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope};
+use front_proxy_layers::stats::{DownstreamStats, ListenerCodes, Scope, SslStats};
 use front_proxy_layers::upgrade::UpgradeLayer;
 use http::HeaderValue;
 
@@ -38,14 +38,16 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// Builds what serves the connections of a listener that is bound to `port`. `listener_scope` is
-/// `listener.<address>`.
+/// `listener.<address>`, `ssl` what is counted of its handshakes.
 pub(crate) fn filter_chains(
     config: &model::Listener,
     port: u16,
     around: Surroundings<'_>,
     listener_scope: &Scope,
+    ssl: Option<&Arc<SslStats>>,
 ) -> Result<Vec<Arc<FilterChain>>, String> {
-    let chain = |chain| filter_chain(config, chain, port, around, listener_scope).map(Arc::new);
+    let chain =
+        |chain| filter_chain(config, chain, port, around, listener_scope, ssl).map(Arc::new);
     config.filter_chains.iter().map(chain).collect()
 }
 
@@ -55,9 +57,10 @@ fn filter_chain(
     port: u16,
     around: Surroundings<'_>,
     listener_scope: &Scope,
+    ssl: Option<&Arc<SslStats>>,
 ) -> Result<FilterChain, String> {
     let model::FilterChain { name, server_names, tls, http } = chain;
-    let tls = tls.as_ref().map(Downstream::new).transpose()?;
+    let tls = tls.as_ref().map(|tls| Downstream::new(tls, ssl.map(Arc::clone))).transpose()?;
     let stats = Arc::new(DownstreamStats::new(around.stats, &http.stat_prefix));
     let listener_codes = Arc::new(ListenerCodes::new(listener_scope, &http.stat_prefix));
     let access_logs = access_logs(&http.access_logs, around.logs)?;

@@ -59,19 +59,8 @@ pub(crate) fn admin(http: &Scope, listener: &Scope) {
 }
 
 /// Registers those of the process.
-pub(crate) fn process(root: &Scope, workers: u32) {
+pub(crate) fn process(root: &Scope) {
     register(root, PROCESS);
-    for owner in ["main_thread", "workers", "server.main_thread"] {
-        register(&root.child(owner), WATCHDOG);
-    }
-    for worker in 0..workers {
-        for leaf in WATCHDOG.iter().flat_map(|group| group.counters) {
-            let server = root.child("server");
-            let (full, base) = (format!("worker_{worker}.{leaf}"), format!("worker_{leaf}"));
-            let name = server.leaf_tagged(&full, &base, "envoy_worker_id", worker.to_string());
-            drop(root.sink().counter(&name));
-        }
-    }
     // The client for calls of Envoy's own: none of them is here.
     let client = root.child("http").tagged("envoy_http_conn_manager_prefix", "async-client");
     register(&client, ASYNC_CLIENT);
@@ -231,7 +220,7 @@ const LISTENER: &[Group] = &[
             "downstream_listener_filter_remote_close",
             "downstream_pre_cx_timeout",
         ],
-        &["downstream_pre_cx_active"],
+        &[],
     ),
 ];
 
@@ -307,12 +296,6 @@ const PROCESS: &[Group] = &[
     },
 ];
 
-const WATCHDOG: &[Group] = &[Group {
-    why: "**differs**: no watchdog runs; a worker that hangs shows in its latencies",
-    counters: &["watchdog_mega_miss", "watchdog_miss"],
-    gauges: &[],
-}];
-
 const FAULT: &[Group] = &[zero("no `response_rate_limit`", &["response_rl_injected"], &[])];
 
 const LOCAL_RATE_LIMIT: &[Group] = &[zero("no `descriptors`", &["shadow_mode"], &[])];
@@ -362,7 +345,6 @@ mod tests {
             ),
             ("`cluster.<name>.ssl`, `listener.<address>.ssl`", TLS),
             ("", PROCESS),
-            ("`main_thread`, `workers`, `server.main_thread`, `server.worker_<n>`", WATCHDOG),
         ] {
             for group in groups {
                 let names = group.counters.iter().chain(group.gauges);

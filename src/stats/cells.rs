@@ -41,7 +41,7 @@ impl Slots {
 #[derive(Debug)]
 pub(super) struct CounterCell {
     slot: Slot,
-    // Only set by a reset: a counter that is not zero has been used.
+    // Only set by a reset and by adding nothing: a counter that is not zero has been used.
     used: AtomicBool,
     // What was told to sinks, less what was reset.
     told: AtomicU64,
@@ -71,6 +71,10 @@ impl CounterCell {
 
     #[inline]
     pub(super) fn increment(&self, by: u64) {
+        if by == 0 {
+            self.used.store(true, Ordering::Relaxed);
+            return;
+        }
         self.slot.own().fetch_add(by, Ordering::Relaxed);
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use front_proxy_layers::stats::SslStats;
 use rustls::ServerConfig;
 use rustls::server::ClientHello;
 
@@ -15,7 +16,10 @@ use crate::config::model::DownstreamTls;
 
 /// The TLS context of a filter chain.
 #[derive(Debug)]
-pub(crate) struct Downstream(ArcSwap<ServerSide>);
+pub(crate) struct Downstream {
+    side: ArcSwap<ServerSide>,
+    stats: Option<Arc<SslStats>>,
+}
 
 /// What connections are accepted with.
 pub(crate) struct ServerSide {
@@ -26,25 +30,30 @@ pub(crate) struct ServerSide {
 }
 
 impl Downstream {
-    pub(crate) fn new(source: &DownstreamTls) -> Result<Self, String> {
-        Ok(Self(ArcSwap::from_pointee(ServerSide::new(source.clone())?)))
+    /// What clients sign with is counted in `stats`.
+    pub(crate) fn new(
+        source: &DownstreamTls,
+        stats: Option<Arc<SslStats>>,
+    ) -> Result<Self, String> {
+        let side = ServerSide::new(source.clone(), stats.as_ref())?;
+        Ok(Self { side: ArcSwap::from_pointee(side), stats })
     }
 
     /// As it is now.
     pub(crate) fn current(&self) -> Arc<ServerSide> {
-        self.0.load_full()
+        self.side.load_full()
     }
 }
 
 impl Context for Downstream {
     fn contents(&self) -> Contents {
-        Contents::of(self.0.load().source.sources())
+        Contents::of(self.side.load().source.sources())
     }
 
     fn renew(&self, contents: &Contents) -> Result<(), String> {
         let mut source = self.current().source.clone();
         source.sources_mut().for_each(|source| contents.put_into(source));
-        self.0.store(Arc::new(ServerSide::new(source)?));
+        self.side.store(Arc::new(ServerSide::new(source, self.stats.as_ref())?));
         Ok(())
     }
 }
@@ -60,7 +69,7 @@ impl ServerSide {
         self.certificates.uris(hello)
     }
 
-    fn new(source: DownstreamTls) -> Result<Self, String> {
+    fn new(source: DownstreamTls, stats: Option<&Arc<SslStats>>) -> Result<Self, String> {
         let DownstreamTls {
             alpn,
             certificates,
@@ -76,7 +85,10 @@ impl ServerSide {
             .map_err(|e| e.to_string())?;
         let builder = match ClientVerifier::new(validation, *require_client_certificate)? {
             None => builder.with_no_client_auth(),
-            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            Some(verifier) => builder.with_client_cert_verifier(match stats {
+                None => verifier,
+                Some(stats) => stats.verify_client(verifier),
+            }),
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&certificates) as _);
         config.alpn_protocols = alpn.iter().map(|p| p.clone().into_bytes()).collect();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use front_proxy_layers::endpoint::{Connector, SharedClientConfig};
+use front_proxy_layers::stats::SslStats;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
@@ -21,10 +22,17 @@ pub(crate) struct Upstream {
     protocol: UpstreamProtocol,
     config: SharedClientConfig,
     server_name: Option<ServerName<'static>>,
+    stats: Arc<SslStats>,
 }
 
 impl Upstream {
-    pub(crate) fn new(source: &UpstreamTls, protocol: UpstreamProtocol) -> Result<Self, String> {
+    /// Handshakes are counted in `stats`.
+    pub(crate) fn new(
+        source: &UpstreamTls,
+        protocol: UpstreamProtocol,
+        stats: SslStats,
+    ) -> Result<Self, String> {
+        let stats = Arc::new(stats);
         let server_name = match &source.sni {
             None => None,
             Some(sni) => {
@@ -32,16 +40,18 @@ impl Upstream {
             }
         };
         Ok(Self {
-            config: client_config(source, protocol)?.into(),
+            config: client_config(source, protocol, &stats)?.into(),
             source: ArcSwap::from_pointee(source.clone()),
             protocol,
             server_name,
+            stats,
         })
     }
 
     /// What opens connections with it, also once it has been renewed.
     pub(crate) fn connector(&self) -> Connector {
         Connector::tls(self.config.clone(), self.server_name.clone())
+            .ssl_stats(Arc::clone(&self.stats))
     }
 
     /// As it is now.
@@ -58,7 +68,7 @@ impl Context for Upstream {
     fn renew(&self, contents: &Contents) -> Result<(), String> {
         let mut source = UpstreamTls::clone(&self.current());
         source.sources_mut().for_each(|source| contents.put_into(source));
-        self.config.replace(client_config(&source, self.protocol)?);
+        self.config.replace(client_config(&source, self.protocol, &self.stats)?);
         self.source.store(Arc::new(source));
         Ok(())
     }
@@ -67,13 +77,14 @@ impl Context for Upstream {
 fn client_config(
     source: &UpstreamTls,
     protocol: UpstreamProtocol,
+    stats: &Arc<SslStats>,
 ) -> Result<Arc<ClientConfig>, String> {
     let UpstreamTls { sni, validation, alpn, certificate, versions: spoken } = source;
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(*spoken))
         .map_err(|e| e.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(ServerVerifier::new(validation)?);
+        .with_custom_certificate_verifier(stats.verify_server(ServerVerifier::new(validation)?));
     let mut client = match certificate {
         None => builder.with_no_client_auth(),
         Some(certificate) => {

@@ -1,6 +1,8 @@
 //! Proxies in processes of their own, and a client that speaks to them byte by byte.
 #![allow(dead_code, clippy::mod_module_files, reason = "shared by test binaries")]
 
+pub(crate) mod bootstrap;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

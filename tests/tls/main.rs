@@ -5,9 +5,10 @@ mod certs;
 mod proxy;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use certs::{Authority, Secret, dns, self_signed};
-use proxy::{BY, Proxy, cluster, get_by_tls, until, upstream};
+use proxy::{BY, Proxy, client_config, cluster, get_by_tls, get_with, until, upstream};
 use rcgen::SanType;
 
 fn trusting(ca: &str, rest: &str) -> String {
@@ -147,6 +148,34 @@ async fn a_client_is_known_by_its_names() {
     assert_eq!(ask(None).await, None);
     proxy.until_stat("listener.front.ssl.fail_verify_no_cert", 1).await;
     assert_eq!(proxy.stat("listener.front.ssl.handshake"), 1);
+}
+
+/// A session that is taken up again counts what it began with, as in Envoy.
+#[tokio::test]
+async fn what_peers_sign_with_is_counted() {
+    let ca = Authority::new("ca");
+    let (own, client) = (ca.sign_host("front.example"), ca.sign_host("client.example"));
+    let tls = format!(
+        "common_tls_context: {{tls_certificates: [{}], validation_context: {{trusted_ca: \
+         {{inline_string: {:?}}}}}}}",
+        own.inline(),
+        ca.pem,
+    );
+    let address = upstream(&own).await;
+    let app = cluster("app", address, &trusting(&ca.pem, ""));
+    let proxy = Proxy::start(Some(&tls), &[("app", app)]).await;
+    let signed = "ssl.sigalgs.ecdsa_secp256r1_sha256";
+    let name = Some("front.example");
+    assert!(get_by_tls(proxy.address, name, None).await.is_some());
+    assert_eq!(proxy.find_stat(&format!("listener.front.{signed}")), None, "it showed none");
+    let config = Arc::new(client_config(name, Some(&client)));
+    for times in 1..=3 {
+        assert!(get_with((proxy.address, "/app"), name, Arc::clone(&config)).await.is_some());
+        proxy.until_stat(&format!("listener.front.{signed}"), times).await;
+        proxy.until_stat("listener.front.ssl.session_reused", times - 1).await;
+    }
+    proxy.until_stat(&format!("cluster.app.{signed}"), 3).await;
+    assert_eq!(proxy.stat("cluster.app.ssl.handshake"), 3);
 }
 
 #[tokio::test]

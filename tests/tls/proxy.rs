@@ -78,16 +78,20 @@ impl Proxy {
 
     /// The value of a counter or gauge that must be there.
     pub(crate) fn stat(&self, name: &str) -> u64 {
+        self.find_stat(name).unwrap_or_else(|| panic!("there is no stat `{name}`"))
+    }
+
+    /// The same, if it is there.
+    pub(crate) fn find_stat(&self, name: &str) -> Option<u64> {
         let selection = self.server.stats().select(&Query::parse(None).unwrap());
-        let found = selection.values().iter().find(|stat| stat.name() == name);
-        match found.unwrap_or_else(|| panic!("there is no stat `{name}`")).value() {
-            StatValue::Counter(value) | StatValue::Gauge(value) => value,
+        match selection.values().iter().find(|stat| stat.name() == name)?.value() {
+            StatValue::Counter(value) | StatValue::Gauge(value) => Some(value),
             other => panic!("{name} is {other:?}"),
         }
     }
 
     pub(crate) async fn until_stat(&self, name: &str, want: u64) {
-        until(&format!("{name} to be {want}"), async || self.stat(name) == want).await;
+        until(&format!("{name} to be {want}"), async || self.find_stat(name) == Some(want)).await;
     }
 }
 
@@ -124,6 +128,11 @@ pub(crate) async fn get_by_tls(
     name: Option<&str>,
     own: Option<&Pair>,
 ) -> Option<(CertificateDer<'static>, u16)> {
+    get_with((address, "/"), name, Arc::new(client_config(name, own))).await
+}
+
+/// What a client is like that shows this certificate.
+pub(crate) fn client_config(name: Option<&str>, own: Option<&Pair>) -> ClientConfig {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -134,12 +143,21 @@ pub(crate) async fn get_by_tls(
         Some(own) => config.with_client_auth_cert(own.certificates(), own.private_key()).unwrap(),
     };
     config.enable_sni = name.is_some();
+    config
+}
+
+/// The same as a client that may have been there before.
+pub(crate) async fn get_with(
+    (address, path): (SocketAddr, &str),
+    name: Option<&str>,
+    config: Arc<ClientConfig>,
+) -> Option<(CertificateDer<'static>, u16)> {
     let name = ServerName::try_from(name.unwrap_or("127.0.0.1").to_owned()).unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let connector = tokio_rustls::TlsConnector::from(config);
     let stream = connector.connect(name, stream).await.ok()?;
     let certificate = stream.get_ref().1.peer_certificates()?.first()?.clone().into_owned();
-    let (status, _) = get(stream, "/").await?;
+    let (status, _) = get(stream, path).await?;
     Some((certificate, status))
 }
 

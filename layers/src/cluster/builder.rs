@@ -12,9 +12,11 @@ use super::keys::{self, Keys};
 use super::source::Source;
 use super::{Cluster, ClusterStats, HealthOptions, Inner, Limits, Priority, Resources};
 use crate::balance::{LoadBalancer, RoundRobin};
+#[cfg(feature = "http2")]
+use crate::endpoint::Protocol;
 #[cfg(feature = "tls")]
 use crate::endpoint::Tls;
-use crate::endpoint::{ConnectionOptions, Connector, Protocol, Shared};
+use crate::endpoint::{ConnectionOptions, Connector, Shared};
 use crate::health_check::{Checker, HealthCheck};
 use crate::outlier::{Detector, Followed, OutlierDetection};
 use crate::runtime::Runtime;
@@ -87,6 +89,7 @@ impl ClusterBuilder {
     }
 
     /// Speaks HTTP/2 to the endpoints, over plain text with prior knowledge. Default HTTP/1.1.
+    #[cfg(feature = "http2")]
     pub fn http2(mut self) -> Self {
         self.options.protocol = Protocol::Http2;
         self

@@ -25,9 +25,9 @@ use crate::endpoint::{
     Place, SendError, Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
-use crate::headers;
 use crate::outlier::Outcome;
 use crate::route::{is_bodiless, view};
+use crate::sanitize::is_last;
 use crate::stream_info::StreamInfo;
 use crate::timeout;
 
@@ -448,7 +448,7 @@ fn receive_http1(
         return Err(ProxyError::new(ErrorKind::ProtocolError));
     }
     active.answered(response.status(), response.headers());
-    if says_close(&response) {
+    if is_last(response.version(), response.headers()) {
         let headers = response.headers();
         let framed = headers.contains_key(header::CONTENT_LENGTH)
             || headers.contains_key(header::TRANSFER_ENCODING);
@@ -498,18 +498,6 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>,
 
 fn is_number(value: &HeaderValue) -> bool {
     !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
-}
-
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// Whether the upstream closes after this response (RFC 9112 section 9.3).
-fn says_close(response: &Response<Incoming>) -> bool {
-    let says = |name, token| headers::has_token(response.headers(), name, token);
-    match response.version() {
-        Version::HTTP_10 => !says(&header::CONNECTION, b"keep-alive".as_slice()),
-        // Envoy heeds the header that was never one as well.
-        _ => [&header::CONNECTION, &PROXY_CONNECTION].iter().any(|name| says(name, b"close")),
-    }
 }
 
 fn connect_error(error: &Arc<ConnectError>) -> ProxyError {

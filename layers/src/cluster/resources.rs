@@ -3,6 +3,8 @@
 //! Envoy's [resource limits](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking):
 //! 1024 connections, 1024 pending requests, 1024 requests and 3 retries by default, per priority.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::permits::{Change, Permits};
 use crate::stats::{Gauge, Scope};
 
@@ -53,10 +55,10 @@ impl Resources {
             let remaining = limits.track_remaining.then(|| scope.gauge(remaining));
             Resource::new(max, scope.gauge(open), remaining)
         };
-        // Pools are bounded by connections here; the gauge exists for dashboards.
-        drop(scope.gauge("cx_pool_open"));
+        let connections = resource(limits.connections, "cx_open", "remaining_cx");
         Self {
-            connections: resource(limits.connections, "cx_open", "remaining_cx"),
+            // Pools are bounded by connections here; the gauge exists for dashboards.
+            connections: Resource { pool: Some(scope.gauge("cx_pool_open")), ..connections },
             pending: resource(limits.pending, "rq_pending_open", "remaining_pending"),
             requests: resource(limits.requests, "rq_open", "remaining_rq"),
             retries: resource(limits.retries, "rq_retry_open", "remaining_retries"),
@@ -70,6 +72,8 @@ pub struct Resource {
     permits: Permits,
     open: Gauge,
     remaining: Option<Gauge>,
+    pool: Option<Gauge>,
+    used: AtomicBool,
 }
 
 impl Resource {
@@ -80,7 +84,8 @@ impl Resource {
         if let Some(remaining) = &remaining {
             remaining.set(f64::from(max));
         }
-        Self { permits: Permits::new(max), open, remaining }
+        let used = AtomicBool::new(false);
+        Self { permits: Permits::new(max), open, remaining, pool: None, used }
     }
 
     /// Takes one if there is one left.
@@ -122,6 +127,10 @@ impl Resource {
     }
 
     fn show(&self, change: Change) {
+        // Read first: all workers share it, and it is written once.
+        if !self.used.load(Ordering::Relaxed) {
+            self.first_use();
+        }
         if change.full != 0 {
             self.open.increment(f64::from(change.full));
         }
@@ -129,6 +138,16 @@ impl Resource {
             && change.left != 0
         {
             remaining.increment(change.left as f64);
+        }
+    }
+
+    /// Envoy says of each use whether the breaker is open: from the first on, the gauge counts as used.
+    #[cold]
+    fn first_use(&self) {
+        self.used.store(true, Ordering::Relaxed);
+        self.open.increment(0.0);
+        if let Some(pool) = &self.pool {
+            pool.increment(0.0);
         }
     }
 }

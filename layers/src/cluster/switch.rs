@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use h2::ext::Protocol;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
@@ -13,6 +12,7 @@ use super::upstream_body::UpstreamBody;
 use crate::body::Body;
 use crate::endpoint::{ConnectError, Http1Connection, TunnelConnection, UpstreamIo};
 use crate::error::{ErrorKind, ProxyError};
+use crate::http2;
 
 /// In the extensions of a `CONNECT` request: the cluster ends it, and takes its bytes on over TCP
 /// (Envoy's `connect_config`).
@@ -65,8 +65,7 @@ pub(super) fn ask_over_http2(request: &mut Request<Body>) -> Option<Body> {
     let client = request.body().switch_again()?;
     let asked = client.asked()?;
     if !asked.is("CONNECT") {
-        let protocol = Protocol::from(asked.protocol().to_str().ok()?);
-        request.extensions_mut().insert(protocol);
+        http2::ask_for_protocol(request.extensions_mut(), asked.protocol())?;
         *request.method_mut() = Method::CONNECT;
     }
     // RFC 9110 section 9.3.6: what follows is no content.

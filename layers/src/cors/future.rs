@@ -8,32 +8,25 @@ use http::{HeaderValue, Response};
 use pin_project_lite::pin_project;
 
 use super::CorsPolicy;
+use crate::local_reply::Answered;
 
 pin_project! {
     /// The future of [`Cors`](super::Cors).
     pub struct ResponseFuture<F, R> {
         #[pin]
-        state: State<F, R>,
+        answered: Answered<F, R>,
         // Who is allowed to have the response, by which policy.
         told: Option<(HeaderValue, Arc<CorsPolicy>)>,
     }
 }
 
-pin_project! {
-    #[project = StateProj]
-    enum State<F, R> {
-        Called { #[pin] future: F },
-        Replied { reply: Option<Response<R>> },
-    }
-}
-
 impl<F, R> ResponseFuture<F, R> {
     pub(super) fn call(future: F, told: Option<(HeaderValue, Arc<CorsPolicy>)>) -> Self {
-        Self { state: State::Called { future }, told }
+        Self { answered: Answered::call(future), told }
     }
 
     pub(super) fn reply(reply: Response<R>) -> Self {
-        Self { state: State::Replied { reply: Some(reply) }, told: None }
+        Self { answered: Answered::reply(reply), told: None }
     }
 }
 
@@ -45,19 +38,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match this.state.project() {
-            StateProj::Called { future } => {
-                let mut response = ready!(future.poll(cx))?;
-                if let Some((origin, policy)) = this.told.take() {
-                    policy.respond(origin, response.headers_mut());
-                }
-                Poll::Ready(Ok(response))
-            }
-            StateProj::Replied { reply } => match reply.take() {
-                Some(reply) => Poll::Ready(Ok(reply)),
-                None => Poll::Pending,
-            },
+        let mut response = ready!(this.answered.poll(cx))?;
+        if let Some((origin, policy)) = this.told.take() {
+            policy.respond(origin, response.headers_mut());
         }
+        Poll::Ready(Ok(response))
     }
 }
 

@@ -451,7 +451,7 @@ fn is_io(error: &hyper::Error) -> bool {
 
 /// What a failed exchange on an HTTP/1 connection was.
 fn classify(error: &hyper::Error) -> ErrorKind {
-    if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
+    if error.is_parse() {
         ErrorKind::ProtocolError
     } else if error.is_user() {
         // The request body failed: it is the client that went away.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use http::Version;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -19,7 +20,7 @@ use super::io::UpstreamIo;
 use super::shared_list::{Shared, SharedList};
 use super::tunnel::TunnelConnection;
 use super::waker::WatcherQueue;
-use super::{ConnectError, Endpoint, EndpointStats, Protocol};
+use super::{ConnectError, Endpoint, EndpointStats};
 use crate::cluster::ClusterStats;
 use crate::lock::lock;
 
@@ -85,12 +86,13 @@ impl Endpoint {
         let shared = self.shared();
         let place = |counted, over| Place { endpoint: Arc::clone(self), home, counted, over };
         let mut state = lock(&shard.state);
-        if shared.options.protocol != Protocol::Http1 {
+        let version = shared.options.protocol.version();
+        if version != Some(Version::HTTP_11) {
             let stream = state.http2.stream(|connection| connection.take_stream(&shared.options));
             if let Some(stream) = stream {
                 return Checkout::Http2(stream);
             }
-            if shared.options.protocol == Protocol::Http2 {
+            if version == Some(Version::HTTP_2) {
                 return Checkout::Connect(place(false, false));
             }
         }
@@ -110,7 +112,7 @@ impl Endpoint {
         mut place: Place,
     ) -> Result<Connected, Arc<ConnectError>> {
         let home = place.home;
-        if self.shared().options.protocol == Protocol::Http2 {
+        if self.shared().options.protocol.version() == Some(Version::HTTP_2) {
             return self.connect_http2(home).await;
         }
         match self.open(Some(home)).await.map_err(Arc::new)? {
@@ -180,6 +182,7 @@ impl Endpoint {
         stream
     }
 
+    #[cfg_attr(not(feature = "http2"), allow(dead_code))]
     pub(super) fn forget_http2(&self, connection: &Arc<Http2Connection>) {
         for shard in &self.shards {
             lock(&shard.state).http2.retain(|other| !Arc::ptr_eq(other, connection));
@@ -208,22 +211,19 @@ impl Endpoint {
         EndpointStats::raise(&self.stats.cx_total);
         EndpointStats::raise(&self.stats.cx_active);
         // Envoy makes the codec before the connection, except where ALPN has to choose it.
-        match shared.options.protocol {
+        let said = shared.options.protocol.version();
+        match said {
             _ if home.is_none() => {}
-            Protocol::Http1 => stats.speaks_http1(),
-            Protocol::Http2 => count_http2(stats),
+            Some(Version::HTTP_2) => count_http2(stats),
+            Some(_) => stats.speaks_http1(),
             // Known after the handshake.
-            Protocol::Auto => {}
+            None => {}
         }
         let mut attempt = Attempt { endpoint: self, began, done: false, failed: false };
 
         let opened = timeout(shared.options.connect_timeout, async {
             let io = shared.connector.connect(self.address, Arc::clone(stats)).await?;
-            let http2 = match shared.options.protocol {
-                Protocol::Http1 => false,
-                Protocol::Http2 => true,
-                Protocol::Auto => io.negotiated_http2(),
-            };
+            let http2 = said.map_or_else(|| io.negotiated_http2(), |said| said == Version::HTTP_2);
             let Some(home) = home else {
                 return Ok(Opened::Tcp(io));
             };
@@ -240,9 +240,9 @@ impl Endpoint {
         match opened {
             Ok(opened) => {
                 attempt.done = true;
-                match (shared.options.protocol, &opened) {
-                    (Protocol::Auto, Opened::Http1(_)) => stats.speaks_http1(),
-                    (Protocol::Auto, Opened::Http2(_)) => count_http2(stats),
+                match (said, &opened) {
+                    (None, Opened::Http1(_)) => stats.speaks_http1(),
+                    (None, Opened::Http2(_)) => count_http2(stats),
                     _ => {}
                 }
                 stats.cx_connect_ms.record(began.elapsed().as_millis() as f64);

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -105,13 +106,23 @@ impl Tls {
     pub(crate) fn connector(mut self, protocol: Protocol, stats: SslStats) -> Connector {
         let alpn: &[&[u8]] = match protocol {
             Protocol::Http1 => &[b"http/1.1"],
+            #[cfg(feature = "http2")]
             Protocol::Http2 => &[b"h2"],
+            #[cfg(feature = "http2")]
             Protocol::Auto => &[b"h2", b"http/1.1"],
         };
         self.config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         self.config.enable_sni = self.server_name.is_some();
+        let stats = Arc::new(stats);
+        // The same that rustls makes of the authorities, of which there are some.
+        let provider = Arc::clone(self.config.crypto_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(self.roots, provider).build();
+        if let Ok(verifier) = verifier {
+            let counted = stats.verify_server(verifier);
+            self.config.dangerous().set_certificate_verifier(counted);
+        }
         let config = Arc::new(self.config).into();
-        Connector::encrypted(config, self.server_name, Some(Arc::new(stats)))
+        Connector::encrypted(config, self.server_name, Some(stats))
     }
 }
 

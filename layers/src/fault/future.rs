@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{ActiveFault, Fault, ResponseBody};
+use crate::local_reply::Answered;
 use crate::timer::Timer;
 
 pin_project! {
@@ -26,8 +27,7 @@ pin_project! {
     #[project = StateProj]
     enum State<S, F, B, R> {
         Delayed { waiting: Option<Waiting<S, B>> },
-        Called { #[pin] future: F },
-        Replied { reply: Option<Response<R>> },
+        Answered { #[pin] answered: Answered<F, R> },
     }
 }
 
@@ -40,11 +40,11 @@ struct Waiting<S, B> {
 
 impl<S, F, B, R> ResponseFuture<S, F, B, R> {
     pub(super) fn call(future: F, fault: Option<ActiveFault>) -> Self {
-        Self { state: State::Called { future }, fault }
+        Self { state: State::Answered { answered: Answered::call(future) }, fault }
     }
 
     pub(super) fn reply(reply: Response<R>, fault: Option<ActiveFault>) -> Self {
-        Self { state: State::Replied { reply: Some(reply) }, fault }
+        Self { state: State::Answered { answered: Answered::reply(reply) }, fault }
     }
 
     pub(super) fn delay(
@@ -76,16 +76,13 @@ where
                     let Some(Waiting { service, request, .. }) = waiting.take() else {
                         return Poll::Pending;
                     };
-                    this.state.set(match service.abort(&request, this.fault) {
-                        Some(reply) => State::Replied { reply: Some(reply) },
-                        None => State::Called { future: service.into_inner().call(request) },
-                    });
+                    let answered = match service.abort(&request, this.fault) {
+                        Some(reply) => Answered::reply(reply),
+                        None => Answered::call(service.into_inner().call(request)),
+                    };
+                    this.state.set(State::Answered { answered });
                 }
-                StateProj::Called { future } => break ready!(future.poll(cx))?,
-                StateProj::Replied { reply } => match reply.take() {
-                    Some(reply) => break reply,
-                    None => return Poll::Pending,
-                },
+                StateProj::Answered { answered } => break ready!(answered.poll(cx))?,
             }
         };
         let fault = this.fault.take();

@@ -6,9 +6,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::client::conn::http1;
+#[cfg(feature = "http2")]
+use hyper::client::conn::http2;
+use hyper_util::rt::TokioIo;
+#[cfg(feature = "http2")]
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use super::Codec;
 use super::session::CheckError;
 use crate::cluster::ClusterStats;
 use crate::endpoint::{Endpoint, UpstreamIo};
@@ -52,30 +57,36 @@ pub(super) struct HttpClient {
 #[derive(Debug)]
 enum Send {
     Http1(http1::SendRequest<Full<Bytes>>),
+    #[cfg(feature = "http2")]
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
 impl HttpClient {
-    pub(super) async fn connect(dialer: &Dialer, http2: bool) -> Result<Self, CheckError> {
+    pub(super) async fn connect(dialer: &Dialer, codec: Codec) -> Result<Self, CheckError> {
         let io = TokioIo::new(dialer.dial().await?);
         let stats = &dialer.endpoint().shared().stats;
-        if http2 {
-            stats.http2();
-            let mut builder = http2::Builder::new(TokioExecutor::new());
-            let (send, connection) = builder.timer(TokioTimer::new()).handshake(io).await?;
-            let connection = Task::spawn(async move { drop(connection.await) });
-            return Ok(Self { send: Send::Http2(send), _connection: connection });
-        }
-        stats.http1();
-        let (send, connection) = http1::handshake(io).await?;
-        let connection = Task::spawn(async move { drop(connection.await) });
-        Ok(Self { send: Send::Http1(send), _connection: connection })
+        let (send, connection) = match codec {
+            Codec::Http1 => {
+                stats.http1();
+                let (send, connection) = http1::handshake(io).await?;
+                (Send::Http1(send), Task::spawn(async move { drop(connection.await) }))
+            }
+            #[cfg(feature = "http2")]
+            Codec::Http2 => {
+                stats.http2();
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                let (send, connection) = builder.timer(TokioTimer::new()).handshake(io).await?;
+                (Send::Http2(send), Task::spawn(async move { drop(connection.await) }))
+            }
+        };
+        Ok(Self { send, _connection: connection })
     }
 
     /// Whether it can't be used any more.
     pub(super) fn is_closed(&self) -> bool {
         match &self.send {
             Send::Http1(send) => send.is_closed(),
+            #[cfg(feature = "http2")]
             Send::Http2(send) => send.is_closed(),
         }
     }
@@ -89,6 +100,7 @@ impl HttpClient {
                 send.ready().await?;
                 Ok(send.send_request(request).await?)
             }
+            #[cfg(feature = "http2")]
             Send::Http2(send) => {
                 send.ready().await?;
                 Ok(send.send_request(request).await?)

@@ -5,6 +5,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE, USER_AGENT};
 use http::{Method, Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 
+use super::Codec;
 use super::client::{Dialer, HttpClient};
 use super::http::absolute;
 use super::session::{CheckError, Finding};
@@ -56,7 +57,7 @@ impl GrpcSession {
         let kept = self.kept.take().filter(|client| !client.is_closed());
         let mut client = match kept {
             Some(client) => client,
-            None => HttpClient::connect(dialer, true).await?,
+            None => HttpClient::connect(dialer, Codec::Http2).await?,
         };
         let (head, mut body) = client.send(request).await?.into_parts();
         let mut message = BytesMut::new();

@@ -58,7 +58,14 @@ pub enum Codec {
     #[default]
     Http1,
     /// HTTP/2; over plain text with prior knowledge.
+    #[cfg(feature = "http2")]
     Http2,
+}
+
+impl Codec {
+    fn is_http1(self) -> bool {
+        matches!(self, Self::Http1)
+    }
 }
 
 impl HttpProbe {
@@ -129,11 +136,11 @@ impl HttpSession {
         let own = dialer.endpoint().checking().and_then(|checking| checking.hostname.as_deref());
         let host = own.or(probe.host.as_deref()).unwrap_or(cluster);
         let tls = dialer.endpoint().shared().connector.is_tls();
-        let uri = match probe.codec {
-            Codec::Http1 => probe.path.parse().map_err(Into::into),
-            Codec::Http2 => absolute(tls, host, &probe.path),
+        let uri = match probe.codec.is_http1() {
+            true => probe.path.parse().map_err(Into::into),
+            false => absolute(tls, host, &probe.path),
         };
-        let host = HeaderValue::from_str(host).ok().filter(|_| probe.codec == Codec::Http1);
+        let host = HeaderValue::from_str(host).ok().filter(|_| probe.codec.is_http1());
         Self { probe: Arc::new(probe), host, uri: uri.ok(), kept: None }
     }
 
@@ -149,11 +156,10 @@ impl HttpSession {
         verify: bool,
     ) -> Result<Finding, CheckError> {
         let request = self.request()?;
-        let http2 = self.probe.codec == Codec::Http2;
         let kept = self.kept.take().filter(|client| !client.is_closed());
         let mut client = match kept {
             Some(client) => client,
-            None => HttpClient::connect(dialer, http2).await?,
+            None => HttpClient::connect(dialer, self.probe.codec).await?,
         };
         let (head, mut body) = client.send(request).await?.into_parts();
         let mut seen = BytesMut::new();
@@ -189,7 +195,7 @@ impl HttpSession {
         if !probe.send.is_empty() {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(probe.send.len()));
         }
-        if probe.codec == Codec::Http2 {
+        if !probe.codec.is_http1() {
             *request.version_mut() = Version::HTTP_2;
         }
         Ok(request)

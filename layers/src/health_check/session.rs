@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use tokio::time::{sleep, timeout};
 
 use super::client::Dialer;
+#[cfg(feature = "http2")]
 use super::grpc::GrpcSession;
 use super::http::HttpSession;
 use super::keys::Keys;
@@ -54,6 +55,7 @@ pub(super) struct Session {
 enum Asking {
     Http(HttpSession),
     Tcp(TcpSession),
+    #[cfg(feature = "http2")]
     Grpc(GrpcSession),
 }
 
@@ -69,6 +71,7 @@ impl Session {
         let asking = match &check.probe {
             Probe::Http(probe) => Asking::Http(HttpSession::new(probe.clone(), &dialer, name)),
             Probe::Tcp(probe) => Asking::Tcp(TcpSession::new(probe.clone())),
+            #[cfg(feature = "http2")]
             Probe::Grpc(probe) => Asking::Grpc(GrpcSession::new(probe.clone(), &dialer, name)),
         };
         let judge = Judge {
@@ -119,6 +122,7 @@ impl Session {
             match &mut self.asking {
                 Asking::Http(session) => session.check(dialer, reuse, verify).await,
                 Asking::Tcp(session) => session.check(dialer, reuse).await,
+                #[cfg(feature = "http2")]
                 Asking::Grpc(session) => session.check(dialer, reuse).await,
             }
         };

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{GrpcProbe, HttpProbe, TcpProbe};
+#[cfg(feature = "http2")]
+use super::GrpcProbe;
+use super::{HttpProbe, TcpProbe};
 
 /// The health checks of a cluster.
 #[derive(Clone, Debug)]
@@ -42,12 +44,14 @@ pub struct HealthCheck {
 /// How an endpoint is asked.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one for a cluster")]
 pub enum Probe {
     /// By an HTTP request.
     Http(HttpProbe),
     /// By a connection, and bytes on it.
     Tcp(TcpProbe),
     /// By gRPC's own health service.
+    #[cfg(feature = "http2")]
     Grpc(GrpcProbe),
 }
 
@@ -115,6 +119,7 @@ impl From<TcpProbe> for Probe {
     }
 }
 
+#[cfg(feature = "http2")]
 impl From<GrpcProbe> for Probe {
     fn from(probe: GrpcProbe) -> Self {
         Self::Grpc(probe)

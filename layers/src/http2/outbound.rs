@@ -22,6 +22,9 @@ pub struct Outbound {
 impl Outbound {
     /// Of a connection that is counted in `stats`.
     pub fn new(stats: &CodecStats) -> Self {
+        // Every connection sends something: they are in use.
+        stats.outbound_frames_active.increment(0.0);
+        stats.outbound_control_frames_active.increment(0.0);
         Self {
             frames: Level::new(&stats.outbound_frames_active),
             control: Level::new(&stats.outbound_control_frames_active),

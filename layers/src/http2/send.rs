@@ -55,6 +55,8 @@ pub enum SendError<E> {
 impl<B> SendBody<B> {
     /// Sends `body` on `stream`. What waits for a window is counted in `pending`.
     pub fn new(body: B, stream: SendStream<Bytes>, pending: &Gauge) -> Self {
+        // In use, also where nothing ever waits.
+        pending.increment(0.0);
         Self { body, stream, piece: None, taken: 0, unasked: 0, pending: Level::new(pending) }
     }
 

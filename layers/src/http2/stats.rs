@@ -1,6 +1,6 @@
 //! `http2.*`: what Envoy's codec counts, below the root for clients and below a cluster for it.
 
-use crate::stats::{Counter, Gauge, Scope};
+use crate::stats::{Counter, Gauge, Scope, Unit};
 
 macro_rules! codec_stats {
     (counters { $($counter:ident),* $(,)? } gauges { $($gauge:ident),* $(,)? }) => {
@@ -15,6 +15,10 @@ macro_rules! codec_stats {
             /// Registers them as `http2.*` in `scope`: the root, or a cluster.
             pub fn new(scope: &Scope) -> Self {
                 let scope = scope.child("http2");
+                // Of limits on heads that are off unless they are set, which can't be done here.
+                for name in ["cookie_count", "cookie_size", "header_count", "header_list_size"] {
+                    drop(scope.histogram(name, Unit::Unspecified));
+                }
                 Self {
                     $($counter: scope.counter(stringify!($counter)),)*
                     $($gauge: scope.gauge(stringify!($gauge)),)*
@@ -26,7 +30,7 @@ macro_rules! codec_stats {
 
 codec_stats! {
     counters {
-        dropped_headers_with_underscores, goaway_sent, header_list_size_too_large,
+        cookies_total_bytes_too_large, dropped_headers_with_underscores, goaway_sent, header_list_size_too_large,
         header_overflow, headers_cb_no_stream, inbound_empty_frames_flood,
         inbound_priority_frames_flood, inbound_window_update_frames_flood, keepalive_timeout,
         metadata_empty_frames, nghttp2_downstream_connections, nghttp2_upstream_connections,

@@ -2,10 +2,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 
 use super::chain::ManagedBody;
+use crate::body::hints_of_inner;
 use crate::error::ProxyError;
 
 pin_project! {
@@ -42,11 +43,5 @@ impl Body for ResponseBody {
         self.project().inner.poll_frame(cx)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
+    hints_of_inner!();
 }

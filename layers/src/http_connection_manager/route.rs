@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::chain::{Routed, RoutedBody, RoutedFuture};
-use crate::body::Body;
+use crate::body::{Body, hints_of_inner};
 use crate::cluster::Cluster;
 use crate::error::ProxyError;
 use crate::hash_policy::HashPolicyLayer;
@@ -150,11 +150,5 @@ impl http_body::Body for RouteBody {
         self.project().inner.poll_frame(cx)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
+    hints_of_inner!();
 }

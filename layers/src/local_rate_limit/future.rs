@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use pin_project_lite::pin_project;
 
 use super::TokenBucket;
+use crate::local_reply::Answered;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -17,26 +18,18 @@ pin_project! {
     /// The future of [`LocalRateLimit`](super::LocalRateLimit).
     pub struct ResponseFuture<F, R> {
         #[pin]
-        state: State<F, R>,
+        answered: Answered<F, R>,
         told: Option<Arc<TokenBucket>>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F, R> {
-        Called { #[pin] future: F },
-        Replied { reply: Option<Response<R>> },
     }
 }
 
 impl<F, R> ResponseFuture<F, R> {
     pub(super) fn call(future: F, told: Option<Arc<TokenBucket>>) -> Self {
-        Self { state: State::Called { future }, told }
+        Self { answered: Answered::call(future), told }
     }
 
     pub(super) fn reply(reply: Response<R>, told: Option<Arc<TokenBucket>>) -> Self {
-        Self { state: State::Replied { reply: Some(reply) }, told }
+        Self { answered: Answered::reply(reply), told }
     }
 }
 
@@ -48,13 +41,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match this.state.project() {
-            StateProj::Called { future } => ready!(future.poll(cx))?,
-            StateProj::Replied { reply } => match reply.take() {
-                Some(reply) => reply,
-                None => return Poll::Pending,
-            },
-        };
+        let mut response = ready!(this.answered.poll(cx))?;
         if let Some(bucket) = this.told.take() {
             tell(&bucket, response.headers_mut());
         }

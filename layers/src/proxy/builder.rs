@@ -113,6 +113,20 @@ impl ProxyBuilder {
         self
     }
 
+    /// How long a client may take to send a request with its body; `None` is for ever. Default for
+    /// ever. Clients that take longer get a 408.
+    pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.request_timeout = timeout;
+        self
+    }
+
+    /// How long request and response may take together, whatever moves; `None` is for ever. Default
+    /// for ever. A response that has begun by then is cut off, another is a 504.
+    pub fn max_stream_duration(mut self, limit: Option<Duration>) -> Self {
+        self.options.max_stream_duration = limit;
+        self
+    }
+
     /// Tries again where this policy says so. Default never.
     #[cfg(feature = "retry")]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
@@ -279,10 +293,6 @@ impl ProxyBuilder {
         let all_others = VirtualHost { routes: self.routes, ..VirtualHost::new(["*"]) };
         let hosts: Vec<_> = self.hosts.into_iter().chain([all_others]).collect();
         let all = || hosts.iter().flat_map(|host| &host.routes).map(|(_, route)| route);
-        let upgrade = match all().any(Route::decides_upgrades) {
-            true => self.upgrade.routes_decide(),
-            false => self.upgrade,
-        };
         let hashes = self.options.hash.as_ref().is_some_and(|policies| !policies.is_empty());
         let share_client = hashes || all().any(Route::hashes);
         let mut chains = ChainBuilder::new(self.http_filters);
@@ -299,7 +309,7 @@ impl ProxyBuilder {
         // The one way to fail is a domain that is given twice: `virtual_host` has looked.
         let table = table.build().expect("no domain twice");
         let manager = HttpConnectionManager::new(stats, table, chains.build())
-            .upgrade(upgrade)
+            .upgrade(self.upgrade.routes_decide())
             .sanitize(self.sanitize)
             .forwarded(self.forwarded)
             .share_client(share_client)

@@ -74,6 +74,8 @@ enum Target {
 pub(super) struct Options {
     pub(super) timeout: Option<Option<Duration>>,
     pub(super) idle_timeout: Option<Option<Duration>>,
+    pub(super) request_timeout: Option<Duration>,
+    pub(super) max_stream_duration: Option<Duration>,
     #[cfg(feature = "retry")]
     pub(super) retry: Option<RetryPolicy>,
     pub(super) hash: Option<Vec<HashPolicy>>,
@@ -210,6 +212,29 @@ impl Route {
         self
     }
 
+    /// Opens a TCP tunnel to an endpoint for each `CONNECT` (Envoy's `connect_config`), where
+    /// [`upgrade("CONNECT")`](Self::upgrade) sends the request on for the endpoint to do that. The
+    /// route's match is [`PathMatch::Connect`](crate::route::PathMatch::Connect).
+    ///
+    /// ```
+    /// use front_proxy_layers::cluster::Cluster;
+    /// use front_proxy_layers::proxy::{Proxy, Route};
+    /// use front_proxy_layers::route::{PathMatch, RouteMatch};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ssh = Cluster::builder("ssh").endpoints(["10.0.0.1:22"])?.build();
+    /// let tunnels = RouteMatch::new(PathMatch::Connect);
+    /// let proxy = Proxy::builder().route(tunnels, Route::to(ssh).connect_tcp()).build();
+    /// # let _ = proxy;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn connect_tcp(mut self) -> Self {
+        let upgrade_type = "CONNECT".to_owned();
+        self.upgrades.push(UpgradeRule { upgrade_type, enabled: true, connect_tcp: true });
+        self
+    }
+
     /// Whose circuit breakers the requests count against. Default [`Priority::Default`].
     #[must_use]
     pub fn priority(mut self, priority: Priority) -> Self {
@@ -243,10 +268,6 @@ impl Route {
             Target::Redirect(_) | Target::Direct(_) => (None, &[][..]),
         };
         one.into_iter().chain(many.iter().map(|(_, cluster)| cluster))
-    }
-
-    pub(super) fn decides_upgrades(&self) -> bool {
-        !self.upgrades.is_empty()
     }
 
     pub(super) fn hashes(&self) -> bool {
@@ -308,6 +329,8 @@ impl Options {
         };
         let timeout = TimeoutLayer::optional(limit(self.timeout, common.timeout))
             .idle(limit(self.idle_timeout, common.idle_timeout))
+            .request(common.request_timeout.filter(|limit| !limit.is_zero()))
+            .max_stream_duration(common.max_stream_duration.filter(|limit| !limit.is_zero()))
             .downstream_stats(Arc::clone(downstream));
         let hash = self.hash.clone().or_else(|| common.hash.clone()).unwrap_or_default();
         let route = RouteLayer::new().timeout(timeout).hash_policy(HashPolicyLayer::new(hash));

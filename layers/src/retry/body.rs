@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
+use crate::body::hints_of_inner;
 use crate::cluster::{ClusterStats, Tries};
 use crate::error::{ErrorKind, ProxyError};
 use crate::timer::Timer;
@@ -103,11 +104,5 @@ where
         Poll::Ready(Some(Err(ProxyError::new(ErrorKind::PerTryTimeout))))
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
+    hints_of_inner!();
 }

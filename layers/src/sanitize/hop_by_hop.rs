@@ -1,8 +1,8 @@
-use http::HeaderMap;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
     UPGRADE,
 };
+use http::{HeaderMap, Version};
 
 use crate::error::{ErrorKind, ProxyError};
 use crate::headers::{self, Side};
@@ -163,6 +163,16 @@ fn connection(
 
 /// Headers that stay although they are nominated: framing and routing need them, and `te` has a
 /// rule of its own.
+/// Whether a message is the last one of its connection by its own word (RFC 9112 section 9.3). Envoy's
+/// codec heeds `proxy-connection`, which was never a standard, as well.
+pub fn is_last(version: Version, headers: &HeaderMap) -> bool {
+    let says = |name, token: &[u8]| headers::has_token(headers, name, token);
+    match version {
+        Version::HTTP_10 => !says(&CONNECTION, b"keep-alive"),
+        _ => says(&CONNECTION, b"close") || says(&PROXY_CONNECTION, b"close"),
+    }
+}
+
 fn is_kept(name: &HeaderName) -> bool {
     matches!(*name, TE | HOST | CONTENT_LENGTH | TRAILER)
 }

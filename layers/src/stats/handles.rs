@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
     label = "needs `CounterValue`"
 )]
 pub trait CounterValue: Send + Sync + 'static {
-    /// Adds to it. Called while requests are served: from any thread, and often.
+    /// Adds to it; 0 says that it is in use. Called while requests are served: from any thread, and
+    /// often.
     fn increment(&self, by: u64);
 }
 
@@ -20,7 +21,7 @@ pub trait CounterValue: Send + Sync + 'static {
     label = "needs `GaugeValue`"
 )]
 pub trait GaugeValue: Send + Sync + 'static {
-    /// Adds to it; a negative number takes away. Called while requests are served: from any thread,
+    /// Adds to it; a negative number takes away, and 0 says that it is in use. Called while requests are served: from any thread,
     /// and often.
     fn add(&self, change: f64);
     /// Replaces it.
@@ -94,7 +95,7 @@ handle! {
 }
 
 impl Counter {
-    /// Adds to it.
+    /// Adds to it. Adding 0 says that it is in use, to those that tell (`usedonly`).
     #[inline]
     pub fn increment(&self, by: u64) {
         if let Some(value) = &self.0 {
@@ -104,7 +105,7 @@ impl Counter {
 }
 
 impl Gauge {
-    /// Adds to it.
+    /// Adds to it. Adding 0 says that it is in use, to those that tell (`usedonly`).
     #[inline]
     pub fn increment(&self, by: f64) {
         if let Some(value) = &self.0 {

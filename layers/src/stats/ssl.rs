@@ -1,5 +1,7 @@
 //! What TLS handshakes came to: `ssl.*` of a listener or a cluster.
 
+mod signed;
+
 use std::fmt;
 use std::io;
 use std::sync::OnceLock;
@@ -9,6 +11,7 @@ use rustls::{
     CertificateError, CipherSuite, CommonState, HandshakeKind, NamedGroup, ProtocolVersion,
 };
 
+use self::signed::{SIGALGS, Signed};
 use super::{Counter, Scope};
 use crate::tls_names;
 
@@ -24,6 +27,8 @@ pub struct SslStats {
     versions: [OnceLock<Counter>; VERSIONS.len()],
     ciphers: [OnceLock<Counter>; CIPHERS.len()],
     curves: [OnceLock<Counter>; CURVES.len()],
+    sigalgs: [OnceLock<Counter>; SIGALGS.len()],
+    signed: Signed,
     cipher_tag: &'static str,
     scope: Scope,
 }
@@ -51,6 +56,8 @@ impl SslStats {
             versions: [const { OnceLock::new() }; VERSIONS.len()],
             ciphers: [const { OnceLock::new() }; CIPHERS.len()],
             curves: [const { OnceLock::new() }; CURVES.len()],
+            sigalgs: [const { OnceLock::new() }; SIGALGS.len()],
+            signed: Signed::default(),
             cipher_tag,
             scope,
         }
@@ -64,6 +71,7 @@ impl SslStats {
         }
         if connection.handshake_kind() == Some(HandshakeKind::Resumed) {
             self.session_reused.increment(1);
+            self.resumed(connection);
         }
         if let Some(at) = connection.protocol_version().and_then(|v| place(&VERSIONS, v)) {
             self.named(&self.versions[at], "versions", "envoy_ssl_version", || {
@@ -79,6 +87,21 @@ impl SslStats {
         let group = connection.negotiated_key_exchange_group().map(SupportedKxGroup::name);
         if let Some(at) = group.and_then(|group| CURVES.iter().position(|(g, _)| *g == group)) {
             self.named(&self.curves[at], "curves", "envoy_ssl_curve", || CURVES[at].1.to_owned());
+        }
+    }
+
+    fn resumed(&self, connection: &CommonState) {
+        let leaf = connection.peer_certificates().and_then(|chain| chain.first());
+        if let (Some(leaf), Some(version)) = (leaf, connection.protocol_version())
+            && let Some(algorithm) = self.signed.find(leaf, version)
+        {
+            self.count_sigalg(algorithm);
+        }
+    }
+
+    fn count_sigalg(&self, at: usize) {
+        if let (Some(counter), Some((_, name))) = (self.sigalgs.get(at), SIGALGS.get(at)) {
+            self.named(counter, "sigalgs", "envoy_ssl_sigalg", || (*name).to_owned());
         }
     }
 

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::header::{CONTENT_LENGTH, HeaderMap};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 
 use super::TrailerSlot;
+use crate::body::hints_of_inner;
 
 pin_project! {
     /// A body for hyper's HTTP/1, which gets its data only; its trailers are left in a
@@ -77,11 +78,5 @@ impl<B: Body> Body for TrailerBody<B> {
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
+    hints_of_inner!();
 }

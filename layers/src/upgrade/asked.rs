@@ -3,10 +3,9 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
-use hyper::ext::Protocol;
 
-use crate::headers;
 use crate::stats::Gauge;
+use crate::{headers, http2};
 
 /// The wish to switch protocols, in the extensions of the request that has it.
 #[derive(Clone, Debug)]
@@ -90,14 +89,10 @@ impl fmt::Debug for ActiveUpgrade {
 /// afterwards.
 pub(super) fn protocol<B: http_body::Body>(request: &mut Request<B>) -> Option<HeaderValue> {
     if request.method() == Method::CONNECT {
-        let extensions = request.extensions_mut();
-        let hyper = extensions.remove::<Protocol>();
-        let h2 = extensions.remove::<h2::ext::Protocol>();
-        return Some(match (hyper, h2) {
-            (Some(protocol), _) => extended_connect(request, protocol.as_str())?,
-            (None, Some(protocol)) => extended_connect(request, protocol.as_str())?,
-            (None, None) => HeaderValue::from_static("CONNECT"),
-        });
+        return match http2::take_protocol(request.extensions_mut()) {
+            Some(protocol) => extended_connect(request, &protocol),
+            None => Some(HeaderValue::from_static("CONNECT")),
+        };
     }
     // A body would have to end before the tunnel begins; no protocol in use needs that.
     if request.version() != Version::HTTP_11 || !request.body().is_end_stream() {
@@ -168,13 +163,14 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "http2")]
     #[test]
     fn an_extended_connect_becomes_a_get() {
         let mut request = request(&[]);
         *request.method_mut() = Method::CONNECT;
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = Uri::from_static("http://chat.example/room?a=1");
-        request.extensions_mut().insert(Protocol::from_static("websocket"));
+        request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
         let found = protocol(&mut request).expect("asked");
         assert_eq!(found, "websocket");
         assert_eq!(request.method(), Method::GET);

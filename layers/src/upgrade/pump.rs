@@ -1,9 +1,10 @@
 //! Moving bytes from a response body to the client.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -28,10 +29,13 @@ pub(super) async fn pump<B>(
     let Ok(client) = client.await else { return };
     let (read, mut write) = tokio::io::split(TokioIo::new(client));
     source.open(read);
-    let upstream_ended = tokio::select! {
-        biased;
-        () = poll_fn(|cx| source.poll_closed(cx)) => false,
-        result = forward(body, &mut write) => result.is_ok(),
+    let upstream_ended = {
+        let mut forward = pin!(forward(body, &mut write));
+        poll_fn(|cx| match source.poll_closed(cx) {
+            Poll::Ready(()) => Poll::Ready(false),
+            Poll::Pending => forward.as_mut().poll(cx).map(|result| result.is_ok()),
+        })
+        .await
     };
     if upstream_ended && http2 {
         // An HTTP/2 stream ends like this. An HTTP/1 connection is its owner's to close.

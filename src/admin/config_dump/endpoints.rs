@@ -11,12 +11,15 @@ use crate::admin::status::{ClusterStatus, HealthFlags, HostStatus};
 pub(super) fn section(clusters: &[ClusterStatus], name: Option<&Regex>) -> Value {
     let wanted = |cluster: &&ClusterStatus| name.is_none_or(|name| name.is_match(&cluster.name));
     let configs = clusters.iter().filter(wanted).map(|cluster| {
-        json!({ "endpoint_config": {
+        let mut config = json!({
             "@type": format!("{TYPES}config.endpoint.v3.ClusterLoadAssignment"),
             "cluster_name": cluster.name,
-            "endpoints": localities(&cluster.hosts),
             "policy": { "overprovisioning_factor": 140 },
-        } })
+        });
+        if !cluster.hosts.is_empty() {
+            config["endpoints"] = localities(&cluster.hosts).into();
+        }
+        json!({ "endpoint_config": config })
     });
     json!({
         "@type": format!("{TYPES}admin.v3.EndpointsConfigDump"),
@@ -60,10 +63,14 @@ fn endpoint(host: &HostStatus) -> Value {
         endpoint["hostname"] = json!(host.hostname);
     }
     let healthy = host.health == HealthFlags::default();
-    json!({
+    let mut json = json!({
         "endpoint": endpoint,
         "health_status": if healthy { "HEALTHY" } else { "UNHEALTHY" },
-        "metadata": {},
         "load_balancing_weight": host.weight,
-    })
+    });
+    // Envoy makes some, of nothing, for endpoints that it has looked up.
+    if !host.hostname.is_empty() {
+        json["metadata"] = json!({});
+    }
+    json
 }

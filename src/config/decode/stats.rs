@@ -144,6 +144,7 @@ fn buckets(m: Message<'_>) -> Option<HistogramBuckets> {
             m.cx.error(&node.span, "a bucket's bound must be a number above 0");
             continue;
         };
+        m.cx.read_number(node, bound);
         if bounds.contains(&bound) {
             m.cx.error(&node.span, format!("the bound {bound} is given twice"));
         }

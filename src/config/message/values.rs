@@ -119,6 +119,7 @@ impl<'a> Message<'a> {
             self.cx.error(&node.span, message);
             return None;
         }
+        self.cx.written.number(node, value);
         Some(value)
     }
 
@@ -201,8 +202,11 @@ impl<'a> Message<'a> {
             .iter()
             .find(|(n, value, _)| n.eq_ignore_ascii_case(text) || number == Some(*value));
         match found {
-            Some((name, _, Some(value))) => {
-                self.cx.written.value(node, *name);
+            Some((variant, number, Some(value))) => {
+                self.cx.written.value(node, *variant);
+                if *number == 0 {
+                    self.is_default(name);
+                }
                 return Some(*value);
             }
             Some((variant, _, None)) => {

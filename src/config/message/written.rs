@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::config::scalar::Typed;
+use crate::config::schema::implicit;
 use crate::config::yaml::{Entry, Node, Value};
 
 #[derive(Debug, Default)]
@@ -19,15 +20,37 @@ pub(super) struct Written {
     keys: RefCell<HashMap<usize, Option<&'static str>>>,
     values: RefCell<HashMap<usize, Json>>,
     lists_of_one: RefCell<HashSet<usize>>,
+    /// Fields that are left out where they are 0, `false` or empty.
+    implicit: RefCell<HashSet<usize>>,
+    /// Fields whose numbers are written as text.
+    wide: RefCell<HashSet<usize>>,
 }
 
 impl Written {
-    /// A field under its name. What is null is not there.
-    pub(super) fn key(&self, entry: &Entry, name: &'static str) {
-        if entry.node.is_null() {
+    /// A field of a message, by its name. What is null is not there, nor is a list of nothing.
+    pub(super) fn field(&self, entry: &Entry, message: &str, name: &'static str) {
+        if implicit::is_implicit(message, name) {
+            self.implicit.borrow_mut().insert(place(entry));
+        }
+        if implicit::is_wide(message, name) {
+            self.wide.borrow_mut().insert(place(entry));
+        }
+        let is_empty = match &entry.node.value {
+            Value::List(items) => items.is_empty(),
+            Value::Map(entries) => entries.is_empty() && MAPS.contains(&name),
+            Value::Scalar(_) => false,
+        };
+        if entry.node.is_null() || is_empty {
             self.left_out(entry);
         } else if entry.key != name {
             self.keys.borrow_mut().insert(place(entry), Some(name));
+        }
+    }
+
+    /// An enum that has its default.
+    pub(super) fn default(&self, entry: &Entry, message: &str, name: &str) {
+        if implicit::is_implicit(message, name) {
+            self.left_out(entry);
         }
     }
 
@@ -46,6 +69,15 @@ impl Written {
         let value = value.into();
         if plain(node) != value {
             self.values.borrow_mut().insert(place(node), value);
+        }
+    }
+
+    /// What a number was read as: a whole one is written as one.
+    pub(super) fn number(&self, node: &Node, value: f64) {
+        if value.fract() == 0.0 && value.abs() < 1e15 {
+            self.value(node, value as i64);
+        } else {
+            self.value(node, value);
         }
     }
 
@@ -71,7 +103,12 @@ impl Written {
                         Some(name) => (*name)?.to_owned(),
                         None => entry.key.clone(),
                     };
-                    Some((key, self.json(&entry.node)))
+                    let value = self.json(&entry.node);
+                    if self.implicit.borrow().contains(&place(entry)) && is_default(&value) {
+                        return None;
+                    }
+                    let wide = self.wide.borrow().contains(&place(entry)) && value.is_number();
+                    Some((key, if wide { value.to_string().into() } else { value }))
                 });
                 Json::Object(fields.collect())
             }
@@ -86,6 +123,18 @@ impl Written {
     }
 }
 
+/// Fields that are maps.
+const MAPS: [&str; 2] = ["typed_extension_protocol_options", "typed_per_filter_config"];
+
+fn is_default(value: &Json) -> bool {
+    match value {
+        Json::Bool(value) => !value,
+        Json::Number(value) => value.as_f64() == Some(0.0),
+        Json::String(value) => value.is_empty(),
+        Json::Null | Json::Array(_) | Json::Object(_) => false,
+    }
+}
+
 /// A scalar as it stands in the file; nothing else is told apart.
 fn plain(node: &Node) -> Json {
     let Value::Scalar(scalar) = &node.value else { return Json::Null };
@@ -93,7 +142,9 @@ fn plain(node: &Node) -> Json {
         Typed::Null => Json::Null,
         Typed::Bool(value) => value.into(),
         Typed::Integer(value) => value.into(),
-        Typed::Float(value) => value.into(),
+        // Envoy's reader of YAML knows no fractions: where it is not told that a number is wanted, it
+        // takes them for text.
+        Typed::Float(_) => scalar.text().into(),
         Typed::Text(value) => value.into(),
     }
 }

@@ -7,10 +7,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf as _;
 use front_proxy_layers::body::RequestProgress;
 use front_proxy_layers::flow_control::Upstream;
+use front_proxy_layers::sanitize::is_last;
 use front_proxy_layers::trailers::TrailerBody;
 use front_proxy_layers::upgrade::is_granted;
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -88,7 +89,9 @@ where
         if leave {
             self.state.set_leaving();
         }
-        let last = leave || self.state.requests() >= self.max_requests || is_last(&request);
+        let last = leave
+            || self.state.requests() >= self.max_requests
+            || is_last(request.version(), request.headers());
         let chunks = request.version() == Version::HTTP_11;
         let asked = Asked::of(request.method());
         let inner = self.inner.call(request);
@@ -209,23 +212,6 @@ pin_project! {
         bytes: u64,
     }
 }
-
-/// Whether a request is the last one of its connection by its own word (RFC 9112 section 9.3).
-/// Envoy's codec heeds `proxy-connection`, which was never a standard, as well.
-fn is_last<B>(request: &Request<B>) -> bool {
-    let says = |name, token| {
-        request.headers().get_all(name).iter().any(|value: &HeaderValue| {
-            let mut tokens = value.as_bytes().split(|byte| *byte == b',');
-            tokens.any(|found| found.trim_ascii().eq_ignore_ascii_case(token))
-        })
-    };
-    match request.version() {
-        Version::HTTP_10 => !says(CONNECTION, b"keep-alive".as_slice()),
-        _ => says(CONNECTION, b"close") || says(PROXY_CONNECTION, b"close"),
-    }
-}
-
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 fn ends_connection<B>(answer: &Response<B>) -> bool {
     answer.headers().get(CONNECTION).is_some_and(|value| value == "close")

@@ -6,7 +6,7 @@ use super::bytes::{HOST, TARGET, URL_HOST, is};
 use super::refusal::RefusalKind;
 
 /// Whether Envoy's codec knows the method; it refuses any other token.
-pub(super) fn is_known_method(method: &[u8]) -> bool {
+pub(crate) fn is_known_method(method: &[u8]) -> bool {
     matches!(
         method,
         b"GET"

@@ -1,7 +1,6 @@
 use crate::config::decode::route_match::header_matchers;
 use crate::config::message::Message;
 use crate::config::model::HealthCheckFilter;
-use crate::config::scalar::Typed;
 use crate::config::schema::filters::PERCENT;
 use crate::config::yaml::Value;
 
@@ -50,19 +49,5 @@ fn clusters(m: &Message<'_>) -> Vec<(String, f64)> {
 
 /// `value`: a number from 0 to 100.
 fn number(m: &Message<'_>) -> Option<f64> {
-    let Some(node) = m.get("value") else { return Some(0.0) };
-    let value = match &node.value {
-        Value::Scalar(scalar) => match scalar.typed() {
-            Typed::Integer(value) => Some(value as f64),
-            Typed::Float(value) => Some(value),
-            Typed::Text(text) => text.parse().ok(),
-            _ => None,
-        },
-        _ => None,
-    };
-    let value = value.filter(|value| (0.0..=100.0).contains(value));
-    if value.is_none() {
-        m.cx.error(&node.span, "`value` must be a number from 0 to 100");
-    }
-    value
+    if m.has("value") { m.number("value", 0.0..=100.0) } else { Some(0.0) }
 }
