@@ -21,7 +21,7 @@ use tower::Layer;
 
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{
-    self, ConnectionTimeouts, Forward, HttpConnectionManager, RouteAction, Target,
+    self, ConnectionTimeouts, Forward, HttpConnectionManager, LbPolicy, RouteAction, Target,
 };
 use crate::http_filters::{ChainBuilder, ChainFor};
 
@@ -232,18 +232,23 @@ fn destination(
     let priority = if forward.high_priority { Priority::High } else { Priority::Default };
     let cluster = cluster.clone().with_priority(priority);
     let some = |timeout: Option<Duration>| timeout.filter(|t| *t > Duration::ZERO);
+    let announce = around.envoy_headers && !editor.removes_from_requests(&EXPECTED_TIMEOUT);
     let timeout = TimeoutLayer::optional(some(forward.timeout))
-        .announce(around.envoy_headers && !editor.removes_from_requests(&EXPECTED_TIMEOUT))
+        .announce(announce)
         .idle(some(forward.idle_timeout.unwrap_or(around.timeouts.stream_idle)))
         .request(some(around.timeouts.request))
         .max_stream_duration(some(around.timeouts.max_stream_duration))
         .max_upstream_stream_duration(some(config.max_stream_duration))
         .downstream_stats(Arc::clone(around.stats));
+    // As in Envoy: what does not balance by the hash gives no cookies for it either.
+    let hashes = matches!(config.lb_policy, LbPolicy::RingHash | LbPolicy::Maglev);
+    let policies = if hashes { forward.hash_policy.clone() } else { Vec::new() };
     let names = cluster.names().clone();
+    let count_is_removed = editor.removes_from_requests(&ATTEMPT_COUNT);
     let service = RouteLayer::new()
         .timeout(timeout)
-        .hash_policy(HashPolicyLayer::new(forward.hash_policy.clone()))
-        .retry(retry(forward, around))
+        .hash_policy(HashPolicyLayer::new(policies))
+        .retry(retry(forward, around, count_is_removed).announce(announce))
         .envoy_headers(around.envoy_headers)
         .layer(cluster);
     Some(Destination::new(service).cluster(names))
@@ -252,15 +257,19 @@ fn destination(
 /// Made by the timeout, after the edits; in Envoy before them.
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
-fn retry(forward: &Forward, around: &Around<'_>) -> RetryLayer {
+/// Made with each try, after the edits; the first one's in Envoy before them.
+const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+
+fn retry(forward: &Forward, around: &Around<'_>, count_is_removed: bool) -> RetryLayer {
     let host = around.host;
-    let counted = host.request_attempt_count || host.response_attempt_count;
+    let request_attempt_count = host.request_attempt_count && !count_is_removed;
+    let counted = request_attempt_count || host.response_attempt_count;
     if forward.retry.is_none() && !around.internal_clients && !counted {
         return RetryLayer::disabled();
     }
     RetryLayer::new(forward.retry.clone().unwrap_or_default())
         .client_controls(around.internal_clients)
-        .request_attempt_count(host.request_attempt_count)
+        .request_attempt_count(request_attempt_count)
         .response_attempt_count(host.response_attempt_count)
         .buffer_limit(around.buffer_limit)
 }

@@ -245,19 +245,14 @@ impl Server {
             commands,
             options.log.clone(),
             options.drain_time,
-            Arc::clone(&runtime),
         );
         let state = AdminState::new(registry.clone())
             .server(Arc::clone(&status) as _, server_stats)
             .clusters(views::Clusters(Arc::clone(&clusters)))
             .listeners(Arc::new(views::Listeners(listeners.clone())))
-            .config(Arc::new(ConfigSource::new(
-                &bootstrap,
-                certificates,
-                runtime,
-                SystemTime::now(),
-            )))
+            .config(Arc::new(ConfigSource::new(&bootstrap, certificates, SystemTime::now())))
             .control(Arc::new(control))
+            .runtime(runtime)
             .on_loopback(bootstrap.admin.as_ref().is_some_and(|a| a.address.ip().is_loopback()))
             .flush_on_request(bootstrap.stats_flush == StatsFlush::OnAdmin);
         let flush = match bootstrap.stats_flush {

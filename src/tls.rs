@@ -11,7 +11,7 @@ mod upstream;
 mod verify;
 mod watch;
 
-pub(crate) use downstream::{Downstream, ServerSide};
+pub(crate) use downstream::Downstream;
 pub(crate) use upstream::Upstream;
 pub(crate) use watch::{Watch, Watched, watch};
 

@@ -225,14 +225,24 @@ async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
     let format = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%";
     let (server, address) = start(&bootstrap(backend(), &file(&path, &text(format))), NEVER).await;
     let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
-        let len = u8::try_from(payload.len()).expect("short");
-        [&[0, 0, len, kind, flags, 0, 0, 0, stream][..], payload].concat()
+        let [high, low] = u16::try_from(payload.len()).expect("short").to_be_bytes();
+        [&[0, high, low, kind, flags, 0, 0, 0, stream][..], payload].concat()
     };
     for (path, then) in [
         ("/hang/cut", vec![]),
         ("/hang/reset", frame(3, 0, 1, &[0, 0, 0, 8])),
         // A PING of three bytes.
         ("/hang/broken", frame(6, 0, 0, b"abc")),
+        // Another request, with more headers than there may be: `a: b` 100 times, not indexed.
+        (
+            "/hang/many",
+            frame(
+                1,
+                5,
+                3,
+                &[&b"\x82\x86\x84\x41\x01h"[..], &b"\x00\x01a\x01b".repeat(100)].concat(),
+            ),
+        ),
     ] {
         let len = u8::try_from(path.len()).expect("short");
         // GET, http, the path, and the authority h.
@@ -254,6 +264,8 @@ async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
         "/hang/cut 0 DC downstream_remote_disconnect",
         "/hang/reset 0 DR http2.remote_reset",
         "/hang/broken 0 DPE codec_error",
+        "- 0 DR http2.too_many_headers",
+        "/hang/many 0 DC downstream_remote_disconnect",
     ];
     assert_eq!(lines(&path), expected);
 }

@@ -369,6 +369,24 @@ fn formats_and_retry_conditions_are_pointed_at() {
 }
 
 #[test]
+fn limits_of_matches_and_durations_are_envoys() {
+    let find = |from: &str, to: &str| summary(&bootstrap(&[(from, to)]));
+    let path = |prefix: &str| find("{prefix: /}", &format!("{{path_separated_prefix: {prefix}}}"));
+    assert_eq!(path("/a"), [""; 0]);
+    assert_eq!(path("a").len(), 1);
+    let query = |length| {
+        let name = "n".repeat(length);
+        find("{prefix: /}", &format!("{{prefix: /, query_parameters: [{{name: {name}}}]}}"))
+    };
+    assert_eq!(query(1024), [""; 0]);
+    assert_eq!(query(1025).len(), 1);
+    let timeout =
+        |seconds: &str| find("{cluster: one}", &format!("{{cluster: one, timeout: {seconds}}}"));
+    assert_eq!(timeout("9223372035s"), [""; 0]);
+    assert_eq!(timeout("9223372036s").len(), 1);
+}
+
+#[test]
 fn a_mistake_in_a_format_is_pointed_at_wherever_the_text_stands() {
     let text = bootstrap(&[(
         "stat_prefix: ingress",

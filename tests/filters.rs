@@ -275,3 +275,17 @@ async fn a_process_that_was_told_to_fail_fails_its_health_checks() {
     proxy.counts("cluster.CLUSTER.upstream_rq_total", 1).await;
     assert_eq!(proxy.counter("cluster.CLUSTER.upstream_rq_completed"), 0);
 }
+
+#[tokio::test]
+async fn what_is_told_of_a_request_is_what_went_upstream_behind_filters_too() {
+    let filter =
+        "{name: buffer, typed_config: {'@type': EXT/buffer.v3.Buffer, max_request_bytes: 9}},";
+    let route = "{match: {prefix: /}, route: {cluster: CLUSTER, prefix_rewrite: /new, \
+                 host_rewrite_literal: new.example}, response_headers_to_add: \
+                 [{header: {key: x-told, value: '%REQ(:AUTHORITY)% %REQ(:PATH)%'}}]}";
+    for filters in ["", filter] {
+        let routes = format!("virtual_hosts: [{{name: v, domains: ['*'], routes: [{route}]}}]");
+        let answer = Proxy::with_filters(filters, "", &routes).await.get("/a", &[]).await;
+        assert_eq!(answer.header("x-told").as_deref(), Some("new.example /newa"), "{filters}");
+    }
+}

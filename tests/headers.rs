@@ -32,6 +32,69 @@ async fn repeated_lines_of_one_line_headers_are_joined() {
 }
 
 #[tokio::test]
+async fn repeated_lines_of_answers_are_joined_where_envoy_has_one_line() {
+    let proxy = Proxy::with_routes("", ALL).await;
+    let answer =
+        proxy.get("/", &["x-respond: location=a;location=b;x-a=1;x-a=2;vary=c;vary=d"]).await;
+    assert_eq!(answer.header("location").as_deref(), Some("a,b"));
+    assert_eq!(answer.header("vary").as_deref(), Some("c,d"));
+    assert_eq!(answer.header("x-a").as_deref(), Some("1|2"));
+}
+
+#[tokio::test]
+async fn answers_of_the_proxy_have_their_headers_in_envoys_order() {
+    let proxy = Proxy::with_routes("via: me", "{match: {path: /a}, redirect: {}}").await;
+    for (request, status, names) in [
+        ("GET /b HTTP/1.1\r\nhost: h\r\n\r\n", 404, "date server via content-length"),
+        ("GET /a HTTP/1.1\r\nhost: h\r\n\r\n", 301, "location date server via content-length"),
+        ("GARBAGE\r\n\r\n", 400, "content-length content-type date server via connection"),
+        ("GET /a#b HTTP/1.1\r\nhost: h\r\n\r\n", 400, "date server via connection content-length"),
+    ] {
+        let answer = proxy.send(request).await;
+        assert_eq!(answer.status, status, "{request}");
+        let got: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(got.join(" "), names, "{request}");
+        assert_eq!(answer.header("via").as_deref(), Some("me"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_is_one_of_those_that_a_connection_may_have() {
+    let manager = "common_http_protocol_options: {max_requests_per_connection: 1}";
+    let proxy = Proxy::with_routes(manager, ALL).await;
+    assert_eq!(proxy.send("GARBAGE\r\n\r\n").await.status, 400);
+    proxy.counts("http.test.downstream_cx_max_requests_reached", 1).await;
+}
+
+#[tokio::test]
+async fn the_scheme_of_a_whole_url_is_the_requests() {
+    let routes = "{match: {path: /a}, redirect: {path_redirect: /b}}";
+    let proxy = Proxy::with_routes("", routes).await;
+    for (url, want) in [
+        ("http://x.example:80/a", "http://x.example:80/b"),
+        ("https://x.example:80/a", "https://x.example/b"),
+        ("HTTPS://x.example/a", "https://x.example/b"),
+    ] {
+        let answer = proxy.send(&format!("GET {url} HTTP/1.1\r\nhost: h\r\n\r\n")).await;
+        assert_eq!(answer.header("location").as_deref(), Some(want), "{url}");
+    }
+    let proxy = Proxy::with_routes("", ALL).await;
+    let answer = proxy.send("GET https://x.example/a?b HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    assert_eq!(answer.seen_line(), "GET /a?b HTTP/1.1");
+    assert_eq!(answer.seen("host").as_deref(), Some("x.example"));
+    assert_eq!(answer.seen("x-forwarded-proto").as_deref(), Some("http"));
+}
+
+#[tokio::test]
+async fn an_empty_line_leaves_no_comma() {
+    let proxy = Proxy::with_routes("", ALL).await;
+    let lines = ["x-forwarded-for: ", "x-forwarded-for: 1.1.1.1", "accept: a", "accept: "];
+    let answer = proxy.get("/", &lines).await;
+    assert_eq!(answer.seen("x-forwarded-for").as_deref(), Some("1.1.1.1"));
+    assert_eq!(answer.seen("accept").as_deref(), Some("a"));
+}
+
+#[tokio::test]
 async fn an_edge_says_where_the_client_is() {
     let proxy = Proxy::with_routes("use_remote_address: true", ALL).await;
     let lines =
@@ -48,7 +111,9 @@ async fn an_internal_client_controls_the_router() {
     let manager = "use_remote_address: true, internal_address_config: {cidr_ranges: \
                    [{address_prefix: 127.0.0.0, prefix_len: 8}]}";
     let proxy = Proxy::with_routes(manager, ALL).await;
-    let answer = proxy.get("/", &["x-envoy-upstream-rq-timeout-ms: 900"]).await;
+    let lines = ["x-envoy-upstream-rq-timeout-ms: 900", "x-envoy-upstream-alt-stat-name: alt"];
+    let answer = proxy.get("/", &lines).await;
+    assert_eq!(answer.seen("x-envoy-upstream-alt-stat-name"), None);
     assert_eq!(answer.seen("x-envoy-internal").as_deref(), Some("true"));
     assert_eq!(answer.seen("x-envoy-expected-rq-timeout-ms").as_deref(), Some("900"));
     assert_eq!(answer.seen("x-envoy-upstream-rq-timeout-ms"), None);

@@ -269,6 +269,34 @@ async fn large_bodies_go_both_ways_at_once() {
     sent.await.expect("all sent");
 }
 
+#[tokio::test]
+async fn an_upstream_is_told_the_clients_scheme() {
+    let scheme = |request: &Request<h2::RecvStream>| {
+        request.uri().scheme_str().unwrap_or_default().to_owned()
+    };
+    let upstream =
+        app_http2(Builder::new(), move |_, request, mut respond: SendResponse<Bytes>| async move {
+            let head = Response::builder().header("x-scheme", scheme(&request));
+            respond.send_response(head.body(()).expect("a head"), true).expect("sends");
+        });
+    let proxy = Proxy::start(upstream.await, "", &cluster("", "")).await;
+    let client = Client::connect(proxy.address).await;
+    for (scheme, proto, want) in [
+        ("http", None, "http"),
+        ("https", None, "https"),
+        ("https", Some("http"), "https"),
+        ("http", Some("https"), "http"),
+    ] {
+        let mut request = Request::get(format!("{scheme}://a.example/"));
+        if let Some(proto) = proto {
+            request = request.header("x-forwarded-proto", proto);
+        }
+        let (response, _) = client.open(request.body(()).expect("a request"), true).await;
+        let response = response.await.expect("a response");
+        assert_eq!(response.headers()["x-scheme"], want, "{scheme} {proto:?}");
+    }
+}
+
 /// A gRPC-like app: streams back what it gets, or answers with trailers only.
 async fn grpc_app(seen: Arc<AtomicUsize>) -> std::net::SocketAddr {
     app_http2(Builder::new(), move |_, request: Request<h2::RecvStream>, respond| {

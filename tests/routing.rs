@@ -162,3 +162,79 @@ async fn canaries_are_counted_apart() {
     assert_eq!(proxy.counter("cluster.CLUSTER.canary.upstream_rq_200"), 1);
     assert_eq!(proxy.counter("cluster.CLUSTER.upstream_rq_200"), 2);
 }
+
+#[tokio::test]
+async fn a_direct_response_with_a_place_to_go_names_the_request_itself() {
+    for (status, want) in [
+        (200, None),
+        (201, Some("http://front.example/a?b")),
+        (302, Some("http://front.example/a?b")),
+        (404, None),
+    ] {
+        let routes = format!("{{match: {{prefix: /}}, direct_response: {{status: {status}}}}}");
+        let answer = Proxy::with_routes("", &routes).await.get("/a?b", &[]).await;
+        assert_eq!((answer.status, answer.header("location").as_deref()), (status, want));
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_wants_tls_answers_grpc_in_its_words() {
+    let routes = "virtual_hosts: [{name: v, domains: ['*'], require_tls: ALL, routes: []}]";
+    let proxy = Proxy::start("", routes).await;
+    let answer = proxy.get("/a", &[]).await;
+    assert_eq!(answer.status, 301);
+    let answer = proxy.get("/a", &["content-type: application/grpc"]).await;
+    assert_eq!((answer.status, answer.header("grpc-status").as_deref()), (200, Some("2")));
+    assert_eq!(answer.header("location").as_deref(), Some("https://front.example/a"));
+}
+
+#[tokio::test]
+async fn a_host_that_is_empty_is_no_original() {
+    let routes =
+        "{match: {prefix: /}, route: {cluster: CLUSTER, host_rewrite_literal: new.example}}";
+    let proxy = Proxy::with_routes("", routes).await;
+    let answer = proxy.send("GET / HTTP/1.1\r\nhost: \r\n\r\n").await;
+    assert_eq!(answer.seen("host").as_deref(), Some("new.example"));
+    assert_eq!(answer.seen("x-envoy-original-host"), None);
+}
+
+#[tokio::test]
+async fn no_edit_takes_the_number_of_tries_away() {
+    let routes = "virtual_hosts: [{name: v, domains: ['*'], \
+                  include_attempt_count_in_response: true, \
+                  response_headers_to_remove: [x-envoy-attempt-count], \
+                  routes: [{match: {prefix: /}, route: {cluster: CLUSTER}}]}]";
+    let answer = Proxy::start("", routes).await.get("/", &[]).await;
+    assert_eq!(answer.header("x-envoy-attempt-count").as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn what_the_router_tells_the_upstream_can_be_taken_away() {
+    let routes = "virtual_hosts: [{name: v, domains: ['*'], include_request_attempt_count: true, \
+                  routes: [{match: {prefix: /}, request_headers_to_remove: \
+                  [x-envoy-attempt-count, x-envoy-expected-rq-timeout-ms], route: {cluster: \
+                  CLUSTER, retry_policy: {retry_on: 5xx, per_try_timeout: 3s}}}]}]";
+    let answer = Proxy::start("", routes).await.get("/", &[]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.seen("x-envoy-attempt-count"), None);
+    assert_eq!(answer.seen("x-envoy-expected-rq-timeout-ms"), None);
+}
+
+#[tokio::test]
+async fn appended_lines_join_those_of_headers_that_have_one() {
+    let add = "{header: {key: location, value: b}}, {header: {key: x-a, value: b}}";
+    let routes = format!(
+        "{{match: {{prefix: /}}, route: {{cluster: CLUSTER}}, response_headers_to_add: [{add}]}}"
+    );
+    let proxy = Proxy::with_routes("", &routes).await;
+    let answer = proxy.get("/", &["x-respond: location=a;x-a=a"]).await;
+    assert_eq!(answer.header("location").as_deref(), Some("a,b"));
+    assert_eq!(answer.header("x-a").as_deref(), Some("a|b"));
+}
+
+#[tokio::test]
+async fn only_who_balances_by_a_hash_gives_a_cookie_for_it() {
+    let routes = "{match: {prefix: /}, route: {cluster: CLUSTER, hash_policy: [{cookie: {name: c, ttl: 9s}}]}}";
+    let answer = Proxy::with_routes("", routes).await.get("/", &[]).await;
+    assert_eq!((answer.status, answer.header("set-cookie")), (200, None));
+}

@@ -37,7 +37,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 
 use crate::format::{Format, FormatContext, FormatError, Overlay, RequestLine};
-use crate::headers;
+use crate::headers::{self, Side};
 use crate::route::{AppendAction, HeaderAdd, HeaderEdits, view};
 
 /// The edits that concern a route.
@@ -131,7 +131,7 @@ impl HeaderEditor {
         context: &dyn FormatContext,
     ) {
         for edits in &self.request {
-            edits.apply(headers, |headers, format, out| {
+            edits.apply(Side::Request, headers, |headers, format, out| {
                 let overlay = Overlay {
                     inner: context,
                     line,
@@ -146,7 +146,7 @@ impl HeaderEditor {
     /// Edits a response's headers, which `%RESP(name)%` reads.
     pub fn edit_response(&self, headers: &mut HeaderMap, context: &dyn FormatContext) {
         for edits in &self.response {
-            edits.apply(headers, |headers, format, out| {
+            edits.apply(Side::Response, headers, |headers, format, out| {
                 let overlay = Overlay {
                     inner: context,
                     line: None,
@@ -193,7 +193,12 @@ impl Edits {
         Ok((!(compiled.remove.is_empty() && compiled.add.is_empty())).then_some(compiled))
     }
 
-    fn apply(&self, headers: &mut HeaderMap, render: impl Fn(&HeaderMap, &Format, &mut Vec<u8>)) {
+    fn apply(
+        &self,
+        side: Side,
+        headers: &mut HeaderMap,
+        render: impl Fn(&HeaderMap, &Format, &mut Vec<u8>),
+    ) {
         for name in &self.remove {
             headers.remove(name);
         }
@@ -218,7 +223,7 @@ impl Edits {
         }
         for (addition, value) in changes {
             if !addition.overwrites() {
-                append(headers, &addition.name, value);
+                append(side, headers, &addition.name, value);
             }
         }
     }
@@ -266,20 +271,12 @@ impl Addition {
 }
 
 /// Adds a line, or goes on with the line of a header that Envoy keeps as one.
-fn append(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
-    if headers::is_single_line(name)
-        && let Some(first) = headers.get(name)
-    {
-        let first = first.as_bytes().to_vec();
-        let mut all = headers::joined(headers, name).unwrap_or(first);
-        all.push(b',');
-        all.extend_from_slice(value.as_bytes());
-        if let Ok(all) = HeaderValue::try_from(all) {
-            headers.insert(name, all);
-            return;
-        }
+fn append(side: Side, headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
+    if side.is_single_line(name) {
+        headers::append_to_list(headers, name, &value, ",");
+    } else {
+        headers.append(name, value);
     }
-    headers.append(name, value);
 }
 
 /// Why edits can't be compiled.

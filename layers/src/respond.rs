@@ -128,7 +128,8 @@ where
         }
         let kind = RequestKind {
             http1: request.version() < Version::HTTP_2,
-            grpc: is_grpc(request.headers()),
+            // One without a path is none.
+            grpc: is_grpc(request.headers()) && request.method() != Method::CONNECT,
             head: request.method() == Method::HEAD,
             connect: request.method() == Method::CONNECT,
             keep: self.keep_connection,

@@ -35,6 +35,8 @@ mod future;
 mod service;
 mod stats;
 
+#[cfg(feature = "retry")]
+pub(crate) use edits::AttemptCount;
 pub(crate) use edits::RouteEdits;
 pub use entry::{Destination, ForwardTarget, RouteEntry};
 pub use future::ResponseFuture;

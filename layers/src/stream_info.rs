@@ -191,6 +191,11 @@ impl StreamInfo {
         self.request.get().or_else(|| self.entered.get())
     }
 
+    /// Whether it is known as it goes on, or is answered: behind its filters.
+    pub(crate) fn knows_request(&self) -> bool {
+        self.request.get().is_some()
+    }
+
     /// The name of the route.
     pub fn set_route(&self, name: impl Into<Arc<str>>) {
         let _ = self.route.set(name.into());

@@ -87,6 +87,7 @@ mod scan;
 mod state;
 mod target;
 
+use front_proxy_layers::server_header::ServerHeaderLayer;
 use http::HeaderValue;
 use hyper::server::conn::http1::Builder;
 
@@ -123,8 +124,8 @@ pub struct GateConfig {
     pub answer_100_continue: bool,
     /// `common_http_protocol_options.headers_with_underscores_action`
     pub underscores: UnderscoresAction,
-    /// `server` header of refusals; `None` sends none.
-    pub server_header: Option<HeaderValue>,
+    /// What refusals say of the server.
+    pub server_header: ServerHeaderLayer,
     /// Codec AUTO on plain text: stop at an HTTP/2 preface instead of refusing it. The connection
     /// then ends for hyper and [`GateHandle::reclaim`] says [`Protocol::Http2`].
     pub detect_http2: bool,
@@ -142,7 +143,7 @@ impl Default for GateConfig {
             enable_trailers: false,
             answer_100_continue: true,
             underscores: UnderscoresAction::Allow,
-            server_header: Some(HeaderValue::from_static("envoy")),
+            server_header: ServerHeaderLayer::new(HeaderValue::from_static("envoy")),
             detect_http2: false,
         }
     }

@@ -19,7 +19,6 @@
 //! * A client that does not read what it has asked for with PING or SETTINGS is read no further,
 //!   where Envoy cuts it off after a thousand (`outbound_control_flood`).
 
-mod date;
 mod gate;
 mod hpack;
 mod limits;
@@ -43,18 +42,18 @@ use front_proxy_layers::http2::{Http2Body, Keepalive};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::{Method, Request};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tower_service::Service;
 
 use self::gate::{Http2Gate, goaway};
 use self::limits::PrematureResets;
-use self::request::{Verdict, check};
+use self::request::{Verdict, check, take_expect_continue};
 use self::state::{Ending, GateState};
 use self::stream::{Outcome, RequestKind, Stream};
 use super::http1::{Protocol, delayed_close};
-use super::log::Http2End;
+use super::log::{ConnectionLog, Http2End};
 use super::open::OpenConnection;
 use super::timers::{Activity, Expired, Timers};
 use crate::listener::FilterChain;
@@ -65,6 +64,7 @@ pub(super) async fn serve<IO>(
     chain: &Arc<FilterChain>,
     io: IO,
     (service, log): (ConnectionService, Arc<Http2End>),
+    access_log: &ConnectionLog,
     open: &mut OpenConnection,
     signal: Signal,
 ) where
@@ -80,7 +80,8 @@ pub(super) async fn serve<IO>(
     let end = match builder(chain).handshake(&mut gate).await {
         Ok(connection) => {
             is_http2 = true;
-            Serving::new(chain, connection, (service, log), &state, open, signal).run().await
+            let logs = (log, access_log);
+            Serving::new(chain, connection, service, logs, &state, open, signal).run().await
         }
         Err(error) if error.is_io() && state.ending().is_none() => End::ByClient,
         Err(_) => End::Codec,
@@ -179,6 +180,7 @@ struct Serving<'a, IO> {
     keepalive: Option<Keepalive>,
     service: ConnectionService,
     log: Arc<Http2End>,
+    access_log: &'a ConnectionLog,
     streams: FuturesUnordered<Stream<'a, ResponseFuture, ResponseBody>>,
     resets: PrematureResets,
     requests: u64,
@@ -229,7 +231,8 @@ where
     fn new(
         chain: &'a FilterChain,
         mut connection: Connection<&'a mut Http2Gate<IO>, Bytes>,
-        (service, log): (ConnectionService, Arc<Http2End>),
+        service: ConnectionService,
+        (log, access_log): (Arc<Http2End>, &'a ConnectionLog),
         state: &'a GateState,
         open: &'a mut OpenConnection,
         signal: Signal,
@@ -246,6 +249,7 @@ where
             keepalive,
             service,
             log,
+            access_log,
             streams: FuturesUnordered::new(),
             resets: PrematureResets::default(),
             requests: 0,
@@ -358,13 +362,15 @@ where
     /// Begins to serve a request. False if it ends the connection.
     fn accept(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> bool {
         let id = respond.stream_id().as_u32();
+        self.requests += 1;
+        self.leave_in_time();
         let codec = &self.state.codec;
         let mut request = request.map(Http2Body::new);
         let (verdict, dropped) = check(&mut request, &self.chain.http);
         if dropped > 0 {
             codec.dropped_headers_with_underscores.increment(dropped as u64);
         }
-        let counter = match verdict {
+        let refused = match verdict {
             Verdict::Serve => None,
             Verdict::Malformed => {
                 if !self.state.keep_connection {
@@ -376,19 +382,27 @@ where
                 respond.send_reset(Reason::PROTOCOL_ERROR);
                 return true;
             }
-            Verdict::TooLarge => Some(&codec.header_list_size_too_large),
-            Verdict::TooMany => Some(&codec.header_overflow),
-            Verdict::Underscores => Some(&codec.requests_rejected_with_underscores_in_headers),
+            Verdict::TooLarge => {
+                Some((&codec.header_list_size_too_large, "http2.header_list_size_too_large"))
+            }
+            Verdict::TooMany => Some((&codec.header_overflow, "http2.too_many_headers")),
+            Verdict::Underscores => Some((
+                &codec.requests_rejected_with_underscores_in_headers,
+                "http2.unexpected_underscore",
+            )),
         };
-        if let Some(counter) = counter {
+        if let Some((counter, details)) = refused {
             counter.increment(1);
+            self.access_log.refused_stream(details);
             self.state.refuse(id);
             respond.send_reset(Reason::INTERNAL_ERROR);
             return true;
         }
         self.state.deliver(id);
-        self.requests += 1;
         codec.streams_active.increment(1.0);
+        if !self.chain.http.proxy_100_continue && take_expect_continue(request.headers_mut()) {
+            self.say_continue(&mut respond);
+        }
         let kind = RequestKind {
             head: request.method() == Method::HEAD,
             has_body: !request.body().is_end_stream(),
@@ -397,27 +411,44 @@ where
         let patience = (self.state, self.chain.stall_timeout);
         self.streams.push(Stream::new(future, respond, kind, patience));
         self.state.set_serving(self.streams.len());
-        if self
-            .chain
-            .http
-            .max_requests_per_connection
-            .is_some_and(|max| self.requests == u64::from(max))
-        {
+        true
+    }
+
+    /// Ends the connection with this request if there may be no more of them. The client is told
+    /// before it is answered.
+    fn leave_in_time(&mut self) {
+        let max = self.chain.http.max_requests_per_connection.map_or(u64::MAX, u64::from);
+        if self.requests >= max {
+            // Those that come all the same are counted as well.
             self.chain.stats.cx_max_requests_reached.increment(1);
             self.timers.drain();
+            self.give_notice();
         }
         if self.phase == Drain::Not && self.signal.asks_to_leave() {
             self.chain.stats.cx_drain_close.increment(1);
             self.timers.drain();
+            self.give_notice();
         }
-        true
+    }
+
+    /// Answers an `expect: 100-continue`, which goes no further.
+    #[cold]
+    fn say_continue(&self, respond: &mut SendResponse<Bytes>) {
+        let mut head = Response::new(());
+        *head.status_mut() = StatusCode::CONTINUE;
+        // Where the client has gone, the request will find out.
+        let _ = respond.send_informational(head);
+        self.chain.stats.charge(StatusCode::CONTINUE);
+        self.chain.listener_codes.charge(StatusCode::CONTINUE);
     }
 
     /// The connection will end: the client learns it before requests are refused, so that none of
     /// those which are on their way is lost (RFC 9113 section 6.8).
     fn give_notice(&mut self) {
-        self.phase = Drain::Noticed;
-        self.state.give_notice();
+        if self.phase == Drain::Not {
+            self.phase = Drain::Noticed;
+            self.state.give_notice();
+        }
     }
 
     /// Ends the connection when the requests have ended that are under way.

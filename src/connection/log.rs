@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use front_proxy_layers::access_log::{AccessLogger, ClientFault, ConnectionEnd, Fault, log_all};
+use front_proxy_layers::response_flags::ResponseFlag;
 use front_proxy_layers::stream_info::{DownstreamConnection, RequestHead, StreamInfo};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
 use super::Downstream;
-use super::http1::{GateState, Refusal, RefusalKind};
+use super::http1::{GateState, Refusal};
 use crate::listener::FilterChain;
 
 /// The loggers of a connection and what they can know of it; nothing where nobody asks.
@@ -73,8 +74,20 @@ impl ConnectionLog {
         if let Some(head) = head(refusal) {
             info.set_request(head);
         }
-        fault(refusal.kind).note(&info);
+        fault(refusal).note(&info);
         log_all(loggers, &info);
+    }
+}
+
+impl ConnectionLog {
+    /// Logs a request over HTTP/2 that was reset for what its head is like. Nothing of it is told.
+    pub(super) fn refused_stream(&self, details: &'static str) {
+        if let Some((loggers, connection)) = self.logged() {
+            let info = StreamInfo::new(Arc::clone(connection), Version::HTTP_2);
+            info.flag(ResponseFlag::DownstreamRemoteReset);
+            info.set_details(details);
+            log_all(loggers, &info);
+        }
     }
 }
 
@@ -89,10 +102,12 @@ fn head(refusal: &Refusal) -> Option<RequestHead> {
     Some(RequestHead { method, uri, headers })
 }
 
-fn fault(kind: RefusalKind) -> Fault {
+fn fault(refusal: &Refusal) -> Fault {
+    let kind = refusal.kind;
     Fault {
         status: kind.status(),
-        body: kind.body(),
+        headers: HeaderMap::clone(&refusal.headers),
+        body_len: kind.body().len(),
         details: kind.details(),
         protocol_error: kind.is_protocol_error(),
     }
@@ -121,6 +136,6 @@ impl ClientFault for Http2End {
 
 impl ClientFault for GateState {
     fn fault(&self) -> Option<Fault> {
-        self.refusal().map(|refusal| fault(refusal.kind))
+        self.refusal().as_ref().map(fault)
     }
 }

@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use front_proxy_layers::access_log::ClientFault;
 use front_proxy_layers::forwarded::Peer;
 use front_proxy_layers::http_connection_manager::Connection;
+use front_proxy_layers::server_header::ServerHeaderLayer;
 use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
@@ -26,7 +27,7 @@ use super::log::{ConnectionLog, Http2End, LoggedConnection};
 use super::open::OpenConnection;
 use super::service::PathService;
 use super::timers::{Expired, Timers};
-use crate::config::model::{Codec, HttpConnectionManager, ServerHeader};
+use crate::config::model::{Codec, HttpConnectionManager};
 use crate::listener::FilterChain;
 use crate::shutdown::{Phase, Signal};
 
@@ -74,13 +75,14 @@ pub(crate) async fn serve<IO>(
         Codec::Auto => downstream.alpn_http2,
     };
     if http2 {
-        super::http2::serve(chain, io, http2_path(), &mut open, signal).await;
+        super::http2::serve(chain, io, http2_path(), &access_log, &mut open, signal).await;
         return;
     }
     let returned = serve_http1(chain, io, service, &access_log, &mut open, signal.clone()).await;
     if let Some(Returned { io, read, protocol: Protocol::Http2 }) = returned {
         // It was HTTP/2 with prior knowledge: nothing of it was taken for HTTP/1.
-        super::http2::serve(chain, Replay::new(io, read), http2_path(), &mut open, signal).await;
+        let io = Replay::new(io, read);
+        super::http2::serve(chain, io, http2_path(), &access_log, &mut open, signal).await;
     }
 }
 
@@ -126,6 +128,7 @@ where
         served += state.requests();
         count_answers(chain, open, &state);
         if let Some(refusal) = state.refusal() {
+            served += u64::from(!refusal.head_seen);
             access_log.refused(&refusal);
         }
         let go_on = state.unasked_switch()
@@ -236,7 +239,11 @@ where
 }
 
 /// The gate's limits for a connection manager.
-pub(crate) fn gate_config(config: &HttpConnectionManager, tls: bool) -> GateConfig {
+pub(crate) fn gate_config(
+    config: &HttpConnectionManager,
+    tls: bool,
+    server_header: ServerHeaderLayer,
+) -> GateConfig {
     // As Envoy has it, an edge is where the client's address is taken from the connection.
     let is_edge = config.use_remote_address && config.xff_num_trusted_hops == 0;
     GateConfig {
@@ -251,10 +258,7 @@ pub(crate) fn gate_config(config: &HttpConnectionManager, tls: bool) -> GateConf
         enable_trailers: config.http1.enable_trailers,
         answer_100_continue: !config.proxy_100_continue,
         underscores: config.underscores,
-        server_header: match config.server_header {
-            ServerHeader::PassThrough => None,
-            _ => HeaderValue::from_str(&config.server_name).ok(),
-        },
+        server_header,
         detect_http2: config.codec == Codec::Auto,
     }
 }

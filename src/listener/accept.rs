@@ -19,7 +19,6 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 use super::{FilterChain, Listener, client_certificate};
 use crate::connection::{self, Downstream, LoggedConnection, OpenConnection};
 use crate::shutdown::Signal;
-use crate::tls::ServerSide;
 use crate::workers::OpenConnections;
 
 /// Accepts connections until `signal` says that listeners are closed.
@@ -141,8 +140,13 @@ impl AcceptedConnection {
                         return;
                     }
                     let tls = tls.current();
+                    let names = chain.http.forward_client_cert.names_certificate();
+                    if names && tls.differ_in_uris() {
+                        drop(open);
+                        return self.choose_by_hello(stream, peer, signal).await;
+                    }
                     let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
-                    self.serve_tls(chain, &tls, handshake, peer, open, signal).await;
+                    self.serve_tls(chain, tls.uris(None), handshake, peer, open, signal).await;
                 }
             }
             return;
@@ -205,14 +209,15 @@ impl AcceptedConnection {
         };
         let open = OpenConnection::new(&chain.stats, true);
         let tls = tls.current();
+        let uris = tls.uris(Some(&start.client_hello()));
         let handshake = start.into_stream(Arc::clone(&tls.config));
-        self.serve_tls(chain, &tls, handshake, peer, open, signal).await;
+        self.serve_tls(chain, uris, handshake, peer, open, signal).await;
     }
 
     async fn serve_tls(
         &self,
         chain: &Arc<FilterChain>,
-        own: &ServerSide,
+        own_uris: &[String],
         handshake: impl Future<Output = io::Result<TlsStream<TcpStream>>>,
         peer: SocketAddr,
         open: OpenConnection,
@@ -229,7 +234,7 @@ impl AcceptedConnection {
         let alpn_http2 = tls.alpn_protocol() == Some(b"h2");
         let certificate = match tls.peer_certificates() {
             Some([leaf, ..]) if chain.http.forward_client_cert.names_certificate() => {
-                client_certificate::describe(leaf, &own.uris)
+                client_certificate::describe(leaf, own_uris)
             }
             _ => None,
         };

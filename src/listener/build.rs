@@ -70,7 +70,7 @@ fn filter_chain(
     Ok(FilterChain {
         name: (!name.is_empty()).then(|| name.as_str().into()),
         server_names: server_names.clone(),
-        gate: Arc::new(crate::connection::gate_config(http, tls.is_some())),
+        gate: Arc::new(crate::connection::gate_config(http, tls.is_some(), server_header(http)?)),
         tls: tls.map(Arc::new),
         http: Arc::clone(http),
         manager,

@@ -11,6 +11,8 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::names::uris;
+
 /// The certificates of a server.
 pub(super) struct Certificates {
     /// In the order of the configuration; never empty.
@@ -18,6 +20,8 @@ pub(super) struct Certificates {
     /// Which of them carry a name: `www.example.com`, and `.example.com` for `*.example.com`. One
     /// for each type of key; the first that was given.
     by_name: HashMap<String, Vec<usize>>,
+    /// The URIs in each.
+    uris: Vec<Vec<String>>,
 }
 
 impl Certificates {
@@ -37,7 +41,30 @@ impl Certificates {
                 }
             }
         }
-        (!all.is_empty()).then_some(Self { all, by_name })
+        let of = |own: &Arc<CertifiedKey>| own.cert.first().map(|leaf| uris(leaf));
+        let uris = all.iter().map(|own| of(own).unwrap_or_default()).collect();
+        (!all.is_empty()).then_some(Self { all, by_name, uris })
+    }
+
+    /// Whether it takes a client's hello to know the URIs in the certificate that it gets.
+    pub(super) fn differ_in_uris(&self) -> bool {
+        self.uris.windows(2).any(|pair| matches!(pair, [one, other] if one != other))
+    }
+
+    /// The URIs in the certificate that a client gets; without its hello, in the first.
+    pub(super) fn uris(&self, hello: Option<&ClientHello<'_>>) -> &[String] {
+        let index = hello.map_or(0, |hello| self.index(hello));
+        self.uris.get(index).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn index(&self, hello: &ClientHello<'_>) -> usize {
+        if self.all.len() == 1 {
+            return 0;
+        }
+        let verifies =
+            |own: &CertifiedKey| own.key.choose_scheme(hello.signature_schemes()).is_some();
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        self.choose(name.as_deref(), verifies)
     }
 
     /// The certificate for a server name and for what a client can verify.
@@ -71,13 +98,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        if let [only] = &self.all[..] {
-            return Some(Arc::clone(only));
-        }
-        let verifies =
-            |own: &CertifiedKey| own.key.choose_scheme(hello.signature_schemes()).is_some();
-        let name = hello.server_name().map(str::to_ascii_lowercase);
-        self.all.get(self.choose(name.as_deref(), verifies)).cloned()
+        self.all.get(self.index(&hello)).cloned()
     }
 }
 

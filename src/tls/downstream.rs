@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use front_proxy_layers::stats::SslStats;
 use rustls::ServerConfig;
+use rustls::server::ClientHello;
 
 use super::certificates::Certificates;
-use super::names::uris;
 use super::verify::ClientVerifier;
 use super::watch::{Contents, Context};
 use super::{certified, provider, versions};
@@ -26,8 +26,7 @@ pub(crate) struct ServerSide {
     /// With the certificates as they are now.
     pub(crate) source: DownstreamTls,
     pub(crate) config: Arc<ServerConfig>,
-    /// The URIs in our certificate: of the first, where there are several.
-    pub(crate) uris: Vec<String>,
+    certificates: Arc<Certificates>,
 }
 
 impl Downstream {
@@ -60,6 +59,16 @@ impl Context for Downstream {
 }
 
 impl ServerSide {
+    /// Whether it takes a client's hello to know the URIs in our certificate.
+    pub(crate) fn differ_in_uris(&self) -> bool {
+        self.certificates.differ_in_uris()
+    }
+
+    /// The URIs in our certificate.
+    pub(crate) fn uris(&self, hello: Option<&ClientHello<'_>>) -> &[String] {
+        self.certificates.uris(hello)
+    }
+
     fn new(source: DownstreamTls, stats: Option<&Arc<SslStats>>) -> Result<Self, String> {
         let DownstreamTls {
             alpn,
@@ -69,9 +78,8 @@ impl ServerSide {
             versions: spoken,
         } = &source;
         let certificates = certificates.iter().map(certified).collect::<Result<Vec<_>, _>>()?;
-        let leaf = certificates.first().and_then(|first| first.cert.first());
-        let uris = leaf.map(uris).unwrap_or_default();
         let certificates = Certificates::new(certificates).ok_or("no certificate is given")?;
+        let certificates = Arc::new(certificates);
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions(*spoken))
             .map_err(|e| e.to_string())?;
@@ -82,9 +90,9 @@ impl ServerSide {
                 Some(stats) => stats.verify_client(verifier),
             }),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(certificates));
+        let mut config = builder.with_cert_resolver(Arc::clone(&certificates) as _);
         config.alpn_protocols = alpn.iter().map(|p| p.clone().into_bytes()).collect();
-        Ok(Self { config: Arc::new(config), uris, source })
+        Ok(Self { config: Arc::new(config), certificates, source })
     }
 }
 

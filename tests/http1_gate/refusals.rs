@@ -103,6 +103,26 @@ async fn what_envoy_refuses_is_refused_in_its_words() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_whole_head_shows_is_refused_in_its_version() {
+    for (version, input) in [
+        ("1.0", "GET ftp://h/ HTTP/1.0\r\n\r\n"),
+        ("1.0", "GET * HTTP/1.0\r\nhost: h\r\n\r\n"),
+        ("1.0", "GET /a#b HTTP/1.0\r\nhost: h\r\n\r\n"),
+        ("1.0", "GET / HTTP/1.0\r\nhost: a b\r\n\r\n"),
+        ("1.0", "POST / HTTP/1.0\r\ntransfer-encoding: gzip\r\n\r\n"),
+        ("1.1", "GET ftp://h/ HTTP/1.1\r\n\r\n"),
+        ("1.1", "FOO / HTTP/1.0\r\n\r\n"),
+        ("1.1", "GET / HTTP/1.0\r\nno colon\r\n\r\n"),
+        ("1.1", "GET / HTTP/1.0\r\ncontent-length: 1, 1\r\n\r\n"),
+    ] {
+        let mut server = serve(GateConfig { accept_http_10: true, ..GateConfig::default() });
+        let answer = server.exchange(input).await;
+        assert!(answer.starts_with(&format!("HTTP/{version} ")), "{input:?} {answer:?}");
+        assert!(answer.contains("connection: close\r\n"), "{input:?} {answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_broken_body_stops_the_service() {
     for bad in [
         "zz\r\n",

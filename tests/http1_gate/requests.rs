@@ -2,6 +2,8 @@
 
 use front_proxy::config::model::UnderscoresAction;
 use front_proxy::connection::http1::{GateConfig, Phase, Protocol, RefusalKind};
+use front_proxy_layers::server_header::{ServerHeaderLayer, Transformation};
+use http::HeaderValue;
 
 use crate::server::{ok, serve};
 
@@ -115,13 +117,19 @@ async fn expect_is_answered_by_the_gate_in_turn() {
     assert!(server.seen()[0].contains("|expect: 100-CONTINUE|"));
 }
 
+/// Says nothing of itself.
+fn nameless() -> ServerHeaderLayer {
+    let layer = ServerHeaderLayer::new(HeaderValue::from_static("envoy"));
+    layer.transformation(Transformation::PassThrough)
+}
+
 #[tokio::test(start_paused = true)]
 async fn options_of_the_listener() {
     let config = GateConfig {
         accept_http_10: true,
         allow_chunked_length: true,
         underscores: UnderscoresAction::DropHeader,
-        server_header: None,
+        server_header: nameless(),
         ..GateConfig::default()
     };
     let mut server = serve(config.clone());

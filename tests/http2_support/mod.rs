@@ -55,6 +55,8 @@ static_resources:
               routes:
               - match: {{prefix: /direct}}
                 direct_response: {{status: 200, body: {{inline_string: direct}}}}
+              - match: {{prefix: /redirect}}
+                redirect: {{path_redirect: /there}}
               - match: {{prefix: /}}
                 route: {{cluster: app}}
           http_filters:

@@ -67,6 +67,60 @@ async fn a_204_with_a_body_is_refused() {
 }
 
 #[tokio::test]
+async fn an_answer_that_leaves_its_end_in_doubt_is_refused() {
+    for head in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2,2\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: +2\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length:\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "HTTP/1.1 103 Early Hints\r\ncontent-length: 2\r\n\r\nHTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 100 Continue\r\ntransfer-encoding: chunked\r\n\r\nHTTP/1.1 200 OK\r\n",
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = format!("{head}\r\n");
+            let front =
+                Front::start(answers(Duration::ZERO, answer.leak()).await, Parts::default());
+            let front = front.await;
+            let mut client = front.connect().await;
+            let close = "Host: a\r\nConnection: close\r\n\r\n";
+            client.send(&format!("{method} / HTTP/1.1\r\n{close}")).await;
+            let (answer, _) = client.rest().await;
+            assert!(answer.starts_with("HTTP/1.1 502 "), "{method} {head}: {answer}");
+            front.expect("cluster.app.upstream_cx_protocol_error", 1).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_request_of_a_connection_counts_whatever_its_answer() {
+    let cluster = "    max_requests_per_connection: 1";
+    let parts = Parts { cluster, ..Parts::default() };
+    let front =
+        Front::start(answers(Duration::ZERO, "HTTP/1.1 200 OK\r\nbad\r\n\r\n").await, parts);
+    let front = front.await;
+    let mut client = front.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(client.answer().await.starts_with("HTTP/1.1 502 "));
+    front.expect("cluster.app.upstream_cx_max_requests", 1).await;
+}
+
+#[tokio::test]
+async fn an_answer_may_have_folded_lines_and_any_code() {
+    let answer = "HTTP/1.1 999 Odd\r\nx-a: b\r\n c\r\ncontent-length: 0\r\n\r\n";
+    let front = Front::start(answers(Duration::ZERO, answer).await, Parts::default()).await;
+    let mut client = front.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 999 Unknown\r\n"), "{answer}");
+    assert!(answer.contains("\r\nx-a: b c\r\n"), "{answer}");
+    front.expect("cluster.app.upstream_rq_unknown", 1).await;
+}
+
+#[tokio::test]
 async fn proxy_connection_closes_both_sides() {
     let answer = "HTTP/1.1 200 OK\r\nproxy-connection: close\r\ncontent-length: 2\r\n\r\nok";
     let front = Front::start(answers(Duration::ZERO, answer).await, Parts::default()).await;

@@ -227,16 +227,19 @@ async fn the_route_timeout_counts_until_the_switch() {
 
 #[tokio::test]
 async fn shutdown_leaves_a_tunnel_until_the_deadline() {
-    let app = app(echo).await;
-    let front = Front::start(app, Parts { manager: WEBSOCKET, ..Parts::default() }).await;
-    let mut client = switched(&front, "").await;
-    let stopped = tokio::spawn(front.shutdown());
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    client.send("still").await;
-    assert_eq!(client.bytes(5).await, "still");
-    let (text, _) = client.rest().await;
-    assert_eq!(text, "");
-    stopped.await.unwrap();
+    let (http1, (http2, _told)) = (app(echo).await, http2_app().await);
+    for (app, cluster) in [(http1, ""), (http2, HTTP2)] {
+        let parts = Parts { manager: WEBSOCKET, cluster, ..Parts::default() };
+        let front = Front::start(app, parts).await;
+        let mut client = switched(&front, "").await;
+        let stopped = tokio::spawn(front.shutdown());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.send("still").await;
+        assert_eq!(client.bytes(5).await, "still");
+        let (text, _) = client.rest().await;
+        assert_eq!(text, "");
+        stopped.await.unwrap();
+    }
 }
 
 #[tokio::test]

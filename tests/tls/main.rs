@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use certs::{Authority, Secret, dns, self_signed};
-use proxy::{Proxy, client_config, cluster, get_by_tls, get_with, until, upstream};
+use proxy::{BY, Proxy, client_config, cluster, get_by_tls, get_with, until, upstream};
 use rcgen::SanType;
 
 fn trusting(ca: &str, rest: &str) -> String {
@@ -196,6 +196,27 @@ async fn the_server_name_chooses_among_certificates() {
     ] {
         let (got, status) = get_by_tls(proxy.address, name, None).await.unwrap();
         assert_eq!((&got, status), (&want.certificates()[0], 200), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_told_of_by_the_certificate_that_it_got() {
+    let ca = Authority::new("ca");
+    let uri = |uri: &str| SanType::URI(uri.try_into().unwrap());
+    let first = ca.sign(vec![dns("a.example"), uri("urn:first")]);
+    let second = ca.sign(vec![dns("b.example"), uri(BY)]);
+    let tls = format!(
+        "common_tls_context: {{tls_certificates: [{}, {}], validation_context: {{trusted_ca: \
+         {{inline_string: {:?}}}}}}}",
+        first.inline(),
+        second.inline(),
+        ca.pem,
+    );
+    let proxy = Proxy::start(Some(&tls), &[]).await;
+    let client = ca.sign_host("client.example");
+    for (name, want) in [(Some("a.example"), 200), (Some("b.example"), 202), (None, 200)] {
+        let (_, status) = get_by_tls(proxy.address, name, Some(&client)).await.unwrap();
+        assert_eq!(status, want, "{name:?}");
     }
 }
 

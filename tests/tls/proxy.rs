@@ -38,6 +38,9 @@ pub(crate) fn cluster(name: &str, address: SocketAddr, tls: &str) -> String {
     )
 }
 
+/// A URI in our certificate. A client that is told of by it gets a 202 in place of a 200.
+pub(crate) const BY: &str = "urn:second";
+
 impl Proxy {
     /// With these clusters, each at the path of its name; `tls` are the fields of the listener's
     /// `DownstreamTlsContext`.
@@ -55,8 +58,10 @@ impl Proxy {
         let text = format!(
             "static_resources: {{listeners: [{{name: front, address: {{socket_address: {{address: 127.0.0.1, \
              port_value: 0}}}}, stat_prefix: front, filter_chains: [{{{socket}filters: [{{name: hcm, typed_config: \
-             {{'@type': {MANAGER}, stat_prefix: front, route_config: {{virtual_hosts: [{{name: v, domains: ['*'], \
-             routes: [{routes}{{match: {{prefix: /}}, direct_response: {{status: 200}}}}]}}]}}, http_filters: \
+             {{'@type': {MANAGER}, stat_prefix: front, forward_client_cert_details: SANITIZE_SET, route_config: {{virtual_hosts: [{{name: v, domains: ['*'], \
+             routes: [{routes}{{match: {{prefix: /, headers: [{{name: x-forwarded-client-cert, string_match: \
+             {{prefix: 'By={BY};'}}}}]}}, direct_response: {{status: 202}}}}, \
+             {{match: {{prefix: /}}, direct_response: {{status: 200}}}}]}}]}}, http_filters: \
              [{{name: router, typed_config: {{'@type': {ROUTER}}}}}]}}}}]}}]}}], clusters: [{}]}}",
             clusters.join(", ")
         );

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::{AccessLogger, log_all};
 use crate::error::{ErrorKind, ProxyError};
@@ -51,12 +51,14 @@ pub enum ConnectionEnd {
 }
 
 /// How a request was refused by the codec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The status that was answered.
     pub status: StatusCode,
-    /// The text that was.
-    pub body: &'static str,
+    /// The headers of the answer.
+    pub headers: HeaderMap,
+    /// How long its body was, in bytes.
+    pub body_len: usize,
     /// `%RESPONSE_CODE_DETAILS%`
     pub details: &'static str,
     /// Whether the client broke the protocol, which is flagged `DPE`.
@@ -68,16 +70,11 @@ impl Fault {
     pub fn note(self, info: &StreamInfo) {
         info.set_status(self.status);
         info.set_late_details(self.details);
-        info.set_bytes_sent(self.body.len() as u64);
+        info.set_bytes_sent(self.body_len as u64);
         if self.protocol_error {
             info.flag(ResponseFlag::DownstreamProtocolError);
         }
-        let mut headers = HeaderMap::new();
-        if !self.body.is_empty() {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        }
-        info.set_response_headers(headers);
+        info.set_response_headers(self.headers);
     }
 }
 

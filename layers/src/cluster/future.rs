@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Uri, Version, header};
+use http::uri::Scheme;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -323,9 +326,10 @@ impl Exchange {
         if let Some(tunnel) = request.body_mut().take_switch() {
             self.tunnel = Some(tunnel);
         }
+        let whole = self.endpoint.shared().options.absolute_form.then(|| whole_url(&request));
         for_http1(&mut request);
-        if self.endpoint.shared().options.absolute_form {
-            absolute_form(&mut request);
+        if let Some(url) = whole.flatten() {
+            *request.uri_mut() = url;
         }
         self.repeat = None;
         if connection.has_rested(SURELY_ALIVE) && is_repeatable(&request) {
@@ -464,14 +468,36 @@ fn receive_http1(
     Ok(Response::from_parts(parts, UpstreamBody::http1(body, connection, active)))
 }
 
-/// Whether a response contradicts itself about where it ends, which is how responses are smuggled:
-/// by two framings (RFC 9112 section 6.3), or by one of a body that a 204 can't have (section 6.1,
-/// RFC 9110 section 8.6).
+/// Whether a response leaves in doubt where it ends, which is how responses are smuggled: by two
+/// framings or one that is not understood (RFC 9112 section 6.3), or by one of a body that a 204
+/// can't have (section 6.1, RFC 9110 section 8.6).
 fn is_misframed(response: &Response<Incoming>) -> bool {
-    let chunked = response.headers().contains_key(header::TRANSFER_ENCODING);
-    let length = response.headers().get(header::CONTENT_LENGTH);
+    let headers = response.headers();
+    let chunked = match single(headers, header::TRANSFER_ENCODING) {
+        Ok(Some(coding)) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
+        Ok(None) => false,
+        Ok(Some(_)) | Err(Repeated) => return true,
+    };
+    let length = match single(headers, header::CONTENT_LENGTH) {
+        Ok(Some(length)) if !is_number(length) => return true,
+        Ok(length) => length,
+        Err(Repeated) => return true,
+    };
     let body = chunked || length.is_some_and(|length| length != "0");
     (chunked && length.is_some()) || (body && response.status() == StatusCode::NO_CONTENT)
+}
+
+/// A header came in more than one line.
+struct Repeated;
+
+fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, Repeated> {
+    let mut lines = headers.get_all(name).iter();
+    let first = lines.next();
+    if lines.next().is_some() { Err(Repeated) } else { Ok(first) }
+}
+
+fn is_number(value: &HeaderValue) -> bool {
+    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 fn connect_error(error: &Arc<ConnectError>) -> ProxyError {
@@ -490,7 +516,7 @@ fn for_http1(request: &mut Request<Body>) {
         && !request.headers().contains_key(header::CONTENT_LENGTH)
     {
         // RFC 9110 section 8.6: methods that anticipate content say so when there is none.
-        request.headers_mut().insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("0"));
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     if matches!(*request.method(), Method::GET | Method::HEAD)
         && !request.body().is_end_stream()
@@ -498,7 +524,7 @@ fn for_http1(request: &mut Request<Body>) {
         && !request.headers().contains_key(header::CONTENT_LENGTH)
     {
         // hyper takes it that these have no body, if nothing says that they have.
-        let chunked = header::HeaderValue::from_static("chunked");
+        let chunked = HeaderValue::from_static("chunked");
         request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
     }
     if request.uri().authority().is_none() {
@@ -516,20 +542,15 @@ fn for_http1(request: &mut Request<Body>) {
     }
 }
 
-/// The whole URL in the request line (`send_fully_qualified_url`), for proxies further on.
-fn absolute_form(request: &mut Request<Body>) {
+/// The whole URL for the request line (`send_fully_qualified_url`), for proxies further on.
+fn whole_url(request: &Request<Body>) -> Option<Uri> {
     if request.method() == Method::CONNECT {
-        return;
+        return None;
     }
     let scheme = view::scheme_of(request.uri(), request.headers());
     let authority = view::authority_of(request.uri(), request.headers());
-    let Some(path) = request.uri().path_and_query() else {
-        return;
-    };
-    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path.clone());
-    if let Ok(uri) = uri.build() {
-        *request.uri_mut() = uri;
-    }
+    let path = request.uri().path_and_query()?.clone();
+    Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().ok()
 }
 
 /// HTTP/2 with scheme and authority in the URI, and no `Host` beside them.
@@ -540,19 +561,34 @@ fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
     // The target of a CONNECT is its authority (RFC 9113 section 8.5).
     let host =
         host.filter(|_| request.method() != Method::CONNECT || request.uri().authority().is_none());
+    let scheme = upstream_scheme(request, tls);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if let Some(host) = host {
         let authority = http::uri::Authority::from_maybe_shared(bytes::Bytes::from_owner(host));
         parts.authority = Some(authority.map_err(|e| bad(e.into()))?);
     }
     if parts.authority.is_some() {
-        parts.scheme = Some(if tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+        parts.scheme = Some(scheme);
         if parts.path_and_query.is_none() {
             parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
         }
     }
     *request.uri_mut() = Uri::from_parts(parts).map_err(|e| bad(e.into()))?;
     Ok(())
+}
+
+/// The scheme that the client used, as in Envoy, whatever the connection to the upstream is; that
+/// connection's where nothing is known of the client's.
+fn upstream_scheme(request: &Request<Body>, tls: bool) -> Scheme {
+    let known = |scheme: &str| match scheme {
+        "http" => Some(Scheme::HTTP),
+        "https" => Some(Scheme::HTTPS),
+        _ => None,
+    };
+    let forwarded = || view::forwarded_proto(request.headers()).and_then(known);
+    let of_connection = || if tls { Scheme::HTTPS } else { Scheme::HTTP };
+    let own = request.uri().scheme_str().and_then(known);
+    own.or_else(forwarded).unwrap_or_else(of_connection)
 }
 
 /// RFC 9110 section 9.2.2: a repeated idempotent request does no harm; one with a body is gone.

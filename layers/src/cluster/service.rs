@@ -79,7 +79,7 @@ impl Service<Request<Body>> for Cluster {
         if let Some(info) = StreamInfo::of(request.extensions()) {
             info.set_cluster(&self.inner.names);
             // Once for all tries: it copies the headers.
-            if info.request().is_none() {
+            if !info.knows_request() {
                 info.set_request(RequestHead::of(&request));
             }
             info.try_endpoint(picked.as_ref());

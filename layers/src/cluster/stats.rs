@@ -179,7 +179,10 @@ impl CodeCounters {
         if let Some(counter) = self.classes.get(class) {
             counter.get_or_init(|| self.class(code / 100)).increment(1);
         }
-        // Codes past 599 are legal for http but have no counter of their own in Envoy.
+        if code >= 600 {
+            // Legal for `http`, but without a counter of its own in Envoy.
+            self.scope.counter("upstream_rq_unknown").increment(1);
+        }
         if let Some(hundred) = self.codes.get(class) {
             let hundred = hundred.get_or_init(|| Box::new([const { OnceLock::new() }; 100]));
             if let Some(counter) = hundred.get(code % 100) {

@@ -108,7 +108,8 @@ impl Http1Connection {
             .title_case_headers(options.title_case_headers)
             // What its buffer has room for, which is the limit of a head; else trailers get 16 KiB.
             .max_header_size(MAX_HEAD)
-            // An answer with folded lines or blanks before a colon is refused, as Envoy does.
+            // A fold is taken for blanks, as in Envoy; blanks before a colon are refused.
+            .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| ConnectError::Http(error.into()))?;
@@ -175,6 +176,9 @@ impl Http1Connection {
     /// and has to follow at once: until then the connection's wakes go nowhere.
     pub(crate) fn start(&mut self, request: Request<Body>) {
         self.requests += 1;
+        if self.is_worn() {
+            self.owner.shared().stats.cx_max_requests.increment(1);
+        }
         self.active = true;
         self.expects.begin(view::is_internal(request.headers()));
         self.progress = request.body().progress().map(Arc::clone);
@@ -194,9 +198,7 @@ impl Http1Connection {
         cx: &Context<'_>,
     ) -> Poll<Result<Response<Incoming>, SendError>> {
         let polled = self.drive(cx, |this, cx| this.response.poll(cx));
-        if polled.is_ready() {
-            self.expects.end();
-        }
+        let is_sound = polled.is_pending() || self.expects.end();
         let result = match polled {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Driven::Ready(result)) => result,
@@ -207,6 +209,10 @@ impl Http1Connection {
                 }));
             }
         };
+        if !is_sound && result.is_ok() {
+            let error = ProxyError::new(ErrorKind::ProtocolError);
+            return Poll::Ready(Err(SendError { error, unsent: None }));
+        }
         Poll::Ready(result.map_err(|mut error| {
             let unsent = error.take_message().map(|request| request.map(TrailerBody::into_inner));
             let error = error.into_error();

@@ -69,15 +69,17 @@ impl ExpectsHead {
     const NO: u8 = 0;
     const EXTERNAL: u8 = 1;
     const INTERNAL: u8 = 2;
+    /// An interim response announced a body.
+    const MALFORMED: u8 = 3;
 
     /// A request goes out.
     pub(super) fn begin(&self, internal: bool) {
         self.0.store(if internal { Self::INTERNAL } else { Self::EXTERNAL }, Ordering::Relaxed);
     }
 
-    /// Its response has come.
-    pub(super) fn end(&self) {
-        self.0.store(Self::NO, Ordering::Relaxed);
+    /// Its response has come. False if what came before it was malformed.
+    pub(super) fn end(&self) -> bool {
+        self.0.swap(Self::NO, Ordering::Relaxed) != Self::MALFORMED
     }
 
     #[inline]
@@ -102,9 +104,24 @@ impl ExpectsHead {
                 _ => return,
             }
             let end = read.windows(4).position(|w| w == b"\r\n\r\n");
+            if end.is_some_and(|end| read.get(..end).is_some_and(announces_body)) {
+                return self.0.store(Self::MALFORMED, Ordering::Relaxed);
+            }
             read = end.and_then(|end| read.get(end + 4..)).unwrap_or_default();
         }
     }
+}
+
+/// Whether a head says that a body follows. An interim response has none (RFC 9110 section 15.2);
+/// Envoy refuses one that says so, and hyper does not look.
+fn announces_body(head: &[u8]) -> bool {
+    head.split(|byte| *byte == b'\n').skip(1).any(|line| {
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        name.eq_ignore_ascii_case(b"transfer-encoding")
+            || (name.eq_ignore_ascii_case(b"content-length") && value != b"0")
+    })
 }
 
 #[derive(Debug)]
@@ -289,6 +306,26 @@ mod tests {
 
     use super::*;
     use crate::cluster::Cluster;
+
+    #[test]
+    fn an_interim_response_has_no_body() {
+        let cluster = Cluster::builder("c").build();
+        for (lines, is_good) in [
+            ("", true),
+            ("link: a\r\n", true),
+            ("Content-Length: 0\r\n", true),
+            ("content-length: 5\r\n", false),
+            ("link: a\r\nTransfer-Encoding: chunked\r\n", false),
+        ] {
+            let expects = ExpectsHead::default();
+            expects.begin(false);
+            let first = "HTTP/1.1 103 Early Hints\r\n\r\n";
+            let read = format!("{first}HTTP/1.1 100 Continue\r\n{lines}\r\nHTTP/1.1 200 OK\r\n");
+            expects.look(read.as_bytes(), cluster.stats());
+            assert_eq!(expects.end(), is_good, "{lines:?}");
+            assert!(expects.end(), "the next response is not concerned");
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]

@@ -265,7 +265,6 @@ impl Endpoint {
             return connection.close();
         }
         if connection.is_worn() {
-            self.shared().stats.cx_max_requests.increment(1);
             return connection.close();
         }
         lock(&self.shards[connection.home()].state).http1.put(connection);

@@ -63,8 +63,6 @@ pub(super) enum AddressPart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Request,
-    /// As [`Side::Request`], without the query of a path.
-    RequestWithoutQuery,
     Response,
     Trailers,
 }
@@ -229,7 +227,7 @@ fn without_query(path: &[u8]) -> &[u8] {
 
 fn map_of(context: &dyn FormatContext, side: Side) -> Option<&HeaderMap> {
     match side {
-        Side::Request | Side::RequestWithoutQuery => context.request_headers(),
+        Side::Request => context.request_headers(),
         Side::Response => context.response_headers(),
         Side::Trailers => context.response_trailers(),
     }
@@ -242,11 +240,11 @@ fn write_header(
     header: &HeaderRef,
     out: &mut Vec<u8>,
 ) -> bool {
-    let of_request = matches!(side, Side::Request | Side::RequestWithoutQuery);
-    let start = out.len();
-    let written = match header {
+    let of_request = side == Side::Request;
+    match header {
         HeaderRef::Name(name) => map_of(context, side).is_some_and(|map| {
-            if let Some(joined) = headers::joined_if_single(map, name) {
+            let slots = if of_request { headers::Side::Request } else { headers::Side::Response };
+            if let Some(joined) = headers::joined_if_single(slots, map, name) {
                 out.extend_from_slice(&joined);
                 return true;
             }
@@ -262,16 +260,12 @@ fn write_header(
         HeaderRef::Authority if of_request => text(out, context.authority()) == Written::Text,
         HeaderRef::Scheme if of_request => text(out, context.scheme()) == Written::Text,
         _ => false,
-    };
-    if side == Side::RequestWithoutQuery {
-        out.truncate(start + without_query(&out[start..]).len());
     }
-    written
 }
 
 fn header_bytes(context: &dyn FormatContext, side: Side) -> u64 {
     // `host` is counted as `:authority`, which it is to Envoy.
-    let requests = matches!(side, Side::Request | Side::RequestWithoutQuery);
+    let requests = side == Side::Request;
     let lines = map_of(context, side).map_or(0, |map| {
         map.iter()
             .filter(|(name, _)| !requests || *name != http::header::HOST)
@@ -279,7 +273,7 @@ fn header_bytes(context: &dyn FormatContext, side: Side) -> u64 {
             .sum()
     });
     let pseudo = match side {
-        Side::Request | Side::RequestWithoutQuery => [
+        Side::Request => [
             (":method", context.method()),
             (":path", context.path()),
             (":authority", context.authority()),

@@ -167,7 +167,6 @@ impl<'t> RawCommand<'t> {
         };
         match self.name {
             "REQ" | "REQUEST_HEADER" => headers(Side::Request),
-            "REQ_WITHOUT_QUERY" => headers(Side::RequestWithoutQuery),
             "RESP" | "RESPONSE_HEADER" => headers(Side::Response),
             "TRAILER" | "RESPONSE_TRAILER" => headers(Side::Trailers),
             "START_TIME" => time().map(Command::StartTime),
@@ -207,6 +206,12 @@ impl<'t> RawCommand<'t> {
                 "NUMBER" => Ok(Command::GrpcStatus(Style::Number)),
                 _ => Err(expects("CAMEL_STRING, SNAKE_STRING or NUMBER")),
             },
+            "METADATA" if !is_metadata(parameters) => {
+                Err(expects("the type of metadata, and a `:` and its name"))
+            }
+            "FILTER_STATE" | "UPSTREAM_FILTER_STATE" if !is_filter_state(parameters) => {
+                Err(expects("a key, and after a `:` PLAIN, TYPED or FIELD with a field's name"))
+            }
             name if MAYBE_ABSENT.contains(&name) => Ok(Command::Plain(Plain::Absent)),
             name if ALWAYS_ABSENT.contains(&name) && parameters.is_empty() => {
                 Err(expects("parameters"))
@@ -281,6 +286,27 @@ fn span(parameters: &str) -> Option<Command> {
     parts.next().is_none().then_some(Command::Span(from, to, unit))
 }
 
+/// `TYPE` or `TYPE:name`, with a type that Envoy knows.
+fn is_metadata(parameters: &str) -> bool {
+    const TYPES: [&str; 7] = [
+        "DYNAMIC",
+        "CLUSTER",
+        "ROUTE",
+        "UPSTREAM_HOST",
+        "LISTENER",
+        "LISTENER_FILTER_CHAIN",
+        "VIRTUAL_HOST",
+    ];
+    let kind = parameters.split(':').next();
+    kind.is_some_and(|kind| TYPES.contains(&kind))
+}
+
+/// `key`, `key:PLAIN`, `key:TYPED` or `key:FIELD:name`.
+fn is_filter_state(parameters: &str) -> bool {
+    let (key, form) = parameters.split_once(':').unwrap_or((parameters, ""));
+    !key.is_empty() && (matches!(form, "" | "PLAIN" | "TYPED") || form.starts_with("FIELD:"))
+}
+
 fn time_point(name: &str) -> Option<TimePoint> {
     Some(match name {
         "DS_RX_END" => TimePoint::RequestReceived,
@@ -309,7 +335,6 @@ fn host_name() -> String {
 const TAKES_LENGTH: &[&str] = &[
     "REQ",
     "REQUEST_HEADER",
-    "REQ_WITHOUT_QUERY",
     "RESP",
     "RESPONSE_HEADER",
     "TRAILER",
@@ -347,6 +372,8 @@ const MAYBE_ABSENT: &[&str] = &[
 const NOT_SUPPORTED: &[&str] = &[
     "CEL",
     "COALESCE",
+    // Envoy knows it with a formatter of its own only.
+    "REQ_WITHOUT_QUERY",
     "START_TIME_LOCAL",
     "EMIT_TIME_LOCAL",
     "QUERY_PARAMS",
@@ -357,7 +384,6 @@ const NOT_SUPPORTED: &[&str] = &[
 const NAMED: &[&str] = &[
     "REQ",
     "REQUEST_HEADER",
-    "REQ_WITHOUT_QUERY",
     "RESP",
     "RESPONSE_HEADER",
     "TRAILER",

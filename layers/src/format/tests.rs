@@ -153,7 +153,6 @@ fn commands_print_what_envoys_do() {
         ("REQ(:PATH):3", "/p/"),
         ("REQ(:PATH):0", ""),
         ("REQ(X-ENVOY-ORIGINAL-PATH?:PATH)", "/p/a?k=v1&z=2&k=3"),
-        ("REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH)", "/p/a"),
         ("REQ(a?b)", "bv"),
         ("REQ(a?)", "-"),
         ("REQ(:AUTHORITY)", "front.example"),
@@ -307,11 +306,21 @@ fn what_envoy_refuses_is_refused() {
         "RESPONSE_FLAGS(x)",
         "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(x)",
         "DOWNSTREAM_REMOTE_PORT(8)",
+        "METADATA",
+        "METADATA(x:a)",
+        "FILTER_STATE(a:x)",
+        "FILTER_STATE(a:PLAIN:x)",
+        "UPSTREAM_FILTER_STATE(a:FIELD)",
     ] {
         assert!(matches!(kind(&format!("%{command}%")), Parameters { .. }), "{command}");
     }
-    for command in ["CEL(request.path)", "START_TIME_LOCAL", "COALESCE(x)", "QUERY_PARAMS(DECODED)"]
-    {
+    for command in [
+        "CEL(request.path)",
+        "START_TIME_LOCAL",
+        "COALESCE(x)",
+        "QUERY_PARAMS(DECODED)",
+        "REQ_WITHOUT_QUERY(:PATH)",
+    ] {
         assert!(matches!(kind(&format!("%{command}%")), NotSupported(_)), "{command}");
     }
 }
@@ -356,7 +365,7 @@ fn what_envoy_takes_is_taken() {
         FILTER_CHAIN_NAME UNIQUE_ID TRACE_ID SPAN_ID ACCESS_LOG_TYPE LOCAL_REPLY_BODY GRPC_STATUS
         GRPC_STATUS_NUMBER REQUEST_HEADERS_BYTES RESPONSE_HEADERS_BYTES RESPONSE_TRAILERS_BYTES
         ENVIRONMENT(x):2 PATH QUERY_PARAM(x) QUERY_PARAMS DYNAMIC_METADATA(x) CLUSTER_METADATA(x)
-        METADATA(x) FILTER_STATE(x) UPSTREAM_HOSTS_ATTEMPTED UPSTREAM_HOST_NAMES_ATTEMPTED
+        METADATA(ROUTE:x) METADATA(ROUTE) FILTER_STATE(x) FILTER_STATE(x:FIELD:y) UPSTREAM_HOSTS_ATTEMPTED UPSTREAM_HOST_NAMES_ATTEMPTED
         UPSTREAM_CONNECTION_IDS_ATTEMPTED PROTOCOL() UPSTREAM_TLS_GROUP REQUEST_HEADER(x)
         RESPONSE_HEADER(x):3 RESPONSE_TRAILER(x) ROUTE_RESOLUTION_COUNT ROUTE_RESOLUTION_TIME_US
         UPSTREAM_PEER_CERT_V_START(%Y) UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID";

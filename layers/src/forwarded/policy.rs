@@ -207,21 +207,16 @@ impl ForwardedPolicy {
     }
 
     fn append(&self, headers: &mut HeaderMap, peer: Peer) {
-        let entry = match self.address_of(peer) {
-            IpAddr::V4(v4) if self.ipv4_as_mapped_ipv6 => format!("::ffff:{v4}"),
-            address => address.to_string(),
+        let address = peer.address.ip().to_canonical();
+        let entry = match (self.local_address, address) {
+            // As it is, also where others are mapped.
+            (Some(local), address) if address.is_loopback() => local.to_string(),
+            (_, IpAddr::V4(v4)) if self.ipv4_as_mapped_ipv6 => format!("::ffff:{v4}"),
+            (_, address) => address.to_string(),
         };
         // One line: an upstream that looks at the first only must not see the client's alone.
         if let Ok(entry) = HeaderValue::from_str(&entry) {
             headers::append_to_list(headers, &FOR, &entry, ",");
-        }
-    }
-
-    fn address_of(&self, peer: Peer) -> IpAddr {
-        let address = peer.address.ip().to_canonical();
-        match self.local_address {
-            Some(local) if address.is_loopback() => local,
-            _ => address,
         }
     }
 

@@ -69,6 +69,7 @@ type TriedBody<B> = B;
 impl HttpConnectionManager {
     /// From the inside out: what is put around last meets a request first.
     pub(super) fn chain(&self, connection: Connection) -> Managed {
+        let tls = connection.peer.is_some_and(|peer| peer.tls);
         let observer = match (&connection.downstream, connection.peer) {
             (Some(downstream), Some(peer)) if self.observed => Some(Arc::new(Observer {
                 connection: Arc::clone(downstream),
@@ -87,7 +88,7 @@ impl HttpConnectionManager {
             .share_client(self.share_client)
             .layer(service);
         // Before anything looks at a header that must not be believed or passed on.
-        let service = self.sanitize.layer(service);
+        let service = self.sanitize.clone().tls(tls).layer(service);
         // Errors end here: further out there are only responses.
         let service = self.respond.clone().stats(Arc::clone(&self.stats)).layer(service);
         // On every answer, also those that the proxy makes itself.

@@ -19,6 +19,7 @@ pub struct RetryLayer {
 pub(super) struct Options {
     pub(super) policy: RetryPolicy,
     pub(super) client_controls: bool,
+    pub(super) announce: bool,
     pub(super) request_attempt_count: bool,
     pub(super) response_attempt_count: bool,
     pub(super) buffer_limit: usize,
@@ -35,6 +36,7 @@ impl RetryLayer {
             options: Some(Arc::new(Options {
                 policy,
                 client_controls: false,
+                announce: true,
                 request_attempt_count: false,
                 response_attempt_count: false,
                 buffer_limit: 1 << 20,
@@ -66,6 +68,13 @@ impl RetryLayer {
     #[must_use]
     pub fn client_controls(self, allowed: bool) -> Self {
         self.set(|options| options.client_controls = allowed)
+    }
+
+    /// Whether the upstream is told how long it has for a try, in
+    /// `x-envoy-expected-rq-timeout-ms`. Default `true`.
+    #[must_use]
+    pub fn announce(self, announce: bool) -> Self {
+        self.set(|options| options.announce = announce)
     }
 
     /// Tells the upstream which try it sees, in `x-envoy-attempt-count`. Default `false`.

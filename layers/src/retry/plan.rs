@@ -17,6 +17,10 @@ const STATUS_CODES: HeaderName = HeaderName::from_static("x-envoy-retriable-stat
 const HEADER_NAMES: HeaderName = HeaderName::from_static("x-envoy-retriable-header-names");
 const PER_TRY: HeaderName = HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms");
 const HEDGE: HeaderName = HeaderName::from_static("x-envoy-hedge-on-per-try-timeout");
+const STAT_NAME: HeaderName = HeaderName::from_static("x-envoy-upstream-alt-stat-name");
+/// What goes no further, whether it has an effect or not.
+const CONTROLS: [HeaderName; 7] =
+    [RETRY_ON, RETRY_GRPC_ON, MAX_RETRIES, STATUS_CODES, HEADER_NAMES, HEDGE, STAT_NAME];
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
 /// What a request is to have.
@@ -43,7 +47,7 @@ impl Plan {
             if let Some(ms) = headers.remove(PER_TRY).as_ref().and_then(number) {
                 per_try = Some(Duration::from_millis(ms));
             }
-            for name in [RETRY_ON, RETRY_GRPC_ON, MAX_RETRIES, STATUS_CODES, HEADER_NAMES, HEDGE] {
+            for name in CONTROLS {
                 headers.remove(name);
             }
         }

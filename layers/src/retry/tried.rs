@@ -23,8 +23,8 @@ use crate::body::{Body, RequestProgress};
 use crate::cluster::Tries;
 use crate::error::{ErrorKind, ProxyError};
 use crate::response_flags::ResponseFlags;
+use crate::router::AttemptCount;
 
-const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
 pin_project! {
@@ -173,9 +173,9 @@ impl Call {
         let mut head = self.head.clone();
         head.extensions.insert(Arc::clone(&self.tries));
         if self.options.request_attempt_count {
-            head.headers.insert(ATTEMPT_COUNT, HeaderValue::from(self.count));
+            AttemptCount::new(self.count).write(&mut head.headers);
         }
-        if let Some(ms) = self.expected() {
+        if let Some(ms) = self.expected().filter(|_| self.options.announce) {
             head.headers.insert(EXPECTED, HeaderValue::from(ms));
         }
         let body = match (&self.body, &self.switch) {
@@ -279,7 +279,8 @@ impl Call {
         match outcome {
             Ok(mut response) => {
                 if let Some(count) = count {
-                    response.headers_mut().insert(ATTEMPT_COUNT, HeaderValue::from(count));
+                    AttemptCount::new(count).write(response.headers_mut());
+                    response.extensions_mut().insert(AttemptCount::new(count));
                 }
                 if let Some(flag) = denied {
                     response.extensions_mut().insert(ResponseFlags::from(flag));

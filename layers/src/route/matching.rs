@@ -14,7 +14,7 @@ use super::Pattern;
 #[cfg(feature = "regex")]
 use super::PatternError;
 use super::view::{RequestView, query_parameter};
-use crate::headers;
+use crate::headers::{self, Side};
 use crate::runtime::RuntimeFraction;
 
 /// A match on one piece of text (Envoy's `StringMatcher`).
@@ -120,7 +120,7 @@ impl HeaderMatch {
 
     fn matches_header(&self, name: &HeaderName, map: &HeaderMap) -> bool {
         self.decide(map.contains_key(name), |rule| {
-            if let Some(joined) = headers::joined_if_single(map, name) {
+            if let Some(joined) = headers::joined_if_single(Side::Request, map, name) {
                 return rule.matches_value(&joined);
             }
             map.get_all(name).iter().any(|value| rule.matches_value(value.as_bytes()))

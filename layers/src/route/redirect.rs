@@ -12,7 +12,8 @@
 //! ```
 
 use http::header::{HeaderValue, LOCATION};
-use http::{Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
 
 use super::action::{PathRewrite, Redirect, RedirectPath};
 use super::matching::PathMatch;
@@ -76,7 +77,7 @@ impl Redirector {
         let scheme = self.scheme.as_deref().unwrap_or(request.scheme);
         let host = match &self.host {
             Some(host) => host,
-            None => self.host_of(request, scheme),
+            None => host_of(request, scheme, self.port.is_none()),
         };
         let mut location = format!("{scheme}://{host}");
         if let Some(port) = self.port {
@@ -86,16 +87,12 @@ impl Redirector {
         location
     }
 
-    /// The request's host. Its port goes where the redirect names another, or where it is the
-    /// default of a scheme that the redirect leaves.
-    fn host_of<'r>(&self, request: &RequestView<'r>, new_scheme: &str) -> &'r str {
-        let (host, port) = split_port(request.authority);
-        let old_scheme = request.forwarded_proto;
-        let is_default = matches!((old_scheme, port), ("http", ":80") | ("https", ":443"));
-        if self.port.is_some() || (is_default && new_scheme != old_scheme) {
-            host
-        } else {
-            request.authority
+    /// Changes the request's own path as its location's was, if that was a rewrite: Envoy does so,
+    /// and logs show it.
+    pub(crate) fn rewrite(&self, matched: &PathMatch, parts: &mut Parts, keep_original: bool) {
+        if let NewPath::Changed(change) = &self.path {
+            // What is too long to be a path stays as it was.
+            let _ = change.change(matched, parts, keep_original);
         }
     }
 
@@ -135,6 +132,23 @@ impl Default for Redirect {
     }
 }
 
+/// The request's host. Its port goes where another is named, or where it is the default of a scheme
+/// that is left.
+fn host_of<'r>(request: &RequestView<'r>, new_scheme: &str, keep_port: bool) -> &'r str {
+    let (host, port) = split_port(request.authority);
+    let old_scheme = request.forwarded_proto;
+    let is_default = matches!((old_scheme, port), ("http", ":80") | ("https", ":443"));
+    if !keep_port || (is_default && new_scheme != old_scheme) { host } else { request.authority }
+}
+
+/// The URL of a request itself: what Envoy names in `location` where a direct response has a status
+/// that goes with one (201 and 3xx).
+pub(crate) fn own_url(request: &RequestView<'_>) -> String {
+    let host = host_of(request, request.scheme, true);
+    let path = request.path_and_query.unwrap_or_default();
+    format!("{}://{host}{path}", request.scheme)
+}
+
 /// Where a virtual host that wants TLS sends a request: the same, under `https`.
 pub fn tls_location(request: &RequestView<'_>) -> String {
     let path = request.path_and_query.unwrap_or_default();
@@ -150,13 +164,18 @@ pub fn tls_reply(request: &RequestView<'_>) -> Response<()> {
 pub fn response(code: StatusCode, location: String) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = code;
+    set_location(response.headers_mut(), location);
+    response
+}
+
+/// Sets `location`.
+pub(crate) fn set_location(headers: &mut HeaderMap, location: String) {
     // A configured path may hold what a header can't.
     let location = HeaderValue::from_str(&location)
         .or_else(|_| HeaderValue::try_from(uri_path::escape(&location)));
     if let Ok(location) = location {
-        response.headers_mut().insert(LOCATION, location);
+        headers.insert(LOCATION, location);
     }
-    response
 }
 
 #[cfg(all(test, feature = "regex"))]

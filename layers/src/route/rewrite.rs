@@ -141,35 +141,35 @@ impl RequestRewrite {
             },
         };
         if let Some(change) = &self.path {
-            self.rewrite_path(change, matched, parts)?;
+            change.change(matched, parts, self.options.keep_original)?;
         }
         Ok(host)
     }
+}
 
-    fn rewrite_path(
+impl PathChange {
+    /// Changes the path of a request, and tells the upstream (or the log) the old one where that is
+    /// `kept`.
+    pub(super) fn change(
         &self,
-        change: &PathChange,
         matched: &PathMatch,
         parts: &mut Parts,
+        kept: bool,
     ) -> Result<(), PathTooLong> {
         let Some(old) = parts.uri.path_and_query() else {
             return Ok(());
         };
-        let Some(new) = change.apply(matched, old.as_str()) else {
+        let Some(new) = self.apply(matched, old.as_str()) else {
             return Ok(());
         };
         let new = uri_path::path_and_query(new).ok_or(PathTooLong)?;
-        if self.options.keep_original
-            && let Ok(old) = HeaderValue::from_bytes(old.as_str().as_bytes())
-        {
+        if kept && let Ok(old) = HeaderValue::from_bytes(old.as_str().as_bytes()) {
             parts.headers.insert(ORIGINAL_PATH, old);
         }
         set_path(&mut parts.uri, new);
         Ok(())
     }
-}
 
-impl PathChange {
     pub(super) fn new(config: PathRewrite) -> Result<Self, SubstitutionError> {
         Ok(match config {
             PathRewrite::Prefix(prefix) => Self::Prefix(prefix),
@@ -269,7 +269,7 @@ impl HostName {
             if options.append_x_forwarded_host && !old.is_empty() {
                 append_forwarded_host(parts, &old);
             }
-            if options.keep_original {
+            if options.keep_original && !old.is_empty() {
                 parts.headers.insert(ORIGINAL_HOST, old);
             }
         }

@@ -102,7 +102,8 @@ pub(crate) fn scheme_of<'r>(uri: &'r Uri, headers: &HeaderMap) -> &'r str {
     })
 }
 
-fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
+/// `x-forwarded-proto`, where it is text.
+pub(crate) fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
     headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok())
 }
 

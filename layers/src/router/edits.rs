@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::error::ProxyError;
 use crate::header_edit::HeaderEditor;
@@ -22,6 +22,24 @@ impl RouteEdits {
     /// The same for a failure.
     pub(crate) fn failure(&self, error: ProxyError) -> ProxyError {
         self.0.failure(error)
+    }
+}
+
+/// In a response's extensions: how many tries there were, where the client is to learn it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttemptCount(u32);
+
+impl AttemptCount {
+    const NAME: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+
+    #[cfg(feature = "retry")]
+    pub(crate) fn new(tries: u32) -> Self {
+        Self(tries)
+    }
+
+    /// Says it. Envoy does so once more after the edits of the route, which can't take it out.
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        headers.insert(Self::NAME, HeaderValue::from(self.0));
     }
 }
 
@@ -67,6 +85,9 @@ impl Edits {
             info.set_details("via_upstream");
         }
         self.edit_response(response.headers_mut());
+        if let Some(attempts) = response.extensions().get::<AttemptCount>().copied() {
+            attempts.write(response.headers_mut());
+        }
     }
 
     /// Makes the headers that the response to a failure begins with.

@@ -218,8 +218,9 @@ where
             Some(Found::RequireTls { .. }) => {
                 self.stats.rq_direct_response.increment(1);
                 note_answered(&parts);
-                let view = RequestView::of(&parts, random);
-                return ResponseFuture::reply(bodiless(redirect::tls_reply(&view)));
+                let (head, ()) = redirect::tls_reply(&RequestView::of(&parts, random)).into_parts();
+                let reply = local_reply_to(&parts.headers, head.headers, head.status, Bytes::new());
+                return ResponseFuture::reply(reply);
             }
             None => {
                 self.stats.no_route.increment(1);
@@ -272,9 +273,19 @@ where
             Action::Redirect(redirector) => {
                 let view = RequestView::of(&parts, random);
                 let (head, ()) = redirector.reply(&matching.path, &view).into_parts();
+                if StreamInfo::of(&parts.extensions).is_some() {
+                    redirector.rewrite(&matching.path, &mut parts, self.envoy_headers);
+                }
                 (head.headers, head.status, Bytes::new())
             }
-            Action::Direct(direct) => (HeaderMap::new(), direct.status, direct.body.clone()),
+            Action::Direct(direct) => {
+                let mut headers = HeaderMap::new();
+                if direct.status == StatusCode::CREATED || direct.status.is_redirection() {
+                    let view = RequestView::of(&parts, random);
+                    redirect::set_location(&mut headers, redirect::own_url(&view));
+                }
+                (headers, direct.status, direct.body.clone())
+            }
         };
         // Envoy counts redirects here too.
         self.stats.rq_direct_response.increment(1);
@@ -359,8 +370,4 @@ fn note_answered(parts: &Parts) {
     if let Some(info) = StreamInfo::of(&parts.extensions) {
         info.set_request(RequestHead::of_parts(parts));
     }
-}
-
-fn bodiless<R>(response: Response<()>) -> Response<ResponseBody<R>> {
-    response.map(|()| ResponseBody::local(Bytes::new()))
 }

@@ -5,7 +5,7 @@ use http::header::{
 use http::{HeaderMap, Version};
 
 use crate::error::{ErrorKind, ProxyError};
-use crate::headers;
+use crate::headers::{self, Side};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -29,7 +29,7 @@ pub enum Upgrade {
 /// for (`x-forwarded-*`, pseudo headers): taking it out would let a client choose what the
 /// upstream believes.
 pub fn request_headers(headers: &mut HeaderMap, upgrade: Upgrade) -> Result<(), ProxyError> {
-    headers::join_single_lines(headers);
+    headers::join_single_lines(Side::Request, headers);
     let present = Present::of(headers);
     if present.connection {
         connection(headers, upgrade, present.upgrade)?;
@@ -53,6 +53,7 @@ pub fn request_headers(headers: &mut HeaderMap, upgrade: Upgrade) -> Result<(), 
 
 /// Takes hop-by-hop headers out of a response.
 pub fn response_headers(headers: &mut HeaderMap, switching_protocols: bool) {
+    headers::join_single_lines(Side::Response, headers);
     let present = Present::of(headers);
     if !switching_protocols {
         if present.connection {
@@ -313,6 +314,21 @@ mod tests {
         ]);
         request_headers(&mut map, Upgrade::Refuse).expect("served as HTTP/1");
         assert!(map.is_empty());
+    }
+
+    #[test]
+    fn headers_of_one_line_are_joined_on_both_sides() {
+        let mut map = HeaderMap::new();
+        for name in ["location", "user-agent", "x-own"] {
+            map.append(name, HeaderValue::from_static("a"));
+            map.append(name, HeaderValue::from_static("b"));
+        }
+        let mut request = map.clone();
+        request_headers(&mut request, Upgrade::Refuse).expect("served");
+        assert!(request["location"] == "a" && request["user-agent"] == "a,b");
+        response_headers(&mut map, false);
+        assert!(map["location"] == "a,b" && map["user-agent"] == "a");
+        assert_eq!(map.get_all("x-own").iter().count(), 2);
     }
 
     #[test]

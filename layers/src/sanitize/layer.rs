@@ -3,7 +3,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::uri::{Authority, Scheme};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -13,11 +16,14 @@ use crate::error::{ErrorKind, ProxyError};
 use crate::stats::DownstreamStats;
 use crate::upgrade::Asked;
 
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// Takes hop-by-hop headers out of requests and responses; see the [module](super).
 #[derive(Clone, Debug, Default)]
 pub struct SanitizeLayer {
     rules: Arc<Rules>,
     local_port: Option<u16>,
+    tls: bool,
 }
 
 /// What is the same for all connections.
@@ -74,13 +80,22 @@ impl SanitizeLayer {
         self.local_port = port;
         self
     }
+
+    /// For one connection: whether it is encrypted. A request that names the other scheme keeps it,
+    /// in its target: redirects are made of it, and upstreams are told it. Default no.
+    #[must_use]
+    pub fn tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
 }
 
 impl<S> Layer<S> for SanitizeLayer {
     type Service = Sanitize<S>;
 
     fn layer(&self, inner: S) -> Sanitize<S> {
-        Sanitize { inner, rules: Arc::clone(&self.rules), local_port: self.local_port }
+        let Self { rules, local_port, tls } = self;
+        Sanitize { inner, rules: Arc::clone(rules), local_port: *local_port, tls: *tls }
     }
 }
 
@@ -90,6 +105,7 @@ pub struct Sanitize<S> {
     inner: S,
     rules: Arc<Rules>,
     local_port: Option<u16>,
+    tls: bool,
 }
 
 impl<S, B, R> Service<Request<B>> for Sanitize<S>
@@ -106,6 +122,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let asked = request.extensions().get::<Asked>().is_some();
+        let scheme = scheme_to_keep(&request, self.tls);
         let checked = self.rules.authority(&mut request, self.local_port).and_then(|()| {
             self.rules.path(&mut request)?;
             let upgrade = if asked { Upgrade::Allow } else { Upgrade::Refuse };
@@ -113,6 +130,9 @@ where
         });
         match checked {
             Ok(()) => {
+                if let Some(scheme) = scheme {
+                    keep_scheme(&mut request, scheme);
+                }
                 ResponseFuture { state: State::Inner { future: self.inner.call(request), asked } }
             }
             Err(error) => ResponseFuture { state: State::Refused { error: Some(error) } },
@@ -205,6 +225,29 @@ fn absolute_form<B>(request: &mut Request<B>) -> Result<(), ProxyError> {
         *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
     }
     Ok(())
+}
+
+/// The scheme that a request names, where that is not the one which the layers further in take it
+/// to have.
+#[inline]
+fn scheme_to_keep<B>(request: &Request<B>, tls: bool) -> Option<Scheme> {
+    let scheme = request.uri().scheme()?;
+    let of_connection = if tls { Scheme::HTTPS } else { Scheme::HTTP };
+    let forwarded = request.headers().contains_key(FORWARDED_PROTO);
+    let keep = (*scheme != of_connection || forwarded) && request.method() != Method::CONNECT;
+    keep.then(|| scheme.clone())
+}
+
+/// Puts a scheme into the target, with the host that goes with it.
+fn keep_scheme<B>(request: &mut Request<B>, scheme: Scheme) {
+    let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+    let mut parts = request.uri().clone().into_parts();
+    parts.authority = host.and_then(|host| Authority::try_from(host).ok());
+    // Envoy writes it small.
+    parts.scheme = Scheme::try_from(&*scheme.as_str().to_ascii_lowercase()).ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
 }
 
 pin_project! {

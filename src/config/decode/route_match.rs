@@ -49,10 +49,12 @@ fn path(cx: &Context, kind: &str, node: &Node) -> Option<PathMatch> {
         "path" => PathMatch::Exact(cx.text(node)?.to_owned()),
         _ => {
             let prefix = cx.text(node)?;
-            if prefix.is_empty() || prefix.ends_with('/') || prefix.contains(['?', '#']) {
+            let is_short = prefix.chars().nth(1).is_none();
+            if is_short || prefix.ends_with('/') || prefix.contains(['?', '#']) {
                 cx.error(
                     &node.span,
-                    "`path_separated_prefix` must not be empty, end in `/` or hold `?` or `#`",
+                    "`path_separated_prefix` must have two characters, not end in `/`, and hold \
+                     neither `?` nor `#`",
                 );
             }
             PathMatch::SegmentPrefix(prefix.to_owned())
@@ -163,6 +165,9 @@ fn plain(kind: &str, value: String, ignore_case: bool) -> StringMatch {
 
 fn query_matcher(m: Message<'_>) -> Option<QueryMatch> {
     let name = m.required_string("name");
+    if name.len() > 1024 {
+        m.error("`name` must not be longer than 1024 bytes");
+    }
     let rule = match m.one_of(&["string_match", "present_match"], false) {
         None => Some(QueryRule::Present(true)),
         Some(("present_match", _)) => m.optional_bool("present_match").map(QueryRule::Present),

@@ -14,6 +14,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 
@@ -172,6 +173,9 @@ where
             {
                 exchange.state().set_chunked_head();
             }
+            if let Some(phrase) = reason_phrase(status) {
+                answer.extensions_mut().insert(phrase);
+            }
             let announced = announced(&answer);
             let (parts, body) = answer.into_parts();
             let slot = exchange.as_ref().and_then(|exchange| exchange.state().trailers());
@@ -184,6 +188,16 @@ where
             )
         }))
     }
+}
+
+/// Envoy's words for a status, where they are not hyper's.
+fn reason_phrase(status: StatusCode) -> Option<ReasonPhrase> {
+    Some(match status.as_u16() {
+        203 => ReasonPhrase::from_static(b"Non-Authoritative Information"),
+        418 | 451 => ReasonPhrase::from_static(b"Unknown"),
+        _ if status.canonical_reason().is_none() => ReasonPhrase::from_static(b"Unknown"),
+        _ => return None,
+    })
 }
 
 pin_project! {

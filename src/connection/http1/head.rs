@@ -40,6 +40,16 @@ pub(super) struct Head {
 ///
 /// The order of the checks is Envoy's: it decides which answer a head with two faults gets.
 pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
+    check(input, config).map_err(|mut refusal| {
+        let line = input.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        refusal.http_10 = config.accept_http_10
+            && refusal.kind.is_of_whole_head()
+            && RequestLine::split(trim(line)).2 == b"HTTP/1.0";
+        refusal
+    })
+}
+
+fn check(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let refuse = |kind| Err(Refusal::new(kind));
     let mut lines = input.split(|&byte| byte == b'\n');
     let request_line = lines.next().unwrap_or_default();
@@ -57,10 +67,10 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let framing = body.framing().map_err(Refusal::new)?;
     let request = RequestLine::parse(request_line, config.allow_absolute_url);
     let old_version = RequestLine::split(request_line).2 != b"HTTP/1.1";
+    // Envoy's codec takes every version: it is its connection manager that does not.
+    let wrong_version = old_version && !config.accept_http_10;
     let request = match request {
-        Ok(_) | Err(RefusalKind::FragmentInPath) if old_version && !config.accept_http_10 => {
-            return refuse(RefusalKind::Version);
-        }
+        Err(RefusalKind::FragmentInPath) if wrong_version => return refuse(RefusalKind::Version),
         Err(RefusalKind::FragmentInPath) => return Err(fragment(request_line, &fields)),
         other => other.map_err(Refusal::new)?,
     };
@@ -69,9 +79,6 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
         && request.target.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"https://"))
     {
         return refuse(RefusalKind::HttpsInPlaintext);
-    }
-    if old_version && framing == Framing::Chunked {
-        return refuse(RefusalKind::BadRequest);
     }
     let nominates = |field: &Field<'_>| field.is(b"connection") && !may_nominate(&field.value);
     if fields.iter().any(nominates) {
@@ -83,6 +90,12 @@ pub(super) fn read(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     }
     if connect && framing != Framing::Empty && framing != Framing::Length(0) {
         return refuse(RefusalKind::BodyDisallowed);
+    }
+    if wrong_version {
+        return refuse(RefusalKind::Version);
+    }
+    if old_version && framing == Framing::Chunked {
+        return refuse(RefusalKind::BadRequest);
     }
     // The authority of an absolute form takes the place of Host, which is then not looked at.
     let origin_form = request.target.first() == Some(&b'/') || *request.target == *b"*";
@@ -291,8 +304,19 @@ mod tests {
         }
         let old = format!("GET /x HTTP/1.0\r\n{many}\r\n");
         assert_eq!(normal(&old), Err(RefusalKind::TooManyHeaders));
-        let old = "GET /x HTTP/1.2\r\ntransfer-encoding: x\r\n\r\n";
-        assert_eq!(normal(old), Err(RefusalKind::TransferEncoding));
+        for (old, kind) in [
+            ("GET /x HTTP/1.2\r\ntransfer-encoding: x\r\n\r\n", RefusalKind::TransferEncoding),
+            ("GET /x HTTP/1.0\r\nconnection: forwarded\r\n\r\n", RefusalKind::ConnectionHeader),
+            ("CONNECT h:1 HTTP/1.0\r\ncontent-length: 1\r\n\r\n", RefusalKind::BodyDisallowed),
+            ("GET /x HTTP/1.0\r\nhost: a b\r\n\r\n", RefusalKind::Version),
+            ("GET /x#y HTTP/1.0\r\n\r\n", RefusalKind::Version),
+            ("POST /x HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n", RefusalKind::Version),
+        ] {
+            assert_eq!(normal(old), Err(kind), "{old:?}");
+        }
+        let config = GateConfig { refuse_https_url: true, ..GateConfig::default() };
+        let refused = read(b"GET https://h/ HTTP/1.0\r\n\r\n", &config).map_err(|r| r.kind);
+        assert_eq!(refused.err(), Some(RefusalKind::HttpsInPlaintext));
     }
 
     #[test]

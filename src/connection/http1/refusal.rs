@@ -1,9 +1,7 @@
 //! Refused requests: why, and the answer Envoy gives.
 
-use std::fmt::Write as _;
-use std::time::SystemTime;
-
-use http::{HeaderValue, StatusCode};
+use front_proxy_layers::server_header::ServerHeaderLayer;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +93,23 @@ impl RefusalKind {
         !matches!(self, Self::FragmentInPath | Self::MissingHost | Self::HeaderTimeout)
     }
 
+    /// Whether it is found once the whole head is there. Envoy's codec knows the version of the
+    /// request only then, and answers in it.
+    pub(super) fn is_of_whole_head(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidUrl
+                | Self::HttpsInPlaintext
+                | Self::InvalidAuthority
+                | Self::LengthAndChunked
+                | Self::BodyDisallowed
+                | Self::TransferEncoding
+                | Self::ConnectionHeader
+                | Self::FragmentInPath
+                | Self::MissingHost
+        )
+    }
+
     /// Whether `downstream_rq_response_before_rq_complete` and `downstream_rq_rx_reset` count it.
     pub fn is_before_request_complete(self) -> bool {
         self.is_protocol_error() || self == Self::HeaderTimeout
@@ -111,8 +126,12 @@ pub struct Refusal {
     pub head_seen: bool,
     /// Whether the request is `HEAD`, whose answer has the length of a body but no body.
     pub to_head: bool,
+    /// Whether it is answered in HTTP/1.0.
+    pub http_10: bool,
     /// Whether the answer was written. It is not if the service's own answer had begun.
     pub answered: bool,
+    /// The headers of the answer.
+    pub headers: Box<HeaderMap>,
     /// The method, where Envoy logs it: for what its connection manager refuses.
     pub method: Option<String>,
     /// The target, where Envoy logs it.
@@ -127,7 +146,9 @@ impl Refusal {
             kind,
             head_seen: false,
             to_head: false,
+            http_10: false,
             answered: false,
+            headers: Box::default(),
             method: None,
             target: None,
             host: None,
@@ -139,31 +160,36 @@ impl Refusal {
         self.kind.status()
     }
 
-    /// The answer on the wire. The order of the headers is Envoy's.
-    pub(super) fn answer(&self, server: Option<&HeaderValue>) -> Vec<u8> {
-        let status = self.status();
+    /// Decides the headers of the answer. Their order is Envoy's.
+    pub(super) fn sign(&mut self, server: &ServerHeaderLayer) {
         let body = self.kind.body();
-        let mut text = String::with_capacity(256);
-        let reason = status.canonical_reason().unwrap_or_default();
-        // Writing to a String cannot fail.
-        let _ = write!(text, "HTTP/1.1 {} {reason}\r\n", status.as_str());
+        let headers = &mut *self.headers;
         if !body.is_empty() {
-            let _ = write!(text, "content-length: {}\r\ncontent-type: text/plain\r\n", body.len());
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }
-        let _ = write!(text, "date: {}\r\n", httpdate::fmt_http_date(SystemTime::now()));
-        let mut answer = text.into_bytes();
-        if let Some(server) = server {
-            answer.extend_from_slice(b"server: ");
-            answer.extend_from_slice(server.as_bytes());
-            answer.extend_from_slice(b"\r\n");
+        server.apply(headers);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+    }
+
+    /// The answer on the wire.
+    pub(super) fn answer(&self) -> Vec<u8> {
+        let status = self.status();
+        let version: &[u8] = if self.http_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
+        let reason = status.canonical_reason().unwrap_or_default().as_bytes();
+        let mut answer = Vec::with_capacity(256);
+        for piece in [version, status.as_str().as_bytes(), b" ", reason, b"\r\n"] {
+            answer.extend_from_slice(piece);
         }
-        answer.extend_from_slice(b"connection: close\r\n");
-        if body.is_empty() {
-            answer.extend_from_slice(b"content-length: 0\r\n");
+        for (name, value) in &*self.headers {
+            for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                answer.extend_from_slice(piece);
+            }
         }
         answer.extend_from_slice(b"\r\n");
         if !self.to_head {
-            answer.extend_from_slice(body.as_bytes());
+            answer.extend_from_slice(self.kind.body().as_bytes());
         }
         answer
     }

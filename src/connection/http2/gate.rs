@@ -268,8 +268,8 @@ impl<IO: AsyncWrite + Unpin> Http2Gate<IO> {
     fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.state.takes_notice() && self.outgoing.is_between_frames() {
             let notice = goaway(0x7fff_ffff, 0);
+            // Envoy counts only the last GOAWAY.
             self.owed.extend_from_slice(&notice);
-            self.state.codec.goaway_sent.increment(1);
             self.state.notice_given();
         }
         while !self.owed.is_empty() && self.incoming.has_begun() {

@@ -1,8 +1,8 @@
 //! What Envoy's codec asks of a request beyond what `h2` does.
 
 use bytes::BytesMut;
-use http::header::{COOKIE, HOST};
-use http::{HeaderName, HeaderValue, Method, Request};
+use http::header::{COOKIE, EXPECT, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use crate::config::model::{HttpConnectionManager, UnderscoresAction};
 
@@ -92,6 +92,17 @@ fn drop_underscores<B>(request: &mut Request<B>) -> usize {
     before - headers.len()
 }
 
+/// Takes an `expect: 100-continue` out (RFC 9110 section 10.1.1), and says whether there was one.
+pub(super) fn take_expect_continue(headers: &mut HeaderMap) -> bool {
+    let expected = headers
+        .get(EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if expected {
+        headers.remove(EXPECT);
+    }
+    expected
+}
+
 /// RFC 9113 section 8.2.3: clients may split the cookie field, HTTP/1 has one of it.
 fn join_cookies<B>(request: &mut Request<B>) {
     let headers = request.headers_mut();
@@ -128,6 +139,16 @@ mod tests {
         join_cookies(&mut split);
         let cookies: Vec<_> = split.headers().get_all(COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c"]);
+    }
+
+    #[test]
+    fn only_100_continue_is_taken_out() {
+        for (value, is_taken) in [("100-Continue", true), ("100-continue, x", false), ("x", false)]
+        {
+            let mut request = request(&[("expect", value)]);
+            assert_eq!(take_expect_continue(request.headers_mut()), is_taken, "{value}");
+            assert_eq!(request.headers().is_empty(), is_taken, "{value}");
+        }
     }
 
     #[test]

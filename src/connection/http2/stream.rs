@@ -11,12 +11,11 @@ use front_proxy_layers::flow_control::SlowClient;
 use front_proxy_layers::http2::{SendBody, SendError, strip_connection};
 use h2::Reason;
 use h2::server::SendResponse;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::date;
 use super::limits::PrematureResets;
 use super::stall::Stall;
 use super::state::GateState;
@@ -112,7 +111,7 @@ where
                     let mut head = Response::new(());
                     *head.status_mut() = parts.status;
                     *head.headers_mut() = parts.headers;
-                    clean(head.headers_mut());
+                    strip_connection(head.headers_mut());
                     let ends = this.kind.head || is_bodiless(parts.status) || body.is_end_stream();
                     let stream = match respond.send_response(head, ends) {
                         Ok(stream) => stream,
@@ -167,14 +166,4 @@ fn outcome(reset: &Result<Reason, h2::Error>, began: Instant) -> Outcome {
 /// RFC 9110 section 6.4.1.
 fn is_bodiless(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
-}
-
-/// What the layers leave to the codec.
-fn clean(headers: &mut HeaderMap) {
-    strip_connection(headers);
-    if !headers.contains_key(header::DATE)
-        && let Some(date) = date::now()
-    {
-        headers.insert(header::DATE, date);
-    }
 }

@@ -218,8 +218,9 @@ impl<IO> Http1Gate<IO> {
 
     /// Refuses a head.
     pub(super) fn refuse(&mut self, refusal: Refusal) {
-        let refusal = Refusal { answered: true, ..refusal };
-        self.owed.extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
+        let mut refusal = Refusal { answered: true, ..refusal };
+        refusal.sign(&self.config.server_header);
+        self.owed.extend_from_slice(&refusal.answer());
         self.state.set_refusal(refusal);
         self.held = BytesMut::new();
         self.at = At::Refused;
@@ -236,10 +237,11 @@ impl<IO> Http1Gate<IO> {
             return;
         }
         let answered = !self.answering && !self.state.all_answered();
-        let refusal =
+        let mut refusal =
             Refusal { head_seen: true, to_head: self.to_head, answered, ..Refusal::new(kind) };
         if answered {
-            self.owed.extend_from_slice(&refusal.answer(self.config.server_header.as_ref()));
+            refusal.sign(&self.config.server_header);
+            self.owed.extend_from_slice(&refusal.answer());
         }
         self.state.set_refusal(refusal);
         self.held = BytesMut::new();

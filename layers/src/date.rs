@@ -1,4 +1,4 @@
-//! The `date` of answers that have none.
+//! The `date` of responses.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,8 +14,8 @@ thread_local! {
     static DATE: RefCell<Option<Cached>> = const { RefCell::new(None) };
 }
 
-/// The date of now; made once a second by each worker.
-pub(super) fn now() -> Option<HeaderValue> {
+/// The date of now; made once a second by each thread.
+pub(crate) fn now() -> Option<HeaderValue> {
     DATE.with_borrow_mut(|cached| {
         let now = Instant::now();
         if let Some(cached) = cached
