@@ -17,6 +17,7 @@
 //! finds. Fields are read, refused by name, or unknown; none is ignored.
 
 mod decode;
+mod deprecated;
 mod diagnostic;
 pub(crate) mod files;
 mod merge;

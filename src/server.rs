@@ -209,6 +209,7 @@ impl Server {
         absent::process(&scope);
         let unknown = scope.child("server").counter("static_unknown_fields");
         unknown.increment(bootstrap.unknown_fields);
+        count_deprecated(&bootstrap, &scope.child("runtime"));
         // Envoy says of these what it found in the configuration, also if it is nothing.
         for name in ["dynamic_unknown_fields", "wip_protos"] {
             scope.child("server").counter(name).increment(0);
@@ -244,19 +245,14 @@ impl Server {
             commands,
             options.log.clone(),
             options.drain_time,
-            Arc::clone(&runtime),
         );
         let state = AdminState::new(registry.clone())
             .server(Arc::clone(&status) as _, server_stats)
             .clusters(views::Clusters(Arc::clone(&clusters)))
             .listeners(Arc::new(views::Listeners(listeners.clone())))
-            .config(Arc::new(ConfigSource::new(
-                &bootstrap,
-                certificates,
-                runtime,
-                SystemTime::now(),
-            )))
+            .config(Arc::new(ConfigSource::new(&bootstrap, certificates, SystemTime::now())))
             .control(Arc::new(control))
+            .runtime(runtime)
             .on_loopback(bootstrap.admin.as_ref().is_some_and(|a| a.address.ip().is_loopback()))
             .flush_on_request(bootstrap.stats_flush == StatsFlush::OnAdmin);
         let flush = match bootstrap.stats_flush {
@@ -396,6 +392,16 @@ pub(crate) struct AbortOnDrop(pub(crate) tokio::task::JoinHandle<()>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Fields that Envoy calls deprecated; that they are read is all the same to us.
+fn count_deprecated(bootstrap: &Bootstrap, runtime: &Scope) {
+    let uses = runtime.counter("deprecated_feature_use");
+    let seen = runtime.gauge("deprecated_feature_seen_since_process_start");
+    for field in bootstrap.deprecated.iter().filter(|field| field.counted > 0) {
+        uses.increment(field.counted);
+        seen.increment(field.counted as f64);
     }
 }
 

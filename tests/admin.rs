@@ -163,14 +163,18 @@ async fn the_home_page_links_below_its_mount() {
     let (app, _) = engine();
     let home = get(&app, "/").await.body;
     assert!(home.contains("<title>Envoy Admin</title>"));
-    assert!(home.contains("<base href=\"/\">"));
+    assert!(home.contains("<base href=\"./\">"));
     for name in ["server_info", "stats", "clusters", "listeners"] {
         assert!(home.contains(name));
     }
     let mounted = axum::Router::new().nest("/proxy", app);
     assert_eq!(get(&mounted, "/proxy/ready").await.body, "LIVE\n");
-    assert!(get(&mounted, "/proxy").await.body.contains("<base href=\"/proxy/\">"));
+    assert!(get(&mounted, "/proxy").await.body.contains("<base href=\"./proxy/\">"));
     assert_eq!(get(&mounted, "/proxy/nope").await.status, StatusCode::NOT_FOUND);
+    // As deep as it may be, and behind a proxy that has taken a part of the path.
+    let deep = axum::Router::new().nest("/a", axum::Router::new().nest("/b:c", mounted));
+    assert!(get(&deep, "/a/b:c/proxy").await.body.contains("<base href=\"./proxy/\">"));
+    assert_eq!(get(&deep, "/a/b:c/proxy/ready").await.body, "LIVE\n");
 }
 
 #[tokio::test]
@@ -486,7 +490,7 @@ async fn nothing_is_hidden() {
 
 #[tokio::test]
 async fn runtime_is_shown_by_layer_and_overridden_by_form_or_query() {
-    let (app, control) = engine();
+    let (app, _) = engine();
     let page = get(&app, "/runtime").await.json();
     assert_eq!(page["layers"], serde_json::json!(["base", "admin"]));
     let entry = serde_json::json!({ "layer_values": ["5000", ""], "final_value": "5000" });
@@ -495,15 +499,31 @@ async fn runtime_is_shown_by_layer_and_overridden_by_form_or_query() {
     assert_eq!(usage.status, StatusCode::BAD_REQUEST);
     assert!(usage.body.starts_with("usage: /runtime_modify?key1=value1"));
     let form = [("content-type", "application/x-www-form-urlencoded")];
+    let text = [("content-type", "text/plain")];
+    let entry = async |key: &str| {
+        let page = get(&app, "/runtime").await.json();
+        page["entries"][key]["final_value"].as_str().map(str::to_owned)
+    };
     for (path, headers, status) in [
-        ("/runtime_modify?a=1", &form[..], StatusCode::OK),
-        ("/runtime_modify", &form, StatusCode::OK),
-        ("/runtime_modify", &[("content-type", "text/plain")], StatusCode::BAD_REQUEST),
+        // A form only counts without a query.
+        ("/runtime_modify?a=1&a=2&limit=7", &form[..], 200),
+        ("/runtime_modify", &form, 200),
+        ("/runtime_modify", &text, 400),
+        ("/runtime_modify?c=%7B", &text, 503),
     ] {
-        let page = request(&app, Method::POST, path, headers, "b=%20").await;
-        assert_eq!(page.status, status);
+        let page = request(&app, Method::POST, path, headers, "b=two%20words").await;
+        assert_eq!(page.status, status, "{path}");
+        if status == 200 && path.contains('?') {
+            assert_eq!(entry("b").await, None);
+        }
     }
-    assert_eq!(control.calls(), ["runtime a=1", "runtime b= "], "a form only without a query");
+    for (key, value) in
+        [("a", Some("1")), ("b", Some("two words")), ("c", None), ("limit", Some("7"))]
+    {
+        assert_eq!(entry(key).await.as_deref(), value, "{key}");
+    }
+    assert_eq!(post(&app, "/runtime_modify?limit=").await.body, "OK\n");
+    assert_eq!(entry("limit").await.as_deref(), Some("5000"));
     let none = router(AdminState::new(Registry::new(1)));
     let refused = post(&none, "/runtime_modify?a=1").await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);

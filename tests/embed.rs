@@ -10,6 +10,7 @@ use front_proxy::server::{Server, ServerOptions};
 use front_proxy::stats::{Query, Registry, text};
 use front_proxy_layers::forwarded::Peer;
 use front_proxy_layers::mount::MountLayer;
+use front_proxy_layers::stats::Scope;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
@@ -186,4 +187,43 @@ async fn upstream() -> u16 {
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move { axum::serve(listener, app).await });
     port
+}
+
+#[tokio::test]
+async fn values_of_the_runtime_can_be_changed() {
+    let text = "
+layered_runtime: {layers: [{name: admin, admin_layer: {}}]}
+static_resources:
+  listeners:
+  - address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: x
+          route_config:
+            virtual_hosts:
+            - name: v
+              domains: ['*']
+              routes:
+              - match: {prefix: /, runtime_fraction: {default_value: {numerator: 0}, runtime_key: new}}
+                direct_response: {status: 201}
+              - match: {prefix: /}
+                direct_response: {status: 200}
+          http_filters:
+          - name: router
+            typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+";
+    let bootstrap = front_proxy::config::load_str("test", text).expect("valid");
+    let proxies = front_proxy::from_config(&bootstrap, &Scope::noop()).await.expect("made");
+    let status = async || {
+        let request = Request::get("/").header("host", "h").body(axum::body::Body::empty());
+        let proxy = proxies.first().expect("a listener");
+        let response = proxy.oneshot(request.expect("a request")).await;
+        response.expect("infallible").status().as_u16()
+    };
+    assert_eq!(status().await, 200);
+    proxies.runtime().modify([("new", "100")]).expect("an admin layer");
+    assert_eq!(status().await, 201);
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use bytes::Bytes;
+use front_proxy::admin::{AdminState, router};
+use front_proxy::stats::Registry;
 use front_proxy_layers::cluster::Cluster;
 use front_proxy_layers::proxy::Proxy;
 use front_proxy_layers::stats::Scope;
@@ -64,4 +66,39 @@ async fn stats_stand_beside_the_apps_own_metrics() {
 async fn without_a_recorder_nothing_is_counted_and_all_is_served() {
     let proxy = proxy(service().await);
     get(&proxy).await;
+}
+
+/// The app goes on with its own page for its own metrics, and the admin pages have the proxy's: none
+/// counts what the other does.
+#[tokio::test]
+async fn the_admin_pages_stand_beside_the_apps_own_page() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let exporter = recorder.handle();
+    let service = service().await;
+    let _current = metrics::set_default_local_recorder(&recorder);
+    metrics::counter!("greetings").increment(7);
+    let registry = Registry::new(1);
+    let scope = registry.scope();
+    let cluster = Cluster::builder("service1").stats(scope.clone());
+    let cluster = cluster.endpoints([service.to_string()]).expect("an address").build();
+    let proxy = Proxy::builder().route("/", cluster).stats(&scope, "app");
+    let state = AdminState::new(registry).clusters(proxy.clusters());
+    let app = Router::new()
+        .route("/metrics", axum::routing::get(async move || exporter.render()))
+        .nest("/admin", router(state))
+        .fallback_service(proxy.build());
+    let page = async |path: &str| {
+        let request = Request::get(path).header("host", "h").body(axum::body::Body::empty());
+        let response = app.clone().oneshot(request.expect("a request")).await.expect("infallible");
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        String::from_utf8(body.to_vec()).expect("text")
+    };
+    assert_eq!(page("/hello").await, "hello");
+    assert_eq!(page("/metrics").await, "# TYPE greetings counter\ngreetings 7\n\n");
+    let scraped = page("/admin/stats/prometheus").await;
+    let line = "envoy_cluster_upstream_rq_total{envoy_cluster_name=\"service1\"} 1";
+    assert!(scraped.lines().any(|found| found == line), "{scraped}");
+    assert!(!scraped.contains("greetings"));
+    assert!(page("/admin/clusters").await.contains("service1::observability_name::service1"));
 }

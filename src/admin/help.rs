@@ -22,12 +22,14 @@ pub(super) fn text(commands: &[&Command]) -> String {
     page
 }
 
-/// The list of commands as a web page; `base` is the path under which the app is mounted.
-pub(super) fn home(commands: &[&Command], base: &str) -> String {
+/// The list of commands as a web page; `path` is the one under which it was asked for.
+pub(super) fn home(commands: &[&Command], path: &str) -> String {
     let mut page = String::from(HEAD);
-    // Mounted without a closing slash, relative links would miss the last part of the path.
-    let base = base.trim_end_matches('/');
-    let _ = writeln!(page, "<base href=\"{}/\">\n</head>\n<body>\n<table>", escape(base));
+    // Without a closing slash links would miss the last part of the path. They are relative all the
+    // same: whatever is in front may have taken the beginning of the path away.
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let base = if last.is_empty() { "./".to_owned() } else { format!("./{}/", escape(last)) };
+    let _ = writeln!(page, "<base href=\"{base}\">\n</head>\n<body>\n<table>");
     for command in commands.iter().filter(|command| command.path != "/") {
         row(&mut page, command);
     }

@@ -11,10 +11,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::status::{
-    CertificateStatus, ClusterStatus, DrainOptions, ListenerStatus, LogLevel, RuntimeStatus,
-    ServerInfo,
+    CertificateStatus, ClusterStatus, DrainOptions, ListenerStatus, LogLevel, ServerInfo,
 };
-use crate::runtime::ModifyError;
+use crate::runtime::LayeredRuntime;
 use crate::stats::server::{ServerReading, ServerStats};
 use crate::stats::{Registry, every};
 
@@ -37,6 +36,7 @@ pub struct AdminState {
     pub(super) listeners: Arc<dyn ListenerView>,
     pub(super) config: Arc<dyn ConfigView>,
     pub(super) control: Arc<dyn Control>,
+    pub(super) runtime: Option<Arc<LayeredRuntime>>,
     pub(super) trusted_hosts: Arc<[String]>,
     pub(super) on_loopback: bool,
     flush_on_request: bool,
@@ -53,6 +53,7 @@ impl AdminState {
             listeners: Arc::new(Nothing),
             config: Arc::new(Nothing),
             control: Arc::new(Nothing),
+            runtime: None,
             trusted_hosts: Arc::default(),
             on_loopback: false,
             flush_on_request: false,
@@ -81,7 +82,7 @@ impl AdminState {
         self
     }
 
-    /// Shows configuration, certificates and runtime values.
+    /// Shows configuration and certificates.
     #[must_use]
     pub fn config(mut self, view: Arc<dyn ConfigView>) -> Self {
         self.config = view;
@@ -92,6 +93,27 @@ impl AdminState {
     #[must_use]
     pub fn control(mut self, control: Arc<dyn Control>) -> Self {
         self.control = control;
+        self
+    }
+
+    /// Shows the values of a runtime, and overrides them where it has an `admin_layer`: those that
+    /// services of [`from_config`](crate::from_config) follow, say.
+    ///
+    /// ```no_run
+    /// use front_proxy::admin::{AdminState, router};
+    /// use front_proxy::stats::Registry;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bootstrap = front_proxy::config::load_file("envoy.yaml")?;
+    /// let registry = Registry::default();
+    /// let proxies = front_proxy::from_config(&bootstrap, &registry.scope()).await?;
+    /// let state = AdminState::new(registry).runtime(proxies.runtime().clone()).clusters(proxies);
+    /// let app: axum::Router = axum::Router::new().nest("/proxy", router(state));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn runtime(mut self, runtime: Arc<LayeredRuntime>) -> Self {
+        self.runtime = Some(runtime);
         self
     }
 
@@ -209,11 +231,6 @@ pub trait ConfigView: Debug + Send + Sync {
     fn certificates(&self) -> Vec<CertificateStatus> {
         Vec::new()
     }
-
-    /// Runtime values.
-    fn runtime(&self) -> RuntimeStatus {
-        RuntimeStatus::default()
-    }
 }
 
 /// What can be done to the process from outside.
@@ -249,12 +266,6 @@ pub trait Control: Debug + Send + Sync {
     fn set_log_level(&self, logger: Option<&str>, level: LogLevel) -> Result<(), UnknownLogger> {
         let _ = (logger, level);
         Err(UnknownLogger)
-    }
-
-    /// Overrides runtime values; an empty one ends an override.
-    fn modify_runtime(&self, values: &[(String, String)]) -> Result<(), ModifyError> {
-        let _ = values;
-        Err(ModifyError::NoAdminLayer)
     }
 }
 

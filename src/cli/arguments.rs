@@ -98,6 +98,9 @@ pub(super) struct ServeArgs {
     /// Without effect: there is no hot restart
     #[arg(long)]
     pub(super) disable_hot_restart: bool,
+    /// No warnings of deprecated fields
+    #[arg(long)]
+    pub(super) skip_deprecated_logs: bool,
     #[command(flatten)]
     pub(super) without_effect: WithoutEffect,
 }
@@ -160,9 +163,6 @@ pub(super) struct WithoutEffect {
     /// Extensions to disable
     #[arg(long, value_name = "LIST")]
     pub(super) disable_extensions: Option<String>,
-    /// No warnings of deprecated fields
-    #[arg(long)]
-    pub(super) skip_deprecated_logs: bool,
     /// Stack traces in one log entry
     #[arg(long)]
     pub(super) log_stacktrace_single_entry: bool,

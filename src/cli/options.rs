@@ -179,7 +179,7 @@ impl TryFrom<ServeArgs> for Options {
             stats_tag: stats_tags(args.stats_tag)?,
             skip_hot_restart_on_no_parent: unused.skip_hot_restart_on_no_parent,
             skip_hot_restart_parent_stats: unused.skip_hot_restart_parent_stats,
-            skip_deprecated_logs: unused.skip_deprecated_logs,
+            skip_deprecated_logs: args.skip_deprecated_logs,
             file_flush_min_size: args.file_flush_min_size_kb,
             log_stacktrace_single_entry: unused.log_stacktrace_single_entry,
             without_effect,

@@ -14,7 +14,7 @@ use super::log::{self, LogLevels};
 use super::{Options, complain};
 use crate::access_log::FlushOptions;
 use crate::admin::{LogLevel, UnknownLogger};
-use crate::config::model::Bootstrap;
+use crate::config::model::{Bootstrap, Deprecated};
 use crate::sandbox::{self, InProcess};
 use crate::server::{
     Command, Commands, DEFAULT_SHUTDOWN_TIME, LogControl, LogReopener, Server, ServerOptions,
@@ -29,6 +29,11 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
     };
     if let Some(note) = options.without_effect_note() {
         tracing::warn!(target: "main", "{note}");
+    }
+    if !options.skip_deprecated_logs {
+        for Deprecated { message, field, place, .. } in &bootstrap.deprecated {
+            tracing::warn!(target: "misc", "{place}: deprecated field: '{message}.{field}'");
+        }
     }
     let server_options = ServerOptions {
         concurrency: usize::try_from(options.concurrency).unwrap_or(1),

@@ -8,7 +8,9 @@ use std::cell::{Cell, RefCell};
 
 use front_proxy_layers::runtime::Runtime;
 
+use super::deprecated::{Looks, is_deprecated};
 use super::diagnostic::Diagnostic;
+use super::model::Deprecated;
 use super::schema::Schema;
 use super::source::Span;
 use super::suggest::nearest;
@@ -27,6 +29,8 @@ pub(super) struct Context {
     errors: RefCell<Vec<Diagnostic>>,
     allow_unknown_fields: bool,
     unknown_fields: Cell<u64>,
+    deprecated: RefCell<Vec<Deprecated>>,
+    looks: Cell<Looks>,
     written: Written,
     /// What the static layers say; fields with a `runtime_key` follow it from then on.
     pub(super) runtime: Runtime,
@@ -67,6 +71,19 @@ impl Context {
     /// How many fields were left out since nobody knows them.
     pub(super) fn unknown_fields(&self) -> u64 {
         self.unknown_fields.get()
+    }
+
+    /// Reads a part of which Envoy counts deprecated fields so often.
+    pub(super) fn looked_at<T>(&self, looks: Looks, read: impl FnOnce() -> T) -> T {
+        let outer = self.looks.replace(looks);
+        let read = read();
+        self.looks.set(outer);
+        read
+    }
+
+    /// The deprecated fields that were read.
+    pub(super) fn take_deprecated(&self) -> Vec<Deprecated> {
+        self.deprecated.take()
     }
 
     pub(super) fn into_errors(self) -> Vec<Diagnostic> {
@@ -142,6 +159,7 @@ impl<'a> Message<'a> {
             }
             if !entry.node.is_null() {
                 self.fields[i] = Some(entry);
+                self.deprecated(entry, self.schema.supported[i]);
             }
         } else if named(self.schema.refused).is_some() {
             if entry.node.is_null() {
@@ -155,6 +173,16 @@ impl<'a> Message<'a> {
             self.cx.unknown_fields.set(self.cx.unknown_fields.get() + 1);
         } else {
             self.unknown(entry);
+        }
+    }
+
+    fn deprecated(&self, entry: &Entry, field: &'static str) {
+        let message = self.schema.message;
+        if is_deprecated(message, field) {
+            let counted = self.cx.looks.get().count();
+            let Span { source, line, column, .. } = &entry.place;
+            let place = format!("{}:{line}:{column}", source.name);
+            self.cx.deprecated.borrow_mut().push(Deprecated { message, field, place, counted });
         }
     }
 

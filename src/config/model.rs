@@ -57,10 +57,26 @@ pub struct Bootstrap {
     pub stats_sinks: Vec<StatsdOptions>,
     /// `stats_flush_interval` or `stats_flush_on_admin`
     pub stats_flush: StatsFlush,
+    /// Fields that were read and are deprecated in Envoy.
+    pub deprecated: Vec<Deprecated>,
     /// How many unknown fields were left out: none unless the [`Loader`](super::Loader) was told to.
     pub unknown_fields: u64,
     /// All of it as it was written, in JSON. It holds secrets.
     pub source: Source,
+}
+
+/// A field that was read and is deprecated in Envoy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deprecated {
+    /// The full name of its message.
+    pub message: &'static str,
+    /// Its own.
+    pub field: &'static str,
+    /// Where it stands: file, line and column.
+    pub place: String,
+    /// How often Envoy counts it in `runtime.deprecated_feature_use`: not at all, where it has not
+    /// begun to count when it reads the field, and twice where it reads it twice.
+    pub counted: u64,
 }
 
 /// When intervals of stats end.

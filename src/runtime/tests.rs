@@ -55,6 +55,17 @@ fn a_value_that_can_t_be_read_changes_nothing() {
     assert_eq!(fixed.modify([("a", "1")]), Err(ModifyError::NoAdminLayer));
 }
 
+#[test]
+fn a_runtime_of_no_layers_can_be_modified() {
+    let (runtime, bootstrap, _) = layered("");
+    assert_eq!(runtime.status().layers, [""]);
+    runtime.modify([("a", "1")]).expect("a layer for it");
+    assert_eq!(bootstrap.runtime.key("a").integer(), Some(1));
+    let none = load_str("test", "admin: {}").expect("valid");
+    let none = LayeredRuntime::new(&none, &Scope::noop());
+    assert_eq!(none.modify([("a", "1")]), Err(ModifyError::NoAdminLayer));
+}
+
 /// What Envoy 1.40 makes of each, as an integer and as a fraction.
 #[test]
 fn values_are_read_as_envoy_reads_them() {

@@ -8,7 +8,6 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::views::ServerStatus;
 use super::{Command, LogControl};
 use crate::admin::{Control, DrainOptions, LogLevel, UnknownLogger, Unsupported};
-use crate::runtime::{LayeredRuntime, ModifyError};
 use crate::shutdown::{Shutdown, Whose};
 
 #[derive(Debug)]
@@ -18,7 +17,6 @@ pub(super) struct ServerControl {
     commands: UnboundedSender<Command>,
     log: Option<Arc<dyn LogControl>>,
     drain_time: Duration,
-    runtime: Arc<LayeredRuntime>,
 }
 
 impl ServerControl {
@@ -28,9 +26,8 @@ impl ServerControl {
         commands: UnboundedSender<Command>,
         log: Option<Arc<dyn LogControl>>,
         drain_time: Duration,
-        runtime: Arc<LayeredRuntime>,
     ) -> Self {
-        Self { shutdown, status, commands, log, drain_time, runtime }
+        Self { shutdown, status, commands, log, drain_time }
     }
 }
 
@@ -68,10 +65,6 @@ impl Control for ServerControl {
 
     fn loggers(&self) -> Vec<(String, LogLevel)> {
         self.log.as_ref().map_or_else(Vec::new, |log| log.loggers())
-    }
-
-    fn modify_runtime(&self, values: &[(String, String)]) -> Result<(), ModifyError> {
-        self.runtime.modify(values.iter().map(|(key, value)| (key.as_str(), value)))
     }
 
     fn set_log_level(&self, logger: Option<&str>, level: LogLevel) -> Result<(), UnknownLogger> {

@@ -12,12 +12,11 @@ use super::ServerOptions;
 use super::certificates::Certificates;
 use crate::admin::{
     CertificateStatus, ClusterStatus, ClusterView, ConfigView, HostStatus, ListenerStatus,
-    ListenerView, RuntimeStatus, ServerInfo, ServerView,
+    ListenerView, ServerInfo, ServerView,
 };
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::{self, Bootstrap};
 use crate::listener::Listener;
-use crate::runtime::LayeredRuntime;
 use crate::stats::server::ServerState;
 
 /// The state of the process.
@@ -154,17 +153,15 @@ pub(super) struct ConfigSource {
     loaded_at: SystemTime,
     bootstrap: Value,
     certificates: Arc<Certificates>,
-    runtime: Arc<LayeredRuntime>,
 }
 
 impl ConfigSource {
     pub(super) fn new(
         bootstrap: &Bootstrap,
         certificates: Arc<Certificates>,
-        runtime: Arc<LayeredRuntime>,
         loaded_at: SystemTime,
     ) -> Self {
-        Self { loaded_at, bootstrap: bootstrap.source.0.clone(), certificates, runtime }
+        Self { loaded_at, bootstrap: bootstrap.source.0.clone(), certificates }
     }
 }
 
@@ -179,9 +176,5 @@ impl ConfigView for ConfigSource {
 
     fn loaded_at(&self) -> SystemTime {
         self.loaded_at
-    }
-
-    fn runtime(&self) -> RuntimeStatus {
-        self.runtime.status()
     }
 }

@@ -289,11 +289,6 @@ const PROCESS: &[Group] = &[
         ],
         &[],
     ),
-    Group {
-        why: "**differs**: a deprecated field that is read is read without a word",
-        counters: &["runtime.deprecated_feature_use"],
-        gauges: &["runtime.deprecated_feature_seen_since_process_start"],
-    },
 ];
 
 const FAULT: &[Group] = &[zero("no `response_rate_limit`", &["response_rl_injected"], &[])];

@@ -10,12 +10,13 @@ use axum::body::Body;
 use front_proxy::admin::{
     AdminState, CertificateDetails, CertificateStatus, ClusterStatus, ClusterView, ConfigView,
     Control, DrainOptions, HealthFlag, HostStats, HostStatus, ListenerStatus, ListenerView,
-    LogLevel, OutlierStatus, RuntimeStatus, ServerInfo, ServerView, UnknownLogger, Unsupported,
-    router, version,
+    LogLevel, OutlierStatus, ServerInfo, ServerView, UnknownLogger, Unsupported, router, version,
 };
-use front_proxy::runtime::ModifyError;
+use front_proxy::config::load_str;
+use front_proxy::runtime::LayeredRuntime;
 use front_proxy::stats::Registry;
 use front_proxy::stats::server::{ServerState, ServerStats};
+use front_proxy_layers::stats::Scope;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -105,8 +106,17 @@ pub(crate) fn engine() -> (Router, Arc<Engine>) {
         .clusters(engine.clone())
         .listeners(engine.clone())
         .config(engine.clone())
-        .control(engine.clone());
+        .control(engine.clone())
+        .runtime(Arc::new(runtime()));
     (router(state), engine)
+}
+
+/// A layer that is fixed, and one that is not.
+fn runtime() -> LayeredRuntime {
+    let layers = "{name: base, static_layer: {limit: 5000}}, {name: admin, admin_layer: {}}";
+    let text = format!("layered_runtime: {{layers: [{layers}]}}");
+    let bootstrap = load_str("test", &text).expect("valid");
+    LayeredRuntime::new(&bootstrap, &Scope::noop())
 }
 
 #[derive(Debug)]
@@ -222,14 +232,6 @@ impl ConfigView for Engine {
             cert_chain: vec![details.expect("readable")],
         }]
     }
-
-    fn runtime(&self) -> RuntimeStatus {
-        let entry = ("limit".to_owned(), vec!["5000".to_owned(), String::new()]);
-        RuntimeStatus {
-            layers: vec!["base".to_owned(), "admin".to_owned()],
-            entries: BTreeMap::from([entry]),
-        }
-    }
 }
 
 impl Control for Engine {
@@ -262,12 +264,6 @@ impl Control for Engine {
             Some(name) => *levels.get_mut(name).ok_or(UnknownLogger)? = level,
         }
         Ok(())
-    }
-
-    fn modify_runtime(&self, values: &[(String, String)]) -> Result<(), ModifyError> {
-        let values = values.iter().map(|(key, value)| format!(" {key}={value}"));
-        self.note(format!("runtime{}", values.collect::<String>()))
-            .or(Err(ModifyError::NoAdminLayer))
     }
 }
 

@@ -91,7 +91,6 @@ pub(super) fn without_effect(args: &WithoutEffect) -> Vec<&'static str> {
         ("--reject-unknown-dynamic-fields", args.reject_unknown_dynamic_fields),
         ("--ignore-unknown-dynamic-fields", args.ignore_unknown_dynamic_fields),
         ("--disable-extensions", args.disable_extensions.is_some()),
-        ("--skip-deprecated-logs", args.skip_deprecated_logs),
         ("--log-stacktrace-single-entry", args.log_stacktrace_single_entry),
     ];
     given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()

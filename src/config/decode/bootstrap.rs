@@ -11,6 +11,7 @@ use crate::config::decode::listener::listener;
 use crate::config::decode::runtime::runtime;
 use crate::config::decode::shared::ip_port;
 use crate::config::decode::stats;
+use crate::config::deprecated::Looks;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Context, Message};
 use crate::config::model::{Admin, Bootstrap, Cluster, Listener, Node as NodeModel, Source};
@@ -37,7 +38,7 @@ pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
     let resolver = dns::resolver(&m, "typed_dns_resolver_config").unwrap_or_default();
     if let Some(resources) = m.message("static_resources", &STATIC_RESOURCES) {
         out.clusters = clusters(&resources, &resolver);
-        out.listeners = listeners(&resources);
+        out.listeners = cx.looked_at(Looks::Once, || listeners(&resources));
         resources.finish();
     }
     stats::read(&m, &mut out);
@@ -46,6 +47,7 @@ pub(in crate::config) fn bootstrap(cx: &Context, root: &Node) -> Bootstrap {
     check_references(cx, &out.clusters);
     out.source = Source(cx.json(root));
     out.unknown_fields = cx.unknown_fields();
+    out.deprecated = cx.take_deprecated();
     out
 }
 

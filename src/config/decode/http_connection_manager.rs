@@ -6,6 +6,7 @@ use crate::config::decode::access_log::access_logs;
 use crate::config::decode::filters::http_filters;
 use crate::config::decode::http_options::{DownstreamCommon, downstream_common, http1, http2};
 use crate::config::decode::route_table::route_table;
+use crate::config::deprecated::Looks;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::message::{Message, Variants};
 use crate::config::model::{
@@ -51,7 +52,8 @@ pub(super) fn http_connection_manager(m: Message<'_>) -> HttpConnectionManager {
     let stat_prefix = m.required_string("stat_prefix");
     let filters = http_filters(&m);
     let routes = m.one_of(&["route_config"], true);
-    let routes = routes.and_then(|(_, node)| route_table(m.cx, node, &filters));
+    let routes = routes
+        .and_then(|(_, node)| m.cx.looked_at(Looks::Twice, || route_table(m.cx, node, &filters)));
     let common = m
         .message("common_http_protocol_options", &DOWNSTREAM_COMMON_HTTP)
         .map(downstream_common)

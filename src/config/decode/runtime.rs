@@ -23,7 +23,12 @@ pub(super) fn runtime(m: &Message<'_>) -> Vec<RuntimeLayer> {
     let Some(m) = m.message("layered_runtime", &LAYERED_RUNTIME) else {
         return layers;
     };
-    for layer in m.messages("layers", &RUNTIME_LAYER) {
+    let listed = m.messages("layers", &RUNTIME_LAYER);
+    if m.list("layers").is_empty() {
+        // A runtime of no layers can be modified, in Envoy; one that is not there can't.
+        layers.push(RuntimeLayer { name: String::new(), source: RuntimeSource::Admin });
+    }
+    for layer in listed {
         let name = layer.required_string("name");
         if !name.is_empty() && layers.iter().any(|layer| layer.name == name) {
             layer.error(format!("duplicate runtime layer name: `{name}`"));

@@ -55,7 +55,9 @@ impl Drop for Making {
     /// go, and who comes makes a connection.
     fn drop(&mut self) {
         if !self.done {
-            drop(lock(&self.endpoint.shards[self.home].state).http2.given_up());
+            let waiting = lock(&self.endpoint.shards[self.home].state).http2.given_up();
+            // Outside the lock: it wakes them.
+            drop(waiting);
         }
     }
 }
