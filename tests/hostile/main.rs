@@ -108,7 +108,9 @@ async fn run(lasts: Duration) {
         assert!(clients > 0, "{kind:?} was at it");
     }
     proxy.until_idle().await;
-    assert_eq!(proxy.files_once_down_to(files).await, files, "file descriptors are left");
+    // Fewer are no loss: one that was only just open when they were counted first may be gone.
+    let left = proxy.files_once_down_to(files).await;
+    assert!(left <= files, "of {files} file descriptors there are {left}");
     let (first, second) = resident.split_at(resident.len() / 2);
     let most = |half: &[u64]| half.iter().max().copied().unwrap_or_default();
     println!("resident at most {} KiB, then {} KiB", most(first), most(second));
