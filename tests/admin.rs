@@ -3,7 +3,7 @@
 mod admin_support;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use admin_support::{Page, engine, get, post, request, shape};
 use front_proxy::admin::{AdminHandle, AdminState, router, router_with, serve};
@@ -645,16 +645,30 @@ async fn recent_lookups_are_noted_when_asked_for() {
     assert!(get(&app, "/stats/recentlookups").await.body.ends_with("\n\ntotal: 0\n"));
 }
 
+/// The pages on a port of their own.
+struct Served {
+    address: SocketAddr,
+    handle: AdminHandle,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Served {
+    fn start(registry: &Registry) -> Self {
+        let app = router(AdminState::new(registry.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let handle = AdminHandle::new();
+        let (scope, stop) = (registry.scope(), handle.clone());
+        let server = tokio::spawn(async move { serve(listener, app, stop, &scope).await });
+        Self { address, handle, server }
+    }
+}
+
 /// What Envoy's admin listener makes of targets and methods.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_asks_for_no_page_is_refused_and_paths_are_normalised() {
     let registry = Registry::new(1);
-    let app = router(AdminState::new(registry.clone()));
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let handle = AdminHandle::new();
-    let (scope, stop) = (registry.scope(), handle.clone());
-    let server = tokio::spawn(async move { serve(listener, app, stop, &scope).await });
+    let Served { address, handle, server } = Served::start(&registry);
     let answers = tokio::task::spawn_blocking(move || {
         let ask = |line: &str| {
             let mut client = TcpStream::connect(address).expect("a connection");
@@ -689,12 +703,7 @@ async fn what_asks_for_no_page_is_refused_and_paths_are_normalised() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_the_wire() {
     let registry = Registry::new(1);
-    let app = router(AdminState::new(registry.clone()));
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let handle = AdminHandle::new();
-    let (scope, stop) = (registry.scope(), handle.clone());
-    let server = tokio::spawn(async move { serve(listener, app, stop, &scope).await });
+    let Served { address, handle, server } = Served::start(&registry);
     let talk = move |bytes: &'static str| {
         tokio::task::spawn_blocking(move || {
             let mut client = TcpStream::connect(address).expect("a connection");
@@ -831,7 +840,7 @@ static_resources:
 }
 
 /// What comes back within a moment.
-fn ask(address: std::net::SocketAddr, method: &str, path: &str) -> String {
+fn ask(address: SocketAddr, method: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("connected");
     let wait = std::time::Duration::from_millis(300);
     stream.set_read_timeout(Some(wait)).expect("set");

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, DATE, SERVER, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use serde::Serialize;
 use serde_json::Value;
@@ -100,17 +100,22 @@ impl Page {
         headers.insert(CONTENT_TYPE, self.content_type);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // The HTTP library would add the date behind everything else; Envoy has it here.
-        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
-            headers.insert(DATE, date);
-        }
-        headers.insert(SERVER, HeaderValue::from_static("envoy"));
+        date_and_server(headers);
         response
     }
 
     fn stream(content_type: HeaderValue, body: Chunks) -> Self {
         Self { status: StatusCode::OK, content_type, body }
     }
+}
+
+/// What every answer says. The HTTP library would add the date behind everything else; Envoy has it
+/// here.
+pub(super) fn date_and_server(headers: &mut HeaderMap) {
+    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
+        headers.insert(DATE, date);
+    }
+    headers.insert(SERVER, HeaderValue::from_static("envoy"));
 }
 
 fn once(body: Bytes) -> Chunks {

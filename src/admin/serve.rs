@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,9 +11,10 @@ use axum::middleware::{Next, from_fn};
 use axum_server::accept::NoDelayAcceptor;
 use front_proxy_layers::sanitize::{EscapedSlashes, PathNormalizer, PathOutcome};
 use front_proxy_layers::stats::Scope;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, SERVER};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Response, StatusCode, Uri, Version};
 
+use super::page::date_and_server;
 use super::traffic::{CODING_OF_GET, CountingAcceptor, HeadAnswers, Traffic};
 use crate::connection::http1::is_known_method;
 
@@ -120,10 +121,7 @@ fn reply(status: StatusCode, text: &'static str, then: Then) -> Response<Body> {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     }
-    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
-        headers.insert(DATE, date);
-    }
-    headers.insert(SERVER, HeaderValue::from_static("envoy"));
+    date_and_server(headers);
     if then == Then::Close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

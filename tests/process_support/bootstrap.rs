@@ -16,13 +16,27 @@ pub(crate) struct Bootstrap<'a> {
 
 impl Bootstrap<'_> {
     pub(crate) fn yaml(&self) -> String {
-        let Self { admin, listener, manager, routes, clusters } = self;
-        format!(
-            r#"
+        let Self { admin, listener: port, manager, routes, clusters } = self;
+        let listener = listener(*port, manager, routes);
+        format!("{}{listener}\n  clusters:\n{clusters}\n", up_to_listeners(*admin))
+    }
+}
+
+/// The beginning of a bootstrap with admin pages; listeners follow.
+pub(crate) fn up_to_listeners(admin: u16) -> String {
+    format!(
+        "
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}
 static_resources:
   listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {listener}}}}}
+"
+    )
+}
+
+/// A listener with one virtual host for all; the parts as in [`Bootstrap`].
+pub(crate) fn listener(port: u16, manager: &str, routes: &str) -> String {
+    format!(
+        r#"  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
     filter_chains:
     - filters:
       - name: envoy.filters.network.http_connection_manager
@@ -38,12 +52,8 @@ static_resources:
             - name: all
               domains: ["*"]
               routes:
-{routes}
-  clusters:
-{clusters}
-"#
-        )
-    }
+{routes}"#
+    )
 }
 
 /// A cluster with these ports of this machine as its endpoints. `more` is YAML flow, with a comma at

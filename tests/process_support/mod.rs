@@ -84,12 +84,26 @@ impl Client {
 
     /// The status line and the body; `headers` are whole lines.
     pub(crate) fn ask(&mut self, path: &str, headers: &str) -> Result<(String, String), String> {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n");
+        let (mut head, body) = self.exchange("GET", path, headers)?;
+        head.truncate(head.find('\n').map_or(0, |end| end + 1));
+        Ok((head, body))
+    }
+
+    /// The head and the body; `headers` are whole lines.
+    pub(crate) fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+    ) -> Result<(String, String), String> {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n");
         self.stream.get_mut().write_all(request.as_bytes()).map_err(words)?;
-        let status = self.line()?;
+        let mut head = self.line()?;
         let (mut length, mut chunked) = (0, false);
         loop {
-            let line = self.line()?.to_ascii_lowercase();
+            let line = self.line()?;
+            head.push_str(&line);
+            let line = line.to_ascii_lowercase();
             if line == "\r\n" {
                 break;
             }
@@ -109,7 +123,7 @@ impl Client {
             self.line()?;
             chunked = length != 0;
         }
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        Ok((head, String::from_utf8_lossy(&body).into_owned()))
     }
 
     fn line(&mut self) -> Result<String, String> {
