@@ -36,6 +36,10 @@ impl ClusterManager {
     /// Builds the clusters, which follow `runtime`, and starts their discovery on the current tokio
     /// runtime. Returns when each
     /// has been resolved once, and what is to be checked has been: listeners must not open before.
+    ///
+    /// # Errors
+    ///
+    /// A certificate or a key can't be used, in words.
     pub async fn start(
         configs: &[model::Cluster],
         runtime: &Runtime,

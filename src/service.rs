@@ -37,6 +37,10 @@ pub struct Options {
 }
 
 /// Runs the app until Ctrl-C or SIGTERM; requests under way are finished.
+///
+/// # Errors
+///
+/// The address is taken, or is none of this machine's.
 pub async fn run(options: Options) -> io::Result<()> {
     let listener = TcpListener::bind(options.address).await.map_err(|error| {
         io::Error::new(error.kind(), format!("can't listen on {}: {error}", options.address))

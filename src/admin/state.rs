@@ -236,23 +236,39 @@ pub trait ConfigView: Debug + Send + Sync {
 /// What can be done to the process from outside.
 pub trait Control: Debug + Send + Sync {
     /// Stops listening, as `options` say.
+    ///
+    /// # Errors
+    ///
+    /// This process can't.
     fn drain_listeners(&self, options: DrainOptions) -> Result<(), Unsupported> {
         let _ = options;
         Err(Unsupported)
     }
 
     /// Ends the process once the answer is on its way.
+    ///
+    /// # Errors
+    ///
+    /// This process can't.
     fn quit(&self) -> Result<(), Unsupported> {
         Err(Unsupported)
     }
 
     /// Makes the server pass (`true`) or fail health checks.
+    ///
+    /// # Errors
+    ///
+    /// This process can't.
     fn set_healthy(&self, healthy: bool) -> Result<(), Unsupported> {
         let _ = healthy;
         Err(Unsupported)
     }
 
     /// Opens log files anew, after they were moved away.
+    ///
+    /// # Errors
+    ///
+    /// This process can't.
     fn reopen_logs(&self) -> Result<(), Unsupported> {
         Err(Unsupported)
     }
@@ -263,6 +279,10 @@ pub trait Control: Debug + Send + Sync {
     }
 
     /// Sets the level of one logger, or of all for `None`.
+    ///
+    /// # Errors
+    ///
+    /// There is no logger of that name; `None` is none where there is no log.
     fn set_log_level(&self, logger: Option<&str>, level: LogLevel) -> Result<(), UnknownLogger> {
         let _ = (logger, level);
         Err(UnknownLogger)

@@ -54,6 +54,10 @@ pub enum Exposition {
 }
 
 /// Renders what `query` asks for. Its `type` and `format` don't matter here.
+///
+/// # Errors
+///
+/// This form has no such buckets.
 pub fn render(
     registry: &Registry,
     query: &Query,
