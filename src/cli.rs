@@ -1,4 +1,14 @@
 //! The command line: Envoy's, where Envoy has it, and the sandbox beside it.
+//!
+//! ```
+//! use front_proxy::cli::{Command, load, parse};
+//!
+//! let bootstrap = "static_resources: { clusters: [{ name: service1 }] }";
+//! let Ok(Command::Serve(options)) = parse(["front-proxy", "--config-yaml", bootstrap]) else {
+//!     panic!("a command line to serve");
+//! };
+//! assert_eq!(load(&options).unwrap().clusters.len(), 1);
+//! ```
 
 mod arguments;
 mod serve;

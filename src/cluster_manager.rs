@@ -1,4 +1,19 @@
 //! The clusters of a configuration: built, and kept up to date by discovery.
+//!
+//! ```
+//! use front_proxy::cluster_manager::ClusterManager;
+//! use front_proxy::config::load_str;
+//! use front_proxy_layers::stats::Scope;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let text = "static_resources: { clusters: [{ name: service1 }] }";
+//! let bootstrap = load_str("bootstrap.yaml", text)?;
+//! let (clusters, runtime) = (&bootstrap.clusters, &bootstrap.runtime);
+//! let manager = ClusterManager::start(clusters, runtime, &Scope::from_metrics(), 1).await?;
+//! assert!(manager.get("service1").is_some());
+//! # Ok(()) }
+//! ```
 
 mod build;
 mod counted_lookups;

@@ -16,6 +16,18 @@
 //!
 //! The placeholders of the files (`${HTTP_PORT:-8080}`) are filled in here; the files' own
 //! comments say how they look.
+//!
+//! ```no_run
+//! use front_proxy::sandbox::{InProcess, Options, Sandbox, Scale};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let sandbox = Sandbox::start(Options::default(), InProcess::default()).await?;
+//! for instance in sandbox.scale(&Scale::new("service1", 3)).await? {
+//!     println!("{} is at {}", instance.hostname, instance.sidecar);
+//! }
+//! sandbox.shutdown().await;
+//! # Ok(()) }
+//! ```
 
 mod addresses;
 mod certificate;
