@@ -8,19 +8,27 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::held::Held;
 use crate::cluster::ClusterStats;
 use crate::endpoint::io::UpstreamIo;
 use crate::http2::{Event, Frame, FrameReader, Outbound, flag, kind};
 
 /// What the frames of a connection have said that `h2` keeps to itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Seen {
     /// The upstream wants no more requests on this connection.
     goaway: AtomicBool,
     settings: AtomicBool,
+    /// Streams whose responses nobody takes.
+    pub(super) held: Held,
 }
 
 impl Seen {
+    pub(super) fn new(stats: Arc<ClusterStats>) -> Self {
+        let (goaway, settings) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { goaway, settings, held: Held::new(stats) }
+    }
+
     pub(super) fn goaway(&self) -> bool {
         self.goaway.load(Ordering::Relaxed)
     }
@@ -60,9 +68,9 @@ impl Watched {
                 return frame.value == NO_ERROR && frame.len == 4 && !whole;
             }
             kind::DATA | kind::HEADERS if frame.has(flag::END_STREAM) => {
-                if let Some((_, whole)) = self.asking.iter_mut().find(|(id, _)| *id == frame.stream)
-                {
-                    *whole = true;
+                match self.asking.iter_mut().find(|(id, _)| *id == frame.stream) {
+                    Some((_, whole)) => *whole = true,
+                    None => self.seen.held.closed(frame.stream),
                 }
             }
             kind::GOAWAY if !self.seen.goaway.swap(true, Ordering::Relaxed) => {
@@ -86,7 +94,9 @@ impl Watched {
                 }
                 kind::GOAWAY => self.stats.http2().goaway_sent.increment(1),
                 kind::DATA | kind::HEADERS if frame.has(flag::END_STREAM) => {
-                    self.forget(frame.stream);
+                    if self.forget(frame.stream) {
+                        self.seen.held.closed(frame.stream);
+                    }
                 }
                 kind::HEADERS => self.asking.push((frame.stream, false)),
                 _ => {}
