@@ -9,7 +9,7 @@ mod held;
 mod watch;
 
 pub(crate) use exchange::Http2Exchange;
-pub(crate) use held::{HeldStream, Http2Stream};
+pub(crate) use watch::{HeldStream, Http2Stream};
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
