@@ -17,6 +17,7 @@ models! {
         what_a_leaving_request_was_handed_is_the_next_ones
         a_place_that_is_free_wakes_who_waits
         whoever_looks_again_keeps_its_turn
+        what_was_begun_and_left_is_for_those_who_come
         a_look_at_an_idle_connection_keeps_nobody_waiting;
     shared:
         one_connection_is_made_for_all_who_want_it

@@ -21,8 +21,8 @@ use super::switch::{self, ConnectTcp};
 use super::upstream_body::UpstreamBody;
 use crate::body::Body;
 use crate::endpoint::{
-    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Exchange, Http2Streams,
-    Place, SendError, Waiter,
+    Checkout, ConnectError, Connected, Connecting, Endpoint, Http1Connection, Http2Exchange,
+    Http2Streams, SendError, Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::outlier::Outcome;
@@ -293,7 +293,10 @@ impl Exchange {
                 let over = place.is_over();
                 (Ok(place), over)
             }
-            Checkout::Wait(waiter) => (Err(waiter), true),
+            Checkout::Wait(waiter) => {
+                let over = waiter.is_over();
+                (Err(waiter), over)
+            }
         };
         let Some(pending) = pending.or_else(|| PendingRequest::begin(&self.cluster)) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
@@ -303,10 +306,7 @@ impl Exchange {
             self.cluster.inner.stats.cx_overflow.increment(1);
         }
         match checkout {
-            Ok(place) => {
-                let connect = Connecting::new(Arc::clone(&self.endpoint), place);
-                State::Connecting(connect, pending)
-            }
+            Ok(place) => State::Connecting(self.endpoint.connect(place), pending),
             Err(waiter) => State::Waiting(waiter, pending),
         }
     }
@@ -395,43 +395,6 @@ fn drain(body: &mut Body, cx: &mut Context<'_>) -> bool {
         }
     }
     false
-}
-
-/// A connection that is being made. A request that leaves meanwhile leaves it to be finished, for
-/// the next one: what was begun is mostly done, and clients that give up come in groups.
-struct Connecting {
-    connect: Option<BoxFuture<Result<Connected, Arc<ConnectError>>>>,
-    endpoint: Arc<Endpoint>,
-}
-
-impl Connecting {
-    fn new(endpoint: Arc<Endpoint>, place: Place) -> Self {
-        let connect = Arc::clone(&endpoint).connect(place);
-        Self { connect: Some(Box::pin(connect)), endpoint }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connected, Arc<ConnectError>>> {
-        let Some(connect) = &mut self.connect else {
-            return Poll::Pending;
-        };
-        let connected = ready!(connect.as_mut().poll(cx));
-        self.connect = None;
-        Poll::Ready(connected)
-    }
-}
-
-impl Drop for Connecting {
-    fn drop(&mut self) {
-        let Some(connect) = self.connect.take() else { return };
-        // A runtime that is shutting down takes its connections along.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let endpoint = Arc::clone(&self.endpoint);
-        runtime.spawn(async move {
-            if let Ok(Connected::Http1(connection)) = connect.await {
-                endpoint.give_back(connection);
-            }
-        });
-    }
 }
 
 fn receive_http1(
