@@ -318,7 +318,23 @@ async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
         stream.write_all(&then).await.expect("sent");
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    // Heads of which nothing becomes a request: one that does not end, and one with a name in capitals.
+    for head in
+        [frame(1, 1, 1, b"\x82\x86\x84"), frame(1, 5, 1, b"\x82\x86\x84\x41\x01h\x00\x01A\x01b")]
+    {
+        let begin = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[]), head];
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+        stream.write_all(&begin.concat()).await.expect("sent");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        drop(stream);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let cut_by_proxy = server.stats().select(&Query::default());
+    let name = "http.ingress_http.downstream_cx_destroy_local_active_rq";
+    let cut_by_proxy = cut_by_proxy.values().iter().find(|stat| stat.name() == name);
+    let cut_by_proxy = cut_by_proxy.map(front_proxy::stats::Stat::value);
+    // The requests, and not the connections: those were closed by the clients.
+    assert!(matches!(cut_by_proxy, Some(StatValue::Counter(2))), "{cut_by_proxy:?}");
     server.shutdown().await;
     let expected = [
         "/hang/cut 0 DC downstream_remote_disconnect",
@@ -326,6 +342,8 @@ async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
         "/hang/broken 0 DPE codec_error",
         "- 0 DR http2.too_many_headers",
         "/hang/many 0 DC downstream_remote_disconnect",
+        "- 0 DC downstream_remote_disconnect",
+        "- 0 DPE codec_error",
     ];
     assert_eq!(lines(&path), expected);
 }
