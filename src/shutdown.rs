@@ -3,6 +3,16 @@
 //! Envoy cuts the requests under way on SIGTERM. Here listeners close first, then idle connections,
 //! then each connection as its request finishes (HTTP/1 answers with `connection: close`, HTTP/2
 //! with GOAWAY); what is left at the deadline is cut.
+//!
+//! ```
+//! use front_proxy::shutdown::{Phase, Shutdown};
+//!
+//! let shutdown = Shutdown::new();
+//! let signal = shutdown.signal();
+//! assert_eq!(signal.phase(), Phase::Running);
+//! shutdown.advance(Phase::Draining);
+//! assert_eq!(signal.phase(), Phase::Draining);
+//! ```
 
 use std::pin::Pin;
 use std::sync::Arc;

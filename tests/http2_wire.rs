@@ -188,6 +188,9 @@ async fn rapid_resets_end_the_connection_and_few_do_not() {
     wire.send(&requests(200)).await;
     assert!(wire.is_alive().await);
     assert_eq!(proxy.stat("http2.rx_reset"), 200);
+    // What one request has begun to open is for the next: not every one costs the upstream something.
+    let opened = proxy.stat("cluster.app.upstream_cx_total");
+    assert!((1..50).contains(&opened), "{opened} connections for 200 requests");
     assert_eq!(proxy.stat("http.in.downstream_rq_too_many_premature_resets"), 0);
 
     let mut wire = Wire::connect(proxy.address).await;

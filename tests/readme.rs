@@ -7,14 +7,18 @@
 
 #![cfg(target_os = "linux")] // the sandbox's addresses, and sh with curl
 
+mod process_support;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use regex::Regex;
+
+use self::process_support::Running;
 
 const README: &str = include_str!("../README.md");
 const RUN: &str = "cargo run --release --";
@@ -35,7 +39,7 @@ fn what_the_readme_shows_is_what_happens() {
     for step in &steps {
         let wanted = shape(&step.shows, &mut shown_names);
         if step.command == SANDBOX {
-            let (running, printed) = Sandbox::start(&ports);
+            let (running, printed) = start_sandbox(&ports);
             sandbox = Some(running);
             compare(step, &wanted, &shape(&printed, &mut names));
             continue;
@@ -178,45 +182,32 @@ impl Ports {
     }
 }
 
-/// A sandbox that ends with the test.
-struct Sandbox(Child);
-
-impl Sandbox {
-    /// Starts it; returns what it has printed when it runs.
-    fn start(ports: &Ports) -> (Self, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_front-proxy"))
+/// A sandbox that ends with the test, and what it has printed when it runs.
+fn start_sandbox(ports: &Ports) -> (Running, String) {
+    let mut process = Running::spawn(
+        Command::new(env!("CARGO_BIN_EXE_front-proxy"))
             .args(["sandbox", "--http-port", &ports.http, "--https-port", &ports.https])
             .args(["--admin-port", &ports.admin, "--control-port", &ports.control])
             .args(["--service-port", &ports.service])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program");
-        let stdout = child.stdout.take().expect("piped");
-        let sandbox = Self(child);
-        let (lines, printed) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if lines.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut text = String::new();
-        loop {
-            let line = printed.recv_timeout(Duration::from_secs(60)).expect("a sandbox that runs");
-            text.push_str(&line);
-            text.push('\n');
-            // The last that it suggests to try.
-            if line.contains("/server_info") {
-                return (sandbox, text);
+            .stdout(Stdio::piped()),
+    );
+    let stdout = process.stdout();
+    let (lines, printed) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
             }
         }
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
+    });
+    let mut text = String::new();
+    loop {
+        let line = printed.recv_timeout(Duration::from_secs(60)).expect("a sandbox that runs");
+        text.push_str(&line);
+        text.push('\n');
+        // The last that it suggests to try.
+        if line.contains("/server_info") {
+            return (process, text);
+        }
     }
 }

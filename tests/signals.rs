@@ -1,68 +1,23 @@
 //! What the process does when it is told to end, or to open its logs anew.
 #![cfg(unix)]
 
+mod process_support;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-struct Process(Child);
+use self::process_support::{Running, free_ports, until, until_open};
 
-impl Process {
-    fn start(arguments: &[&str], config: &str) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_front-proxy"))
-            .args(["--concurrency", "1", "--config-yaml", config])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        until("the process to end", || {
-            status = self.0.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    }
+fn start(arguments: &[&str], config: &str) -> Running {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_front-proxy"));
+    command.args(["--concurrency", "1", "--config-yaml", config]).args(arguments);
+    Running::spawn(command.stderr(Stdio::piped()))
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn until(what: &str, mut is: impl FnMut() -> bool) {
-    for _ in 0..600 {
-        if is() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(25));
-    }
-    panic!("waited in vain for {what}");
-}
-
-fn until_open(address: SocketAddr) -> TcpStream {
-    let mut stream = None;
-    until("the port to open", || {
-        stream = TcpStream::connect(address).ok();
-        stream.is_some()
-    });
-    stream.unwrap()
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+    free_ports().map(|port| ([127, 0, 0, 1], port).into())
 }
 
 /// A listener whose requests go to `upstream` and are logged in `log`.
@@ -167,13 +122,13 @@ fn it_ends_before_its_listeners_are_open() {
             typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
 "
     );
-    let mut process = Process::start(&[], &config);
+    let mut process = start(&[], &config);
     // It asks, and is told nothing.
     dns.recv(&mut [0; 512]).unwrap();
     process.signal("-TERM");
     assert!(process.wait().success());
     let mut said = String::new();
-    process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    process.stderr().read_to_string(&mut said).unwrap();
     assert!(!said.contains("listener front"), "it waited for its names: {said}");
 }
 
@@ -183,10 +138,10 @@ fn logs_are_opened_anew_and_what_is_cut_is_logged() {
     let (own, access) = (folder.path().join("own.log"), folder.path().join("access.log"));
     // Takes requests and answers none.
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let front = free_address();
+    let [front] = free_addresses();
     let config = config(front, upstream.local_addr().unwrap(), &access);
     let flags = ["--log-path", own.to_str().unwrap(), "--file-flush-interval-msec", "20"];
-    let mut process = Process::start(&flags, &config);
+    let mut process = start(&flags, &config);
     get(front, "/first");
     until("the first line", || read(&access) == "/first the-chain 200\n");
 
@@ -203,7 +158,7 @@ fn logs_are_opened_anew_and_what_is_cut_is_logged() {
     let (_connection, _) = upstream.accept().unwrap();
     process.signal("-TERM");
     until("the listener to close", || TcpStream::connect(front).is_err());
-    assert!(process.0.try_wait().unwrap().is_none(), "it did not wait");
+    assert!(process.ended().is_none(), "it did not wait");
     // Logs are rotated all the same.
     move_away(&access);
     process.signal("-USR1");
@@ -233,13 +188,13 @@ fn the_admin_port_is_obeyed_while_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let access = folder.path().join("access.log");
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (front, admin) = (free_address(), free_address());
+    let [front, admin] = free_addresses();
     let mut config = config(front, upstream.local_addr().unwrap(), &access);
     let port = admin.port();
     config.push_str(&format!(
         "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}\n"
     ));
-    let mut process = Process::start(&["--file-flush-interval-msec", "20"], &config);
+    let mut process = start(&["--file-flush-interval-msec", "20"], &config);
     get(front, "/first");
     until("the first line", || !read(&access).is_empty());
     let mut hanging = until_open(front);
@@ -247,7 +202,7 @@ fn the_admin_port_is_obeyed_while_it_ends() {
     let (_connection, _) = upstream.accept().unwrap();
     assert!(post(admin, "/quitquitquit").starts_with("HTTP/1.1 200 "));
     until("the listener to close", || TcpStream::connect(front).is_err());
-    assert!(process.0.try_wait().unwrap().is_none(), "it did not wait");
+    assert!(process.ended().is_none(), "it did not wait");
     move_away(&access);
     assert!(post(admin, "/reopen_logs").ends_with("OK\n\r\n0\r\n\r\n"));
     until("the access log to be made anew", || access.exists());

@@ -48,6 +48,7 @@ pub mod hash_policy;
 pub mod retry;
 pub mod upstream_stats;
 pub mod upstream_timing;
+pub mod handler;
 pub mod cluster;
 pub mod balance;
 pub mod discover;

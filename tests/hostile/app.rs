@@ -21,7 +21,11 @@ pub(crate) async fn start() -> SocketAddr {
                 "slow"
             }),
         );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    // Rapid resets bring hundreds of connections in a burst. With a short queue the kernel resets
+    // some of those that it could not queue, and the good requests on them with them.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+    let listener = socket.listen(4096).expect("a queue");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move { axum::serve(listener, app).await });
     address

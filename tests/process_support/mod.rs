@@ -5,7 +5,7 @@ pub(crate) mod bootstrap;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -14,13 +14,39 @@ pub(crate) struct Running(Child);
 
 impl Running {
     pub(crate) fn start<A: AsRef<std::ffi::OsStr>>(program: &str, args: &[A]) -> Self {
-        let child = Command::new(program)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        Self::spawn(Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::null()))
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self(child)
+    }
+
+    /// Sends a signal, named as `kill` has it: `-TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().expect("kill").success());
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("a child")
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        until("the process to end", || self.ended().is_some());
+        self.0.wait().expect("a child")
+    }
+
+    /// Where it is piped.
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
+        self.0.stdout.take().expect("piped, and taken once")
+    }
+
+    /// Where it is piped.
+    pub(crate) fn stderr(&mut self) -> ChildStderr {
+        self.0.stderr.take().expect("piped, and taken once")
     }
 
     pub(crate) fn resident_kib(&self) -> u64 {
@@ -49,14 +75,29 @@ pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     sockets.map(|socket| socket.local_addr().expect("bound").port())
 }
 
-pub(crate) fn wait_for(port: u16) {
-    for _ in 0..400 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+/// Looks again and again whether something `is` so, for 20 seconds.
+pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..800 {
+        if is() {
             return;
         }
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(25));
     }
-    panic!("nothing listens on {port}");
+    panic!("waited in vain for {what}");
+}
+
+pub(crate) fn wait_for(port: u16) {
+    until_open(([127, 0, 0, 1], port).into());
+}
+
+/// A connection, once something listens there.
+pub(crate) fn until_open(address: SocketAddr) -> TcpStream {
+    let mut stream = None;
+    until(&format!("{address} to open"), || {
+        stream = TcpStream::connect(address).ok();
+        stream.is_some()
+    });
+    stream.expect("it is open")
 }
 
 /// One kept connection.
@@ -153,13 +194,7 @@ pub(crate) fn stat(admin: u16, name: &str) -> u64 {
 }
 
 pub(crate) fn until_stat(admin: u16, name: &str, value: u64) {
-    for _ in 0..200 {
-        if stat(admin, name) == value {
-            return;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    panic!("{name} did not become {value}");
+    until(&format!("{name} to become {value}"), || stat(admin, name) == value);
 }
 
 /// An upstream that answers on kept connections: with 503 where the path ends in `/503`, else with

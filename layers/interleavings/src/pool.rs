@@ -34,7 +34,7 @@ impl Pool {
         match lock(&self.list).take(|_| true, false, in_front) {
             Taken::Free(connection) => Held::Connection(connection),
             Taken::Place { .. } => Held::Place,
-            Taken::Queued(handed) => Held::Turn(handed),
+            Taken::Queued { handed, .. } => Held::Turn(handed),
         }
     }
 
@@ -163,29 +163,59 @@ pub fn a_look_at_an_idle_connection_keeps_nobody_waiting() {
                     }
                 })
             };
-            let other = {
-                let pool = Arc::clone(&pool);
-                thread::spawn(move || pool.stay())
-            };
-            let own = pool.stay();
-            watcher.join().expect("no panic");
-            let other = other.join().expect("no panic");
-            let mut waiting: Vec<_> = own.into_iter().chain(other).collect();
-            while !waiting.is_empty() {
-                let told = waiting.iter_mut().position(|waits| match waits.try_recv() {
-                    Some(Some(connection)) => {
-                        pool.use_and_put(connection);
-                        true
-                    }
-                    Some(None) => {
-                        pool.request();
-                        true
-                    }
-                    None => false,
-                });
-                drop(waiting.remove(told.expect("somebody waits for nobody")));
-            }
+            two_come(&pool, watcher);
         });
+    }
+}
+
+/// A connection is made, or is not, for a request that has left, while two others come: one of them
+/// gets it or makes its own, and so does then the other.
+pub fn what_was_begun_and_left_is_for_those_who_come() {
+    for fails in [false, true] {
+        loom::model(move || {
+            let pool = Pool::new();
+            assert!(matches!(pool.take(false), Held::Place));
+            lock(&pool.list).spare();
+            let made = {
+                let pool = Arc::clone(&pool);
+                // As `Connecting` when it is dropped.
+                thread::spawn(move || {
+                    if fails {
+                        lock(&pool.list).vacate();
+                    } else {
+                        lock(&pool.list).put(1);
+                    }
+                    lock(&pool.list).spared();
+                })
+            };
+            two_come(&pool, made);
+        });
+    }
+}
+
+/// Two requests come while `something` goes on, and each of them is served.
+fn two_come(pool: &Arc<Pool>, something: thread::JoinHandle<()>) {
+    let other = {
+        let pool = Arc::clone(pool);
+        thread::spawn(move || pool.stay())
+    };
+    let own = pool.stay();
+    something.join().expect("no panic");
+    let other = other.join().expect("no panic");
+    let mut waiting: Vec<_> = own.into_iter().chain(other).collect();
+    while !waiting.is_empty() {
+        let told = waiting.iter_mut().position(|waits| match waits.try_recv() {
+            Some(Some(connection)) => {
+                pool.use_and_put(connection);
+                true
+            }
+            Some(None) => {
+                pool.request();
+                true
+            }
+            None => false,
+        });
+        drop(waiting.remove(told.expect("somebody waits for nobody")));
     }
 }
 

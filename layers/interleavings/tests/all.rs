@@ -12,11 +12,15 @@ models! {
         a_refusal_disturbs_nobody
         what_goes_over_the_limit_comes_back
         a_new_limit_leaves_the_gauges_right;
+    ends:
+        an_end_counts_once_whoever_sees_it_first
+        nothing_is_left_of_who_reads_on;
     pool:
         a_connection_serves_one_request_at_a_time
         what_a_leaving_request_was_handed_is_the_next_ones
         a_place_that_is_free_wakes_who_waits
         whoever_looks_again_keeps_its_turn
+        what_was_begun_and_left_is_for_those_who_come
         a_look_at_an_idle_connection_keeps_nobody_waiting;
     shared:
         one_connection_is_made_for_all_who_want_it

@@ -19,8 +19,8 @@ use super::switch::{self, ConnectTcp};
 use super::upstream_body::UpstreamBody;
 use crate::body::Body;
 use crate::endpoint::{
-    Checkout, ConnectError, Connected, Endpoint, Http1Connection, Http2Exchange, Http2Streams,
-    Place, SendError, Waiter,
+    Checkout, ConnectError, Connected, Connecting, Endpoint, Http1Connection, Http2Exchange,
+    Http2Streams, SendError, Waiter,
 };
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::outlier::Outcome;
@@ -300,7 +300,10 @@ impl Exchange {
                 let over = place.is_over();
                 (Ok(place), over)
             }
-            Checkout::Wait(waiter) => (Err(waiter), true),
+            Checkout::Wait(waiter) => {
+                let over = waiter.is_over();
+                (Err(waiter), over)
+            }
         };
         self.request = Some(Box::new(request));
         let Some(pending) = pending.or_else(|| PendingRequest::begin(&self.cluster)) else {
@@ -311,10 +314,7 @@ impl Exchange {
             self.cluster.inner.stats.cx_overflow.increment(1);
         }
         match checkout {
-            Ok(place) => {
-                let connect = Connecting::new(Arc::clone(&self.endpoint), place);
-                State::Connecting(connect, pending)
-            }
+            Ok(place) => State::Connecting(self.endpoint.connect(place), pending),
             Err(waiter) => State::Waiting(waiter, pending),
         }
     }
@@ -401,43 +401,6 @@ fn drain(body: &mut Body, cx: &mut Context<'_>) -> bool {
         }
     }
     false
-}
-
-/// A connection that is being made. A request that leaves meanwhile leaves it to be finished, for
-/// the next one: what was begun is mostly done, and clients that give up come in groups.
-struct Connecting {
-    connect: Option<BoxFuture<Result<Connected, Arc<ConnectError>>>>,
-    endpoint: Arc<Endpoint>,
-}
-
-impl Connecting {
-    fn new(endpoint: Arc<Endpoint>, place: Place) -> Self {
-        let connect = Arc::clone(&endpoint).connect(place);
-        Self { connect: Some(Box::pin(connect)), endpoint }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connected, Arc<ConnectError>>> {
-        let Some(connect) = &mut self.connect else {
-            return Poll::Pending;
-        };
-        let connected = ready!(connect.as_mut().poll(cx));
-        self.connect = None;
-        Poll::Ready(connected)
-    }
-}
-
-impl Drop for Connecting {
-    fn drop(&mut self) {
-        let Some(connect) = self.connect.take() else { return };
-        // A runtime that is shutting down takes its connections along.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let endpoint = Arc::clone(&self.endpoint);
-        runtime.spawn(async move {
-            if let Ok(Connected::Http1(connection)) = connect.await {
-                endpoint.give_back(connection);
-            }
-        });
-    }
 }
 
 fn receive_http1(
@@ -566,8 +529,11 @@ fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
     let scheme = upstream_scheme(request, tls);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if let Some(host) = host {
-        let authority = http::uri::Authority::from_maybe_shared(bytes::Bytes::from_owner(host));
-        parts.authority = Some(authority.map_err(|e| bad(e.into()))?);
+        let shared = bytes::Bytes::from_owner(host.clone());
+        parts.authority = http::uri::Authority::from_maybe_shared(shared).ok();
+        if parts.authority.is_none() {
+            return keep_host(request, host, parts.path_and_query);
+        }
     }
     if parts.authority.is_some() {
         parts.scheme = Some(scheme);
@@ -576,6 +542,21 @@ fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
         }
     }
     *request.uri_mut() = Uri::from_parts(parts).map_err(|e| bad(e.into()))?;
+    Ok(())
+}
+
+/// What can't be an authority to the HTTP library goes on as `host`, which HTTP/2 allows (RFC 9113
+/// section 8.3.1): whether it is a host is for the upstream to say.
+#[cold]
+fn keep_host(
+    request: &mut Request<Body>,
+    host: HeaderValue,
+    path: Option<http::uri::PathAndQuery>,
+) -> Result<(), ProxyError> {
+    // Only of requests that come from HTTP/1 does h2 expect no authority.
+    *request.version_mut() = Version::HTTP_11;
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    request.headers_mut().insert(header::HOST, host);
     Ok(())
 }
 

@@ -19,6 +19,8 @@ pub(super) struct FreeList<C> {
     idle: VecDeque<C>,
     /// Connections that exist or are being made.
     open: usize,
+    /// Those being made that nobody waits for any more.
+    spare: usize,
     waiting: VecDeque<oneshot::Sender<Handed<C>>>,
 }
 
@@ -29,13 +31,13 @@ pub(super) enum Taken<C> {
     Free(C),
     /// A place for a new one; `over` if the limit would not have given it.
     Place { over: bool },
-    /// A place in the queue.
-    Queued(oneshot::Receiver<Handed<C>>),
+    /// A place in the queue; `over` if the limit is why, and not that a connection will be to spare.
+    Queued { handed: oneshot::Receiver<Handed<C>>, over: bool },
 }
 
 impl<C> Default for FreeList<C> {
     fn default() -> Self {
-        Self { idle: VecDeque::new(), open: 0, waiting: VecDeque::new() }
+        Self { idle: VecDeque::new(), open: 0, spare: 0, waiting: VecDeque::new() }
     }
 }
 
@@ -54,19 +56,36 @@ impl<C> FreeList<C> {
             }
             self.open = self.open.saturating_sub(1);
         }
+        // What clients have begun and left is for those who come after them: else a client that
+        // resets its requests as fast as it makes them has a connection opened by each.
+        let spared = self.spare > self.waiting.len();
         // Envoy lets each worker have one connection to each endpoint whatever the limit says, so
         // that no request waits for a connection that nobody has.
-        if may_open || self.open == 0 {
+        if !spared && (may_open || self.open == 0) {
             self.open += 1;
             return Taken::Place { over: !may_open };
         }
-        let (tx, rx) = oneshot::channel();
+        let (tx, handed) = oneshot::channel();
         if in_front {
             self.waiting.push_front(tx);
         } else {
             self.waiting.push_back(tx);
         }
-        Taken::Queued(rx)
+        Taken::Queued { handed, over: !spared }
+    }
+
+    /// Whoever wanted a connection that is being made has left.
+    pub(super) fn spare(&mut self) {
+        self.spare += 1;
+    }
+
+    /// Such a connection has been [`put`](Self::put), or its place [given up](Self::vacate), before
+    /// this. Who came in between looks again.
+    pub(super) fn spared(&mut self) {
+        self.spare = self.spare.saturating_sub(1);
+        if self.waiting.len() > self.spare {
+            self.wake_one();
+        }
     }
 
     /// A connection is free: the longest waiting request gets it, else it lies idle.
@@ -180,6 +199,10 @@ mod tests {
         IdleChecked(usize),
         Cancelled(usize),
         Looked(usize),
+        /// Whoever has a connection made leaves.
+        Left,
+        SpareConnected,
+        SpareFailed,
     }
 
     /// A pool of at most `limit` connections, the requests that use it and those that wait.
@@ -188,6 +211,7 @@ mod tests {
         limit: usize,
         next: u32,
         making: usize,
+        spare: usize,
         used: Vec<u32>,
         waiting: Vec<oneshot::Receiver<Handed<u32>>>,
     }
@@ -198,7 +222,7 @@ mod tests {
             match self.list.take(|_| true, may_open, in_front) {
                 Taken::Free(connection) => self.used.push(connection),
                 Taken::Place { .. } => self.making += 1,
-                Taken::Queued(rx) => self.waiting.push(rx),
+                Taken::Queued { handed, .. } => self.waiting.push(handed),
             }
         }
 
@@ -218,7 +242,24 @@ mod tests {
                     self.making -= 1;
                     self.list.vacate();
                 }
+                Event::Left if self.making > 0 => {
+                    self.making -= 1;
+                    self.spare += 1;
+                    self.list.spare();
+                }
+                Event::SpareConnected if self.spare > 0 => {
+                    self.spare -= 1;
+                    self.next += 1;
+                    self.list.put(self.next);
+                    self.list.spared();
+                }
+                Event::SpareFailed if self.spare > 0 => {
+                    self.spare -= 1;
+                    self.list.vacate();
+                    self.list.spared();
+                }
                 Event::Connected | Event::ConnectFailed => {}
+                Event::Left | Event::SpareConnected | Event::SpareFailed => {}
                 Event::Finished(at) => {
                     if let Some(connection) = Self::pick(&mut self.used, at) {
                         self.list.put(connection);
@@ -278,13 +319,14 @@ mod tests {
         }
 
         fn check(&self) {
-            let held = self.list.idle() + self.used.len() + self.making;
+            let held = self.list.idle() + self.used.len() + self.making + self.spare;
             assert_eq!(self.list.open(), held, "every open connection is somewhere");
             assert_eq!(self.list.waiting.len(), self.waiting.len(), "nobody is forgotten");
             if !self.waiting.is_empty() {
                 assert_eq!(self.list.idle(), 0, "nobody waits beside a free connection");
-                assert!(self.list.open() >= self.limit.max(1), "nor beside a free place");
-                assert!(self.making + self.used.len() > 0, "somebody will wake them");
+                let full = self.list.open() >= self.limit.max(1);
+                assert!(full || self.waiting.len() <= self.spare, "nor beside a free place");
+                assert!(self.making + self.used.len() + self.spare > 0, "somebody will wake them");
             }
         }
     }
@@ -301,6 +343,9 @@ mod tests {
             1 => at.clone().prop_map(Event::IdleChecked),
             2 => at.clone().prop_map(Event::Cancelled),
             2 => at.prop_map(Event::Looked),
+            2 => Just(Event::Left),
+            2 => Just(Event::SpareConnected),
+            1 => Just(Event::SpareFailed),
         ]
     }
 
@@ -315,6 +360,7 @@ mod tests {
                 limit,
                 next: 0,
                 making: 0,
+                spare: 0,
                 used: Vec::new(),
                 waiting: Vec::new(),
             };
@@ -326,6 +372,7 @@ mod tests {
             // All connections come back: all waiters must get theirs.
             for _ in 0..events.len() * 2 {
                 model.apply(&Event::Connected);
+                model.apply(&Event::SpareConnected);
                 model.apply(&Event::Finished(0));
                 model.settle();
             }
@@ -348,14 +395,32 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_waits_for_what_others_have_begun_and_left() {
+        let mut list = FreeList::default();
+        assert!(matches!(list.take(|_| true, true, false), Taken::Place { over: false }));
+        list.spare();
+        let Taken::Queued { mut handed, over: false } = list.take(|_| true, true, false) else {
+            panic!("a connection will be to spare");
+        };
+        assert!(
+            matches!(list.take(|_| true, true, false), Taken::Place { over: false }),
+            "one only"
+        );
+        list.put(7);
+        list.spared();
+        assert_eq!(handed.try_recv(), Ok(Some(7)));
+        assert!(matches!(list.take(|_| true, true, false), Taken::Place { over: false }));
+    }
+
+    #[test]
     fn those_who_leave_the_queue_leave_nothing_behind() {
         let mut list = FreeList::<u32>::default();
         assert!(matches!(list.take(|_| true, false, false), Taken::Place { over: true }));
         for _ in 0..100 {
-            let Taken::Queued(rx) = list.take(|_| true, false, false) else {
+            let Taken::Queued { handed, over: true } = list.take(|_| true, false, false) else {
                 panic!("one is open and no more may be");
             };
-            drop(rx);
+            drop(handed);
             list.forget_gone();
         }
         assert!(list.waiting.is_empty());

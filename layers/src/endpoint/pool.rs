@@ -1,5 +1,6 @@
 //! The connections of one endpoint on one worker.
 
+mod connecting;
 mod making;
 mod watcher;
 
@@ -11,6 +12,7 @@ use http::Version;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+pub(crate) use self::connecting::Connecting;
 use self::making::Making;
 use self::watcher::Watcher;
 use super::free_list::{FreeList, Handed, Taken};
@@ -47,7 +49,7 @@ pub(crate) enum Checkout {
     Http2(Http2Streams),
     /// Nothing: make a connection with [`Endpoint::connect`].
     Connect(Place),
-    /// Nothing, and no more connections may be made: wait for one.
+    /// Nothing: wait for one, as no more may be made or one is made that nobody needs.
     Wait(Waiter),
 }
 
@@ -67,6 +69,7 @@ pub(crate) struct Waiter {
     handed: oneshot::Receiver<Handed<Box<Http1Connection>>>,
     endpoint: Arc<Endpoint>,
     home: usize,
+    over: bool,
     done: bool,
 }
 
@@ -100,17 +103,19 @@ impl Endpoint {
         match state.http1.take(|connection| connection.is_open(), may_open, again) {
             Taken::Free(connection) => Checkout::Http1(connection),
             Taken::Place { over } => Checkout::Connect(place(true, over)),
-            Taken::Queued(handed) => {
-                Checkout::Wait(Waiter { handed, endpoint: Arc::clone(self), home, done: false })
+            Taken::Queued { handed, over } => {
+                let endpoint = Arc::clone(self);
+                Checkout::Wait(Waiter { handed, endpoint, home, over, done: false })
             }
         }
     }
 
     /// Makes a connection.
-    pub(crate) async fn connect(
-        self: Arc<Self>,
-        mut place: Place,
-    ) -> Result<Connected, Arc<ConnectError>> {
+    pub(crate) fn connect(self: &Arc<Self>, place: Place) -> Connecting {
+        Connecting::new(self, place)
+    }
+
+    async fn connect_at(self: Arc<Self>, mut place: Place) -> Result<Connected, Arc<ConnectError>> {
         let home = place.home;
         if self.shared().options.protocol.version() == Some(Version::HTTP_2) {
             return self.connect_http2(home).await;
@@ -320,6 +325,13 @@ enum Opened {
 
 impl Place {
     /// Whether the circuit breaker was open, and the place is the one that there always is.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+impl Waiter {
+    /// Whether the circuit breaker is open, and not a connection on its way that nobody needs.
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }
