@@ -208,6 +208,17 @@ fn hex(number: u32) -> [u8; 8] {
     (digits + u64::from(b'0') * EACH + 39 * letters).to_be_bytes()
 }
 
+/// What is random in an id, the same for everybody who looks: its first eight hexadecimal digits.
+/// Nothing where it begins otherwise.
+pub fn random_part(id: &[u8]) -> Option<u32> {
+    let head = id.get(..8)?;
+    // Envoy's reader of numbers takes that too.
+    let digits = head.strip_prefix(b"0x").or_else(|| head.strip_prefix(b"0X")).unwrap_or(head);
+    // Not by the standard library's reader alone: it would take a sign.
+    let digits = std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?;
+    u32::from_str_radix(digits, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -273,5 +284,17 @@ mod tests {
     fn ids_differ() {
         let ids: HashSet<_> = (0..1000).map(|_| new_id()).collect();
         assert_eq!(ids.len(), 1000);
+    }
+
+    #[test]
+    fn the_random_part_is_as_envoy_reads_it() {
+        let part = |id: &str| random_part(id.as_bytes());
+        assert_eq!(part("0000001F-0000-4000-8000-000000000000"), Some(0x1f));
+        assert_eq!(part("ffffffffffffffff"), Some(u32::MAX));
+        assert_eq!(part("0x000001"), Some(1));
+        for other in ["", "0000000", "zzzzzzzz", "+0000001", "-0000001", "0x+00001", "\u{e9}000000"]
+        {
+            assert_eq!(part(other), None, "{other}");
+        }
     }
 }
