@@ -241,7 +241,12 @@ impl StreamInfo {
 
     /// Adds a response flag.
     pub fn flag(&self, flag: ResponseFlag) {
-        self.flags.fetch_or(ResponseFlags::from(flag).bits(), Ordering::Relaxed);
+        self.add_flags(flag.into());
+    }
+
+    /// Adds those that a failure or a response brings along.
+    pub(crate) fn add_flags(&self, flags: ResponseFlags) {
+        self.flags.fetch_or(flags.bits(), Ordering::Relaxed);
     }
 
     /// What decided the status (`%RESPONSE_CODE_DETAILS%`).
@@ -274,9 +279,7 @@ impl StreamInfo {
         if let Some(flag) = error.kind().flag() {
             self.flag(flag);
         }
-        if error.is_after_retries() {
-            self.flag(ResponseFlag::UpstreamRetryLimitExceeded);
-        }
+        self.add_flags(error.flags());
         if let Some(reason) = error.transport_failure() {
             self.set_transport_failure(reason);
         }
