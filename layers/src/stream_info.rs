@@ -235,8 +235,9 @@ impl StreamInfo {
 
     /// The status of an answer that the proxy gives itself: the edits of its headers know it, while
     /// `%RESPONSE_CODE%` is 0 to them, as in Envoy.
-    pub(crate) fn set_replied(&self, status: http::StatusCode) {
-        self.replied.store(status.as_u16(), Ordering::Relaxed);
+    pub(crate) fn set_replied(&self, status: Option<http::StatusCode>) {
+        let status = status.map_or(0, |status| status.as_u16());
+        self.replied.store(status, Ordering::Relaxed);
     }
 
     /// Adds a response flag.
