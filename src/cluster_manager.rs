@@ -1,4 +1,19 @@
 //! The clusters of a configuration: built, and kept up to date by discovery.
+//!
+//! ```
+//! use front_proxy::cluster_manager::ClusterManager;
+//! use front_proxy::config::load_str;
+//! use front_proxy_layers::stats::Scope;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let text = "static_resources: { clusters: [{ name: service1 }] }";
+//! let bootstrap = load_str("bootstrap.yaml", text)?;
+//! let (clusters, runtime) = (&bootstrap.clusters, &bootstrap.runtime);
+//! let manager = ClusterManager::start(clusters, runtime, &Scope::from_metrics(), 1).await?;
+//! assert!(manager.get("service1").is_some());
+//! # Ok(()) }
+//! ```
 
 mod build;
 mod counted_lookups;
@@ -36,6 +51,10 @@ impl ClusterManager {
     /// Builds the clusters, which follow `runtime`, and starts their discovery on the current tokio
     /// runtime. Returns when each
     /// has been resolved once, and what is to be checked has been: listeners must not open before.
+    ///
+    /// # Errors
+    ///
+    /// A certificate or a key can't be used, in words.
     pub async fn start(
         configs: &[model::Cluster],
         runtime: &Runtime,
@@ -82,7 +101,7 @@ impl ClusterManager {
         for thread in owners.chain([threads.child("main_thread")]) {
             thread.gauge("clusters_inflated").set(clusters.len() as f64);
         }
-        for name in ["cluster_modified", "cluster_removed", "cluster_updated"] {
+        for name in ["cluster_modified", "cluster_removed"] {
             drop(stats.counter(name));
         }
         Ok(Self { clusters, by_name, discoveries: Vec::new() })
@@ -104,9 +123,12 @@ impl ClusterManager {
         self.clusters.iter().map(|entry| (&entry.config, &entry.cluster))
     }
 
-    /// The TLS contexts, in the order of the file.
-    pub(crate) fn tls(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.clusters.iter().filter_map(|entry| entry.tls.as_ref())
+    /// The TLS contexts in the order of the file, with the scopes of their clusters' stats below
+    /// `root`.
+    pub(crate) fn tls(&self, root: &Scope) -> impl Iterator<Item = (&Arc<Upstream>, Scope)> {
+        self.clusters.iter().filter_map(|entry| {
+            Some((entry.tls.as_ref()?, build::stats_scope(&entry.config, root)))
+        })
     }
 
     /// What looks after the files of the TLS contexts. `scope` is the root of all stats.

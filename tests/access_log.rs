@@ -4,12 +4,13 @@ mod process_support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use front_proxy::access_log::FlushOptions;
 use front_proxy::config;
 use front_proxy::server::{Server, ServerOptions};
+use front_proxy::stats::{Query, StatValue};
 use tokio::io::AsyncWriteExt as _;
 
 use process_support::bootstrap::{Bootstrap, cluster};
@@ -217,6 +218,65 @@ async fn every_ending_is_logged_as_envoy_words_it() {
     assert_eq!(lines(&path), expected);
 }
 
+/// Wherever in its request a client leaves, and whichever way, it is the same to the counters.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_in_the_middle_is_counted_and_logged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.log");
+    let format = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL%";
+    let bootstrap = bootstrap(backend(), &file(&path, &text(format)));
+    let (server, address) = start(&bootstrap, NEVER).await;
+    const POST: &str = "POST /hang HTTP/1.1\r\nhost: h\r\n";
+    let left = [
+        (None, String::new()),
+        (Some("-"), "PRI * HT".to_owned()),
+        (Some("-"), "\r\n".to_owned()),
+        (Some("-"), "GET / HTTP/1.1\r\nho".to_owned()),
+        (Some("/hang"), format!("{POST}content-length: 5\r\n\r\n")),
+        (Some("/hang"), format!("{POST}content-length: 5\r\n\r\nab")),
+        (Some("/hang"), format!("{POST}transfer-encoding: chunked\r\n\r\n3\r\nab")),
+        (Some("/hang"), "GET /hang HTTP/1.1\r\nhost: h\r\n\r\n".to_owned()),
+    ];
+    let mut expected = Vec::new();
+    for (logged, bytes) in &left {
+        for reset in [false, true] {
+            let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+            stream.write_all(bytes.as_bytes()).await.expect("sent");
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            if reset {
+                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("set");
+            }
+            drop(stream);
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            expected.extend(
+                logged.map(|path| format!("{path} 0 DC downstream_remote_disconnect HTTP/1.1")),
+            );
+        }
+    }
+    let selection = server.stats().select(&Query::default());
+    server.shutdown().await;
+    assert_eq!(lines(&path), expected);
+    let (begun, closed) = (expected.len() as u64, 2 * left.len() as u64);
+    for (stat, value) in [
+        ("rq_total", begun),
+        ("rq_rx_reset", begun),
+        ("cx_destroy", closed),
+        ("cx_destroy_remote", closed),
+        ("cx_destroy_remote_active_rq", begun),
+        ("rq_completed", 0),
+        ("rq_4xx", 0),
+        ("rq_response_before_rq_complete", 0),
+    ] {
+        let name = format!("http.ingress_http.downstream_{stat}");
+        let counted = selection.values().iter().find(|stat| stat.name() == name);
+        let counted = counted.map(front_proxy::stats::Stat::value);
+        assert!(
+            matches!(counted, Some(StatValue::Counter(n)) if n == value),
+            "{stat}: {counted:?}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_made_here_is_logged_with_the_request_as_the_router_saw_it() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -355,6 +415,42 @@ async fn a_json_log_keeps_types_and_a_filter_keeps_to_its_codes() {
         ]
     );
     assert_eq!(lines(&errors), ["/none"]);
+}
+
+/// As Envoy 1.40 was seen to choose.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_of_the_requests_is_logged_by_their_ids() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fields = [
+        "runtime_key: a, percent_sampled: {numerator: 50, denominator: TEN_THOUSAND}",
+        // The runtime says how many of the hundred.
+        "runtime_key: b, percent_sampled: {numerator: 50}",
+        "runtime_key: c, percent_sampled: {numerator: 50}",
+        "runtime_key: d",
+        "runtime_key: e, percent_sampled: {numerator: 1, denominator: MILLION}, \
+         use_independent_randomness: true",
+    ];
+    let logs = fields.map(|fields| (folder.path().join(&fields[13..14]), fields));
+    let log = |(path, fields): &(PathBuf, &str)| {
+        let filter = format!("            filter: {{runtime_filter: {{{fields}}}}}\n");
+        file(path, &(text("%REQ(N)%") + &filter))
+    };
+    let runtime = "layered_runtime: {layers: [{name: s, static_layer: {b: 25, \
+                   c: {numerator: 25, denominator: MILLION}}}]}\n";
+    let all: String = logs.iter().map(log).collect();
+    let (server, address) = start(&(runtime.to_owned() + &bootstrap(backend(), &all)), NEVER).await;
+    for n in [0, 24, 25, 49, 50, 125, 149, 150, 10_049] {
+        let id = format!("n: {n}\r\nx-request-id: {n:08x}-0000-4000-8000-000000000000");
+        let request = format!("GET /direct HTTP/1.1\r\nhost: h\r\n{id}\r\n\r\n");
+        exchange(address, &request, SOON).await;
+    }
+    server.shutdown().await;
+    let logged = |at: usize| lines(&logs[at].0).join(" ");
+    assert_eq!(logged(0), "0 24 25 49 10049");
+    assert_eq!(logged(1), "0 24");
+    assert_eq!(logged(2), "0 24 25 49 125 149 10049", "a fraction is no number");
+    assert_eq!(logged(3), "");
+    assert!(lines(&logs[4].0).len() < 5, "hardly one in a million");
 }
 
 #[tokio::test(flavor = "multi_thread")]

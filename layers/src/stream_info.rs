@@ -162,6 +162,17 @@ impl StreamInfo {
         }
     }
 
+    /// With the moment since when the request has been coming in, where it is known: else it is now.
+    #[must_use]
+    pub fn begun(mut self, at: Option<std::time::Instant>) -> Self {
+        if let Some(at) = at {
+            let since = at.elapsed();
+            self.started = self.started.checked_sub(since).unwrap_or(self.started);
+            self.began = Instant::from_std(at);
+        }
+        self
+    }
+
     /// That of a request, where somebody needs one.
     #[inline]
     pub fn of(extensions: &Extensions) -> Option<&Arc<Self>> {

@@ -7,6 +7,16 @@
 //! OpenMetrics, which Envoy does not speak, has the same samples under the same names, so that a
 //! scraper that prefers it stores the same series. It wants the names of counters to end in
 //! `_total`: those that don't have no type there.
+//!
+//! ```
+//! use front_proxy::stats::{Query, Registry, prometheus::{Exposition, render}};
+//!
+//! let registry = Registry::new(1);
+//! registry.scope().child("server").gauge("live").set(1.0);
+//! let page = render(&registry, &Query::default(), Exposition::Prometheus).expect("no buckets asked for");
+//! let page: String = page.map(|chunk| String::from_utf8_lossy(&chunk).into_owned()).collect();
+//! assert_eq!(page, "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n");
+//! ```
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -18,7 +28,7 @@ use super::Chunks;
 use super::chunks::chunks;
 use super::histogram::{Distribution, QUANTILES};
 use super::name::Name;
-use super::number::SixDigits;
+use super::number::{Shortest, SixDigits};
 use super::query::{Buckets, InvalidQuery, Kind, Query};
 use super::registry::Registry;
 use super::selection::{HistogramReading, Selection, Stat, StatValue};
@@ -54,6 +64,10 @@ pub enum Exposition {
 }
 
 /// Renders what `query` asks for. Its `type` and `format` don't matter here.
+///
+/// # Errors
+///
+/// This form has no such buckets.
 pub fn render(
     registry: &Registry,
     query: &Query,
@@ -185,7 +199,7 @@ fn distribution(
         if as_summary {
             for (quantile, value) in QUANTILES.iter().zip(shown.quantiles()) {
                 let label = number(*quantile, form);
-                sample(page, name, "", Some(("quantile", &label)), &(value * scale));
+                sample(page, name, "", Some(("quantile", &label)), &Spelled(value * scale, form));
             }
         } else {
             buckets(page, form, stat, &shown);
@@ -219,6 +233,18 @@ fn number(value: f64, form: Exposition) -> String {
         }
     }
     text
+}
+
+/// A value. Where there is none, Envoy and OpenMetrics differ in the capitals; readers take both.
+struct Spelled(f64, Exposition);
+
+impl std::fmt::Display for Spelled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.1 {
+            Exposition::Prometheus => Shortest(self.0).fmt(f),
+            Exposition::OpenMetrics => self.0.fmt(f),
+        }
+    }
 }
 
 /// A sample. The crate's own writer leaves empty braces out, which Envoy never does.

@@ -85,6 +85,10 @@ pub enum HostOutcome {
 
 impl RequestRewrite {
     /// Compiles the changes of a route.
+    ///
+    /// # Errors
+    ///
+    /// A substitution names a group that its pattern lacks, or can't be read; a host is none.
     pub fn new(
         path: Option<PathRewrite>,
         host: Option<HostRewrite>,
@@ -124,6 +128,10 @@ impl RequestRewrite {
     }
 
     /// Changes a request that `matched` took. The host goes first: it may be made of the path.
+    ///
+    /// # Errors
+    ///
+    /// The path has become longer than 64 KiB.
     pub fn apply(
         &self,
         matched: &PathMatch,
