@@ -44,6 +44,11 @@ fn answer(mut stream: TcpStream) {
         while matches!(stream.read(&mut buffer), Ok(1..)) {}
         return;
     }
+    if text.contains("/switch") {
+        let head = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes());
+        return;
+    }
     let body = "hello";
     let length = if text.contains("/cut") { 100 } else { body.len() };
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
@@ -55,7 +60,8 @@ fn answer(mut stream: TcpStream) {
 
 /// A bootstrap whose one listener logs as `access_log` says.
 fn bootstrap(backend: SocketAddr, access_log: &str) -> String {
-    let manager = &format!("          access_log:\n{access_log}");
+    let upgrades = "          upgrade_configs: [{upgrade_type: websocket}]\n";
+    let manager = &format!("{upgrades}          access_log:\n{access_log}");
     let routes = r"
               - match: {prefix: /direct}
                 direct_response: {status: 200, body: {inline_string: d}}
@@ -70,6 +76,10 @@ fn bootstrap(backend: SocketAddr, access_log: &str) -> String {
               - match: {prefix: /app}
                 name: app
                 route: {cluster: app, timeout: 0.3s}
+              - match: {prefix: /again}
+                route:
+                  cluster: app
+                  retry_policy: {retry_on: retriable-status-codes, retriable_status_codes: [200]}
               - match: {prefix: /hang}
                 route: {cluster: app}";
     let clusters = &(cluster("app", "", &[backend.port()]) + "  - name: empty\n");
@@ -159,6 +169,9 @@ async fn every_ending_is_logged_as_envoy_words_it() {
         get("/app"),
         "POST /app/post HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc".to_owned(),
         get("/app/cut"),
+        get("/again"),
+        "GET /app/switch HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+            .to_owned(),
         get("/empty"),
         get("/none"),
         get("/direct"),
@@ -185,6 +198,11 @@ async fn every_ending_is_logged_as_envoy_words_it() {
         format!(
             "GET /app/cut 200 UPE upstream_reset_after_response_started{{protocol_error}} 0 5 \
              app {host} app 1"
+        ),
+        format!("GET /again 200 URX via_upstream 0 5 app {host} - 2"),
+        format!(
+            "GET /app/switch 101 UC upstream_reset_after_response_started{{connection_termination}} \
+             0 0 app {host} app 1"
         ),
         "GET /empty 503 UH no_healthy_upstream 0 19 empty - - 1".to_owned(),
         "GET /none 404 NR route_not_found 0 0 - - - 0".to_owned(),

@@ -228,6 +228,26 @@ async fn old_clients_are_served_where_wanted() {
     assert_ne!(answer.header("connection").as_deref(), Some("close"));
 }
 
+/// Where it does not, hyper would say otherwise to a client that asked for it.
+#[tokio::test]
+async fn old_clients_are_told_whether_the_connection_stays() {
+    let http1 = "http_protocol_options: {accept_http_10: true}";
+    let routes = "{match: {path: /}, direct_response: {status: 200, body: {inline_string: hi}}}";
+    let proxy = Proxy::with_routes(http1, routes).await;
+    let head = "HTTP/1.0\r\nhost: h\r\nconnection: keep-alive\r\n";
+    for (request, connection) in [
+        (format!("GET / {head}\r\n"), "keep-alive"),
+        // An answer without a length, and one that does not wait for the request.
+        (format!("GET /none {head}\r\n"), "close"),
+        (format!("POST / {head}content-length: 3\r\n\r\nabc"), "close"),
+    ] {
+        let answer = proxy.send(&request).await;
+        let lines = answer.headers.iter().filter(|(name, _)| name == "connection");
+        let values: Vec<_> = lines.map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, [connection], "{request}");
+    }
+}
+
 #[tokio::test]
 async fn connection_may_not_nominate_what_the_proxy_vouches_for() {
     let proxy = Proxy::with_routes("", ALL).await;

@@ -157,8 +157,14 @@ where
             let status = answer.status();
             let tunnel = status == StatusCode::SWITCHING_PROTOCOLS
                 || is_granted(*this.asked == Asked::Connect, status);
-            if *this.last && !tunnel {
+            // An HTTP/1.0 client is told of the end by the end of the connection.
+            let endless = !*this.chunks && !answer.headers().contains_key(CONTENT_LENGTH);
+            if (*this.last || endless) && !tunnel {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if !*this.chunks && ends_connection(&answer) {
+                // hyper would tell a client of HTTP/1.0 that asked for it that the connection stays.
+                *answer.version_mut() = Version::HTTP_10;
             }
             if let (Some(request), Some(exchange)) =
                 (answer.extensions().get::<Arc<RequestProgress>>(), &exchange)
