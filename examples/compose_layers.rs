@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
 
     // From the client to the route.
-    let stats = Arc::new(DownstreamStats::new(&Scope::from_metrics(), "example"));
+    let stats = Arc::new(DownstreamStats::of_requests(&Scope::from_metrics(), "example"));
     let proxy = ServiceBuilder::new()
         // Outermost: sees every request once, and all of its response.
         .layer(StatsLayer::new(stats))

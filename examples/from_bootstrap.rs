@@ -1,5 +1,5 @@
 //! An Envoy bootstrap inside an app: its listener's routes are a service that the app mounts, its
-//! clusters show on the app's admin pages. The same text runs standalone, with
+//! clusters and its text show on the app's admin pages. The same text runs standalone, with
 //! `front-proxy -c <file>`, and does the same to requests there.
 //!
 //! ```text
@@ -7,12 +7,14 @@
 //! curl localhost:3000/             # the app
 //! curl -i localhost:3000/api/x    # by the bootstrap: a rewrite, an added header
 //! curl localhost:3000/admin/clusters
+//! curl localhost:3000/admin/config_dump?resource=static_clusters
 //! ```
 //!
 //! Next: read the text with `config::load_file`; give the listener an access log.
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
@@ -35,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The app knows who is connected; `use_remote_address` below wants to.
     let ingress =
         ServiceBuilder::new().layer(MountLayer::new().connect_info(false)).service(ingress);
-    let admin = AdminState::new(stats).clusters(proxies);
+    let admin = AdminState::new(stats).config(Arc::new(proxies.clone())).clusters(proxies);
     let app = Router::new()
         .route("/", get(|| async { "the app itself\n" }))
         .nest("/admin", admin::router(admin))

@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // In: around the service's own routes.
     let format = Format::parse("%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%\n")?;
     let inbound = ServiceBuilder::new()
-        .layer(StatsLayer::new(DownstreamStats::new(&Scope::from_metrics(), "inbound")))
+        .layer(StatsLayer::new(DownstreamStats::of_requests(&Scope::from_metrics(), "inbound")))
         .layer(AccessLogLayer::new([AccessLogger::text(format, Arc::new(Stderr))]))
         .layer(RequestIdLayer::new().respond(true))
         .layer(UpstreamTimingLayer::new());

@@ -1,4 +1,14 @@
 //! The command line: Envoy's, where Envoy has it, and the sandbox beside it.
+//!
+//! ```
+//! use front_proxy::cli::{Command, load, parse};
+//!
+//! let bootstrap = "static_resources: { clusters: [{ name: service1 }] }";
+//! let Ok(Command::Serve(options)) = parse(["front-proxy", "--config-yaml", bootstrap]) else {
+//!     panic!("a command line to serve");
+//! };
+//! assert_eq!(load(&options).unwrap().clusters.len(), 1);
+//! ```
 
 mod arguments;
 mod serve;
@@ -44,6 +54,10 @@ pub struct Exit {
 }
 
 /// Reads a command line, the program's name first.
+///
+/// # Errors
+///
+/// What to print and end with: a complaint, or the answer to `--help` and `--version`.
 pub fn parse<I, T>(args: I) -> Result<Command, Exit>
 where
     I: IntoIterator<Item = T>,
@@ -120,6 +134,10 @@ fn dispatch(command: Command) -> ExitCode {
 
 /// Loads the configuration that the options name, and puts the options over its `node` and before its
 /// tags of stats.
+///
+/// # Errors
+///
+/// All that is wrong with the configuration, with places.
 pub fn load(options: &Options) -> Result<Bootstrap, Diagnostics> {
     let mut loader = Loader::new().allow_unknown_fields(options.allow_unknown_static_fields);
     if !options.config_path.is_empty() {

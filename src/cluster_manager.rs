@@ -1,4 +1,19 @@
 //! The clusters of a configuration: built, and kept up to date by discovery.
+//!
+//! ```
+//! use front_proxy::cluster_manager::ClusterManager;
+//! use front_proxy::config::load_str;
+//! use front_proxy_layers::stats::Scope;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let text = "static_resources: { clusters: [{ name: service1 }] }";
+//! let bootstrap = load_str("bootstrap.yaml", text)?;
+//! let (clusters, runtime) = (&bootstrap.clusters, &bootstrap.runtime);
+//! let manager = ClusterManager::start(clusters, runtime, &Scope::from_metrics(), 1).await?;
+//! assert!(manager.get("service1").is_some());
+//! # Ok(()) }
+//! ```
 
 mod build;
 mod counted_lookups;
@@ -36,6 +51,10 @@ impl ClusterManager {
     /// Builds the clusters, which follow `runtime`, and starts their discovery on the current tokio
     /// runtime. Returns when each
     /// has been resolved once, and what is to be checked has been: listeners must not open before.
+    ///
+    /// # Errors
+    ///
+    /// A certificate or a key can't be used, in words.
     pub async fn start(
         configs: &[model::Cluster],
         runtime: &Runtime,

@@ -47,11 +47,19 @@ pub(crate) fn runtime_entry(text: &str) -> Result<model::RuntimeEntry, Diagnosti
 }
 
 /// Reads a file.
+///
+/// # Errors
+///
+/// The file can't be read, or all that is wrong with it, with places.
 pub fn load_file(path: impl AsRef<Path>) -> Result<Bootstrap, Diagnostics> {
     Loader::new().file(path)?.load()
 }
 
 /// Reads a text; `name` stands for it in messages.
+///
+/// # Errors
+///
+/// All that is wrong with it, with places.
 pub fn load_str(name: &str, text: &str) -> Result<Bootstrap, Diagnostics> {
     Loader::new().text(name, text).load()
 }
@@ -73,6 +81,10 @@ impl Loader {
     }
 
     /// Adds the text of a file.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read.
     pub fn file(self, path: impl AsRef<Path>) -> Result<Self, Diagnostics> {
         let name = path.as_ref().display().to_string();
         let fail = |why: String| {
@@ -102,6 +114,10 @@ impl Loader {
     }
 
     /// Reads the texts.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with them, with places.
     pub fn load(&self) -> Result<Bootstrap, Diagnostics> {
         let mut errors = Vec::new();
         let mut root: Option<Node> = None;

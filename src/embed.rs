@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use front_proxy_layers::cluster::Cluster;
@@ -13,15 +14,16 @@ use front_proxy_layers::http_connection_manager::{
 };
 use front_proxy_layers::stats::Scope;
 use http::{Request, Response};
+use serde_json::Value;
 use tower_service::Service;
 
 use crate::access_log::{FlushOptions, LogFiles};
-use crate::admin::{ClusterStatus, ClusterView};
+use crate::admin::{CertificateStatus, ClusterStatus, ClusterView, ConfigView};
 use crate::cluster_manager::ClusterManager;
 use crate::config::model::Bootstrap;
 use crate::listener::{self, Surroundings};
 use crate::runtime::LayeredRuntime;
-use crate::server::{AbortOnDrop, StartError};
+use crate::server::{AbortOnDrop, Certificates, ConfigSource, StartError};
 
 /// Makes services of a bootstrap's listeners: what each does to a request, without the sockets.
 ///
@@ -56,12 +58,17 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
     let runtime = Arc::new(LayeredRuntime::new(bootstrap, scope));
     let followed = &bootstrap.runtime;
     let clusters = ClusterManager::start(&bootstrap.clusters, followed, scope, threads).await?;
+    let clusters = Arc::new(clusters);
     let disk = AbortOnDrop(tokio::spawn(Arc::clone(&runtime).follow_disk()));
     // Nobody can tell it to fail.
     let failing = Arc::default();
     let logs = LogFiles::new(scope, FlushOptions::default());
-    let watch = crate::tls::watch(clusters.watched(scope), || {});
-    let kept = Arc::new(Kept { logs, clusters, runtime, _watch: watch, _disk: disk });
+    // Those of listeners belong to connections.
+    let certificates = Certificates::new(Vec::new(), Arc::clone(&clusters), scope.clone());
+    let renewed = Arc::clone(&certificates);
+    let watch = crate::tls::watch(certificates.watched(), move || renewed.refresh());
+    let config = ConfigSource::new(bootstrap, certificates, SystemTime::now());
+    let kept = Arc::new(Kept { logs, clusters, config, runtime, _watch: watch, _disk: disk });
     let mut proxies = Vec::with_capacity(bootstrap.listeners.len());
     for config in &bootstrap.listeners {
         let listener_scope = listener::stats_scope(config, config.address, scope);
@@ -70,6 +77,7 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
             node: &bootstrap.node,
             logs: Some(&kept.logs),
             stats: scope,
+            accepts: false,
             failing: &failing,
         };
         let port = config.address.port();
@@ -83,8 +91,9 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
     Ok(Embedded { proxies, kept })
 }
 
-/// The services of a bootstrap: see [`from_config`]. The admin pages show its clusters, if it is handed
-/// to [`AdminState::clusters`](crate::admin::AdminState::clusters).
+/// The services of a bootstrap: see [`from_config`]. The admin pages show its clusters and what was
+/// configured, if it is handed to [`AdminState::clusters`](crate::admin::AdminState::clusters) and
+/// [`AdminState::config`](crate::admin::AdminState::config).
 #[derive(Clone, Debug)]
 pub struct Embedded {
     proxies: Vec<(String, EmbeddedProxy)>,
@@ -94,6 +103,20 @@ pub struct Embedded {
 impl ClusterView for Embedded {
     fn clusters(&self) -> Vec<ClusterStatus> {
         self.kept.clusters.iter().map(|(_, cluster)| cluster.into()).collect()
+    }
+}
+
+impl ConfigView for Embedded {
+    fn bootstrap(&self) -> Value {
+        self.kept.config.bootstrap()
+    }
+
+    fn loaded_at(&self) -> SystemTime {
+        self.kept.config.loaded_at()
+    }
+
+    fn certificates(&self) -> Vec<CertificateStatus> {
+        self.kept.config.certificates()
     }
 }
 
@@ -135,7 +158,8 @@ pub struct EmbeddedProxy {
 /// certificates.
 #[derive(Debug)]
 struct Kept {
-    clusters: ClusterManager,
+    clusters: Arc<ClusterManager>,
+    config: ConfigSource,
     logs: LogFiles,
     runtime: Arc<LayeredRuntime>,
     _watch: crate::tls::Watch,

@@ -16,6 +16,18 @@
 //!
 //! The placeholders of the files (`${HTTP_PORT:-8080}`) are filled in here; the files' own
 //! comments say how they look.
+//!
+//! ```no_run
+//! use front_proxy::sandbox::{InProcess, Options, Sandbox, Scale};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let sandbox = Sandbox::start(Options::default(), InProcess::default()).await?;
+//! for instance in sandbox.scale(&Scale::new("service1", 3)).await? {
+//!     println!("{} is at {}", instance.hostname, instance.sidecar);
+//! }
+//! sandbox.shutdown().await;
+//! # Ok(()) }
+//! ```
 
 mod addresses;
 mod certificate;
@@ -53,6 +65,10 @@ use services::Services;
 const FRONT: &str = include_str!("../examples/front_proxy/envoy.yaml");
 
 /// Runs the sandbox until Ctrl-C or SIGTERM.
+///
+/// # Errors
+///
+/// As [`Sandbox::start`].
 pub async fn run(options: Options, proxy: impl StartProxy) -> Result<(), Error> {
     let sandbox = Sandbox::start(options, proxy).await?;
     // Nobody may be listening; the sandbox runs all the same.
@@ -80,6 +96,10 @@ impl<P: StartProxy> Sandbox<P> {
     /// Starts everything: when this returns, the front proxy can be asked.
     ///
     /// What is started comes in the order in which it is needed, the front proxy last.
+    ///
+    /// # Errors
+    ///
+    /// A port is taken, a service is not known, or a proxy did not start.
     pub async fn start(mut options: Options, proxy: P) -> Result<Self, Error> {
         let control = control::Listener::bind(options.control_port).await?;
         options.check_front_addresses()?;
@@ -104,6 +124,10 @@ impl<P: StartProxy> Sandbox<P> {
     }
 
     /// Changes how many instances a service has, and returns the new ones in full.
+    ///
+    /// # Errors
+    ///
+    /// The service is not known, or an instance did not start.
     pub async fn scale(&self, scale: &Scale) -> Result<Vec<InstanceInfo>, Error> {
         self.services.scale(scale).await
     }

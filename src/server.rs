@@ -1,4 +1,17 @@
 //! A whole proxy: from a validated bootstrap to open listeners, and to its end.
+//!
+//! ```
+//! use front_proxy::config::load_str;
+//! use front_proxy::server::{Server, ServerOptions};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let text = "admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }";
+//! let server = Server::start(load_str("bootstrap.yaml", text)?, ServerOptions::default()).await?;
+//! println!("http://{}/ready", server.admin_address().ok_or("no admin")?);
+//! server.shutdown().await;
+//! # Ok(()) }
+//! ```
 
 mod certificates;
 mod control;
@@ -28,9 +41,10 @@ use crate::tls;
 use crate::watchdog::{self, Watchdog};
 use crate::workers::{self, Sockets};
 
-use certificates::Certificates;
+pub(crate) use certificates::Certificates;
 use control::ServerControl;
-use views::{ConfigSource, ServerStatus};
+pub(crate) use views::ConfigSource;
+use views::ServerStatus;
 
 /// What is not in the bootstrap but on the command line.
 #[derive(Clone, Debug)]
@@ -380,6 +394,7 @@ pub fn check(bootstrap: &Bootstrap) -> Result<(), StartError> {
             node: &bootstrap.node,
             logs: None,
             stats: &stats,
+            accepts: true,
             failing: &failing,
         };
         build_listener(config, config.address, around, 1)?;
@@ -432,7 +447,7 @@ fn open_listeners(
         };
         let node = &bootstrap.node;
         let logs = Some(logs);
-        let around = Surroundings { clusters, node, logs, stats: scope, failing };
+        let around = Surroundings { clusters, node, logs, stats: scope, accepts: true, failing };
         let listener = Arc::new(build_listener(config, address, around, workers)?);
         for (worker, socket) in bound.into_iter().enumerate() {
             if let Some(sockets) = sockets.get_mut(worker) {

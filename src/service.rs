@@ -7,6 +7,18 @@
 //!
 //! The sandbox runs one for each instance. `front-proxy service` runs it alone, and so does
 //! `examples/service.rs`.
+//!
+//! ```no_run
+//! use std::net::SocketAddr;
+//!
+//! use front_proxy::service::{LocalAddress, router};
+//!
+//! # async fn example() -> std::io::Result<()> {
+//! let app = router(Some("1".to_owned()), "36418bc3c824".to_owned());
+//! let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 8080))).await?;
+//! axum::serve(listener, app.into_make_service_with_connect_info::<LocalAddress>()).await
+//! # }
+//! ```
 
 use std::fmt::Write as _;
 use std::io;
@@ -37,6 +49,10 @@ pub struct Options {
 }
 
 /// Runs the app until Ctrl-C or SIGTERM; requests under way are finished.
+///
+/// # Errors
+///
+/// The address is taken, or is none of this machine's.
 pub async fn run(options: Options) -> io::Result<()> {
     let listener = TcpListener::bind(options.address).await.map_err(|error| {
         io::Error::new(error.kind(), format!("can't listen on {}: {error}", options.address))

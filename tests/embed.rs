@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
-use front_proxy::admin::ClusterView;
+use front_proxy::admin::{ClusterView, ConfigView};
 use front_proxy::config::model::Bootstrap;
 use front_proxy::server::{Server, ServerOptions};
 use front_proxy::stats::{Query, Registry, text};
@@ -40,6 +40,7 @@ async fn an_app_does_what_a_bootstrap_says() {
     for line in ["cluster.api.upstream_rq_200: 1", "http.ingress.no_route: 1"] {
         assert!(page.lines().any(|l| l == line), "{line} in {page}");
     }
+    assert!(!page.contains("downstream_cx_total"), "the app's are not seen: {page}");
 }
 
 /// A config moves from a process of its own into an app and back: requests get the same there.
@@ -84,6 +85,8 @@ async fn the_same_bootstrap_does_the_same_alone() {
     assert_eq!(view.len(), 1);
     assert!(view[0].hosts[0].stats.rq_total >= 4, "{view:?}");
     assert_eq!(proxies.cluster("api").expect("known").endpoints().len(), 1);
+    let shown = ConfigView::bootstrap(&proxies);
+    assert_eq!(shown["static_resources"]["listeners"][0]["name"], "ingress");
     server.shutdown().await;
 }
 

@@ -98,6 +98,8 @@ async fn from_bootstrap() {
         clusters.contains("api::127.0.0.1:") && clusters.contains("::rq_total::1\n"),
         "{clusters}"
     );
+    let dump = app.get("/admin/config_dump?resource=static_clusters&mask=cluster.name").await;
+    assert!(dump.contains("\"name\": \"api\""), "{dump}");
 }
 
 #[tokio::test]

@@ -60,6 +60,8 @@ async fn stats_stand_beside_the_apps_own_metrics() {
     ] {
         assert!(page.lines().any(|found| found == line), "{line}:\n{page}");
     }
+    // Who accepts connections is the app's server: nothing says that there were none.
+    assert!(!page.contains("downstream_cx_total"), "{page}");
 }
 
 #[tokio::test]
@@ -100,5 +102,7 @@ async fn the_admin_pages_stand_beside_the_apps_own_page() {
     let line = "envoy_cluster_upstream_rq_total{envoy_cluster_name=\"service1\"} 1";
     assert!(scraped.lines().any(|found| found == line), "{scraped}");
     assert!(!scraped.contains("greetings"));
+    let info = page("/admin/server_info").await;
+    assert!(info.contains("\"state\": \"LIVE\""), "{info}");
     assert!(page("/admin/clusters").await.contains("service1::observability_name::service1"));
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use front_proxy::sandbox::{
     BoxError, InProcess, Options, RunningProxy, Sandbox, StartProxy, scale,
 };
+use http::Method;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -24,7 +25,43 @@ use tokio::time::sleep;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tour() {
-    tour(InProcess).await;
+    tour(InProcess::default()).await;
+}
+
+/// The admin pages of a proxy in the sandbox are those of a proxy with a process of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_pages_have_what_they_need() {
+    let options = options();
+    let admin = SocketAddr::new(options.address, options.admin_port);
+    let front = SocketAddr::new(options.address, options.http_port);
+    let flags = [
+        ("--http-port", options.http_port),
+        ("--https-port", options.https_port),
+        ("--admin-port", options.admin_port),
+        ("--service-port", options.service_port),
+        ("--control-port", options.control_port),
+    ];
+    let flags = flags.map(|(flag, port)| format!("{flag}={port}"));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_front-proxy"));
+    let program = program.arg("sandbox").args(flags).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut sandbox = program.kill_on_drop(true).spawn().unwrap();
+    until_open(front, true).await;
+
+    let info: serde_json::Value = serde_json::from_str(&get(admin, "/server_info").await).unwrap();
+    assert_eq!(info["command_line_options"]["concurrency"], 1);
+    assert_eq!(info["command_line_options"]["drain_time"], "600s");
+    let levels = post(admin, "/logging").await;
+    assert!(levels.contains("\n  router: warning\n"), "{levels}");
+    let levels = post(admin, "/logging?router=debug").await;
+    assert!(levels.contains("\n  router: debug\n"), "{levels}");
+    assert_eq!(post(admin, "/reopen_logs").await, "OK\n");
+
+    // It ends, and the sandbox goes on without it.
+    assert_eq!(post(admin, "/quitquitquit").await, "OK\n");
+    until_open(front, false).await;
+    until_open(admin, false).await;
+    assert!(sandbox.try_wait().unwrap().is_none());
+    sandbox.kill().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,16 +168,38 @@ async fn until(admin: SocketAddr, name: &str, value: u64) {
     panic!("{name} never became {value}");
 }
 
+async fn until_open(address: SocketAddr, open: bool) {
+    for _ in 0..400 {
+        if TcpStream::connect(address).await.is_ok() == open {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{address}: open must become {open}");
+}
+
 async fn get(address: SocketAddr, path: &str) -> String {
     ask(TcpStream::connect(address).await.unwrap(), path).await
 }
 
+async fn post(address: SocketAddr, path: &str) -> String {
+    request(TcpStream::connect(address).await.unwrap(), Method::POST, path).await
+}
+
 /// The body of the answer.
 async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, path: &str) -> String {
+    request(stream, Method::GET, path).await
+}
+
+async fn request<S>(stream: S, method: Method, path: &str) -> String
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let io = hyper_util::rt::TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
     tokio::spawn(connection);
-    let request = http::Request::get(path).header("host", "localhost").body(String::new()).unwrap();
+    let request = http::Request::builder().method(method).uri(path).header("host", "localhost");
+    let request = request.body(String::new()).unwrap();
     let body = sender.send_request(request).await.unwrap().into_body();
     let bytes = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()

@@ -3,6 +3,21 @@
 //! [`Body`] is a request body on its way upstream. It takes any body that people bring and boxes
 //! those that it does not know: what hyper and h2 give, bytes and switches stay as they are. [`ResponseBody`] comes back: made by the proxy, or
 //! streaming from an upstream connection that it keeps until its end.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use front_proxy_layers::body::Body;
+//! use http_body::Body as _;
+//! use http_body_util::{BodyExt, Full};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let body = Body::new(Full::new(Bytes::from("hello")));
+//! assert_eq!(body.size_hint().exact(), Some(5));
+//! assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+//! assert!(Body::new(String::new()).is_end_stream());
+//! # }
+//! ```
 
 /// In the `Body` of a wrapper that changes no frame: it says of itself what the body inside says.
 macro_rules! hints_of_inner {

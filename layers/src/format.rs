@@ -51,6 +51,10 @@ pub struct Format {
 
 impl Format {
     /// Compiles a format. A literal `%` is written `%%`.
+    ///
+    /// # Errors
+    ///
+    /// A command that is not known, is not supported, or is not written right; with its place.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         Ok(Self { pieces: parse::parse(text)?, absent: "-" })
     }

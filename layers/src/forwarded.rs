@@ -11,6 +11,28 @@
 //!   from every request that does not come from an internal address. No address is internal unless
 //!   configured.
 //! - `x-forwarded-client-cert` goes, unless [`ForwardClientCert`] says otherwise.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use front_proxy_layers::forwarded::{ForwardedLayer, ForwardedPolicy, Peer};
+//! use http::{Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let says_for_whom = service_fn(|request: Request<()>| async move {
+//!     Ok::<_, Infallible>(Response::new(request.headers()["x-forwarded-for"].clone()))
+//! });
+//! let edge = ForwardedPolicy { use_remote_address: true, ..ForwardedPolicy::default() };
+//! let service = ServiceBuilder::new().layer(ForwardedLayer::new(edge)).service(says_for_whom);
+//! let request = Request::get("/")
+//!     .header("x-forwarded-for", "192.0.2.1")
+//!     .extension(Peer { address: "198.51.100.7:40000".parse()?, tls: true })
+//!     .body(())?;
+//! assert_eq!(service.oneshot(request).await?.body(), "192.0.2.1,198.51.100.7");
+//! # Ok(()) }
+//! ```
 
 mod layer;
 mod policy;

@@ -65,6 +65,10 @@ pub struct HeaderEditor {
 
 impl HeaderEditor {
     /// Compiles the edits of all levels.
+    ///
+    /// # Errors
+    ///
+    /// One of them changes `host`, or its value is no format or can't be a header's.
     pub fn compile(levels: Levels<'_>) -> Result<Self, HeaderEditError> {
         let Levels { weighted_cluster, route, virtual_host, table, most_specific_wins } = levels;
         let order = if most_specific_wins {

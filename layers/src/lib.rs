@@ -6,6 +6,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod guide;
+mod clock;
 mod date;
 mod headers;
 mod lock;
@@ -47,6 +48,7 @@ pub mod hash_policy;
 pub mod retry;
 pub mod upstream_stats;
 pub mod upstream_timing;
+pub mod handler;
 pub mod cluster;
 pub mod balance;
 pub mod discover;

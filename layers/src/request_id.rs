@@ -22,8 +22,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -102,9 +104,39 @@ where
         {
             entry.insert(new_id());
         }
-        let id =
-            if self.options.respond { request.headers().get(REQUEST_ID).cloned() } else { None };
+        let id = self.options.respond.then(|| {
+            let id = Arc::new(OnceLock::new());
+            request.extensions_mut().insert(EditedId(Arc::clone(&id)));
+            Id { came: request.headers().get(REQUEST_ID).cloned(), edited: id }
+        });
         ResponseFuture { inner: self.inner.call(request), id }
+    }
+}
+
+/// In a request's extensions, where the client is told the id: what the route made of it.
+#[derive(Clone, Debug)]
+struct EditedId(Arc<OnceLock<Option<HeaderValue>>>);
+
+/// Takes down the id of a request as it is after the edits of its route.
+pub(crate) fn tell_edited(parts: &Parts) {
+    if let Some(EditedId(id)) = parts.extensions.get() {
+        let _ = id.set(parts.headers.get(REQUEST_ID).cloned());
+    }
+}
+
+/// What the client is told.
+#[derive(Debug)]
+struct Id {
+    came: Option<HeaderValue>,
+    edited: Arc<OnceLock<Option<HeaderValue>>>,
+}
+
+impl Id {
+    fn known(self) -> Option<HeaderValue> {
+        match self.edited.get() {
+            Some(edited) => edited.clone(),
+            None => self.came,
+        }
     }
 }
 
@@ -114,7 +146,7 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        id: Option<HeaderValue>,
+        id: Option<Id>,
     }
 }
 
@@ -127,9 +159,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut result = ready!(this.inner.poll(cx));
-        if let Some(id) = this.id.take() {
-            let headers = match &mut result {
+        let mut polled = this.inner.poll(cx);
+        if let Poll::Ready(result) = &mut polled
+            && let Some(id) = this.id.take().and_then(Id::known)
+        {
+            let headers = match result {
                 Ok(response) => Some(response.headers_mut()),
                 Err(error) => error.response_headers(),
             };
@@ -137,28 +171,41 @@ where
                 headers.insert(REQUEST_ID, id);
             }
         }
-        Poll::Ready(result)
+        polled
     }
 }
 
 /// A random UUID (RFC 9562, version 4). Ids are for finding requests again, not for secrets: a
 /// fast generator will do.
 pub fn new_id() -> HeaderValue {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut random = fastrand::u128(..).to_be_bytes();
-    random[6] = random[6] & 0x0f | 0x40;
-    random[8] = random[8] & 0x3f | 0x80;
+    let high = fastrand::u64(..) & !0xf000 | 0x4000;
+    let low = fastrand::u64(..) & !(0b11 << 62) | 0b10 << 62;
+    let [a, b] = halves(high).map(hex);
+    let [c, d] = halves(low).map(hex);
     let mut text = [b'-'; 36];
-    let mut at = 0;
-    for (index, byte) in random.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            at += 1;
-        }
-        text[at] = HEX[usize::from(byte >> 4)];
-        text[at + 1] = HEX[usize::from(byte & 0x0f)];
-        at += 2;
-    }
+    text[..8].copy_from_slice(&a);
+    text[9..13].copy_from_slice(&b[..4]);
+    text[14..18].copy_from_slice(&b[4..]);
+    text[19..23].copy_from_slice(&c[..4]);
+    text[24..28].copy_from_slice(&c[4..]);
+    text[28..].copy_from_slice(&d);
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "each half by itself")]
+fn halves(number: u64) -> [u32; 2] {
+    [(number >> 32) as u32, number as u32]
+}
+
+/// Eight digits at once: each in a byte of its own, and 39 more for those from `a` on.
+fn hex(number: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let mut digits = u64::from(number);
+    digits = (digits << 16 | digits) & 0x0000_ffff_0000_ffff;
+    digits = (digits << 8 | digits) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits << 4 | digits) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (digits + 6 * EACH) >> 4 & EACH;
+    (digits + u64::from(b'0') * EACH + 39 * letters).to_be_bytes()
 }
 
 /// What is random in an id, the same for everybody who looks: its first eight hexadecimal digits.
@@ -224,6 +271,13 @@ mod tests {
         });
         let error = layer.layer(failing).oneshot(request()).await.expect_err("no route");
         assert_eq!(error.headers().expect("headers")[REQUEST_ID], "mine");
+    }
+
+    #[test]
+    fn digits_are_those_of_the_number() {
+        for number in [0, 0x0123_4567, 0x89ab_cdef, u32::MAX, 0x9a00_0a90] {
+            assert_eq!(str::from_utf8(&hex(number)), Ok(&*format!("{number:08x}")));
+        }
     }
 
     #[test]

@@ -4,6 +4,26 @@
 //! layer turns the one into the other ([`crate::error::respond`]), follows the request body for
 //! the layers inside, and closes the connection where the proxy answered before it had read
 //! the whole request: what is left of the body must not be taken for the next request.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use front_proxy_layers::body::{Body, ResponseBody};
+//! use front_proxy_layers::error::{ErrorKind, ProxyError};
+//! use front_proxy_layers::respond::RespondLayer;
+//! use http::{Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let fails = service_fn(|_: Request<Body>| async {
+//!     Err::<Response<ResponseBody<Body>>, _>(ProxyError::new(ErrorKind::NoHealthyUpstream))
+//! });
+//! let service = ServiceBuilder::new().layer(RespondLayer::new()).service(fails);
+//! let response = service.oneshot(Request::new(String::new())).await.unwrap();
+//! assert_eq!(response.status(), 503);
+//! assert_eq!(response.extensions().get(), Some(&ErrorKind::NoHealthyUpstream));
+//! # }
+//! ```
 
 mod future;
 

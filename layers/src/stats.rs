@@ -11,7 +11,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let stats = DownstreamStats::new(&Scope::from_metrics(), "my_app");
+//! let stats = DownstreamStats::of_requests(&Scope::from_metrics(), "my_app");
 //! let app: Router = Router::new().route("/", get(async || "hello")).layer(StatsLayer::new(stats));
 //! let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
 //! // http.my_app.downstream_rq_2xx and its fellows were counted.
@@ -37,6 +37,7 @@ pub use body::ResponseBody;
 pub use buffered::{Buffered, Level};
 pub use downstream::{DownstreamStats, ListenerCodes};
 pub use future::ResponseFuture;
+pub(crate) use handles::millis;
 pub use handles::{Counter, CounterValue, Gauge, GaugeValue, Histogram, HistogramValue};
 pub use layer::StatsLayer;
 pub use recorder::{MetricName, MetricsSink, RenamedMetrics};

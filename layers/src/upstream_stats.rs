@@ -5,6 +5,27 @@
 //! `upstream_rq_completed` and `upstream_rq_time`, each for the cluster and again below
 //! `external.` or `internal.` (by `x-envoy-internal`), as in Envoy's router; statuses also below
 //! `canary.`, where the response says `x-envoy-upstream-canary: true`.
+//!
+//! ```
+//! use front_proxy_layers::cluster::Cluster;
+//! use front_proxy_layers::respond::RespondLayer;
+//! use front_proxy_layers::router::Router;
+//! use front_proxy_layers::sanitize::SanitizeLayer;
+//! use front_proxy_layers::upstream_stats::UpstreamStatsLayer;
+//! use tower::ServiceBuilder;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::new("service1", ["127.0.0.1:8001"])?;
+//! let stats = UpstreamStatsLayer::new(cluster.stats().clone());
+//! let counted = ServiceBuilder::new().layer(stats).service(cluster);
+//! let proxy = ServiceBuilder::new()
+//!     .layer(RespondLayer::new())
+//!     .layer(SanitizeLayer::new())
+//!     .service(Router::forward(counted));
+//! let app = axum::Router::<()>::new().fallback_service(proxy);
+//! # let _ = app;
+//! # Ok(()) }
+//! ```
 
 mod body;
 mod future;

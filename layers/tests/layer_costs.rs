@@ -10,6 +10,7 @@ use front_proxy_layers::body::{Body, ResponseBody};
 use front_proxy_layers::cluster::{ClusterStats, UpstreamBody};
 use front_proxy_layers::error::ProxyError;
 use front_proxy_layers::forwarded::{ForwardedLayer, ForwardedPolicy};
+use front_proxy_layers::handler::HandlerLayer;
 use front_proxy_layers::hash_policy::HashPolicyLayer;
 use front_proxy_layers::mount::MountLayer;
 use front_proxy_layers::request_id::RequestIdLayer;
@@ -98,6 +99,7 @@ async fn each_layer_alone() {
         ("hash_policy", cost(HashPolicyLayer::new(Vec::new()).layer(Answer))),
         ("upstream_timing", cost(UpstreamTimingLayer::new().layer(Answer))),
         ("retry", cost(RetryLayer::disabled().layer(Answer))),
+        ("handler", cost(HandlerLayer::new().layer(Answer))),
     ];
     let costs = costs.map(|(layer, cost)| (layer, cost - plain));
     let text: &str = include_str!("../docs/order.md");

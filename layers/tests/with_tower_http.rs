@@ -185,6 +185,60 @@ async fn layers_stand_alone_around_an_apps_own_routes() {
     assert!(head.headers.contains_key("x-envoy-upstream-service-time"));
 }
 
+/// The layers that need neighbours do so as well, around a handler in place of a cluster.
+#[cfg(feature = "retry")]
+#[tokio::test]
+async fn layers_that_stand_together_do_so_around_an_apps_own_routes() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use front_proxy_layers::buffer::BufferLayer;
+    use front_proxy_layers::handler::HandlerLayer;
+    use front_proxy_layers::hash_policy::HashPolicyLayer;
+    use front_proxy_layers::respond::RespondLayer;
+    use front_proxy_layers::retry::RetryLayer;
+    use front_proxy_layers::route::{RetryOn, RetryPolicy};
+    use front_proxy_layers::router::Router as Proxying;
+    use front_proxy_layers::sanitize::SanitizeLayer;
+    use front_proxy_layers::timeout::TimeoutLayer;
+    use front_proxy_layers::upstream_stats::UpstreamStatsLayer;
+
+    let tries = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&tries);
+    let flaky = async move |request: Request| {
+        assert!(!request.headers().contains_key("keep-alive"));
+        match counted.fetch_add(1, Ordering::Relaxed) {
+            0 => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::OK,
+        }
+    };
+    let own: Router = Router::new()
+        .route("/flaky", on_get(flaky))
+        .route("/never", on_get(std::future::pending::<()>));
+    let stats = Cluster::builder("own").stats(Scope::noop()).build().stats().clone();
+    let policy = RetryPolicy {
+        on: RetryOn { five_xx: true, ..RetryOn::default() },
+        num_retries: 1,
+        ..RetryPolicy::default()
+    };
+    let handler = ServiceBuilder::new()
+        .layer(UpstreamStatsLayer::new(stats))
+        .layer(TimeoutLayer::new(Duration::from_millis(200)))
+        .layer(HashPolicyLayer::new([]))
+        .layer(RetryLayer::new(policy))
+        .layer(BufferLayer::new(1000))
+        .layer(HandlerLayer::new())
+        .service(own);
+    let service = ServiceBuilder::new()
+        .layer(RespondLayer::new())
+        .layer(SanitizeLayer::new())
+        .service(Proxying::forward(handler));
+    let app = listen(Router::new().fallback_service(service)).await;
+    let (_, answer) = get_with(app, "/flaky", &[("keep-alive", "timeout=5")]).await;
+    assert_eq!((answer.as_str(), tries.load(Ordering::Relaxed)), ("200 ", 2));
+    assert_eq!(get(app, "/never").await, "504 upstream request timeout");
+    assert_eq!(get(app, "/elsewhere").await, "404 ");
+}
+
 /// Bodies as people bring them, not all of them `Sync` or `Unpin`.
 #[tokio::test]
 async fn any_body_will_do() {

@@ -30,6 +30,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Beside what [`router`](super::router) does, connections are treated as Envoy's admin listener
 /// does: HTTP/1.0 is refused, and so is a request that does not say which host it is for, has a method
 /// that nobody knows, or asks for something else than a path. Paths are normalised.
+///
+/// # Errors
+///
+/// The socket can't be made one of the current tokio runtime, or accepts no more.
 pub async fn serve(
     listener: TcpListener,
     router: Router,

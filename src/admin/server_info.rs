@@ -77,7 +77,7 @@ pub(super) fn memory(_: &AdminState, _: &str) -> Page {
     Page::json(&json!({
         "allocated": memory.allocated.to_string(),
         "heap_size": memory.heap_size.to_string(),
-        "pageheap_unmapped": memory.heap_size.saturating_sub(memory.allocated).to_string(),
+        "pageheap_unmapped": memory.unmapped.to_string(),
         // The allocator does not tell what it keeps for reuse: it counts as allocated.
         "pageheap_free": "0",
         "total_thread_cache": "0",

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value};
 
@@ -43,12 +43,12 @@ pub struct AdminState {
 }
 
 impl AdminState {
-    /// Pages over `stats`, with nothing else to show or to do.
+    /// Pages over `stats`, with nothing else to show or to do. The server counts as live, from now on.
     pub fn new(stats: Registry) -> Self {
         Self {
             stats,
             server_stats: None,
-            server: Arc::new(Nothing),
+            server: Arc::new(Unnamed { since: Instant::now() }),
             clusters: Arc::new(Nothing),
             listeners: Arc::new(Nothing),
             config: Arc::new(Nothing),
@@ -82,7 +82,7 @@ impl AdminState {
         self
     }
 
-    /// Shows configuration and certificates.
+    /// Shows configuration and certificates: of what [`from_config`](crate::from_config) gives, say.
     #[must_use]
     pub fn config(mut self, view: Arc<dyn ConfigView>) -> Self {
         self.config = view;
@@ -107,7 +107,10 @@ impl AdminState {
     /// let bootstrap = front_proxy::config::load_file("envoy.yaml")?;
     /// let registry = Registry::default();
     /// let proxies = front_proxy::from_config(&bootstrap, &registry.scope()).await?;
-    /// let state = AdminState::new(registry).runtime(proxies.runtime().clone()).clusters(proxies);
+    /// let state = AdminState::new(registry)
+    ///     .runtime(proxies.runtime().clone())
+    ///     .config(std::sync::Arc::new(proxies.clone()))
+    ///     .clusters(proxies);
     /// let app: axum::Router = axum::Router::new().nest("/proxy", router(state));
     /// # Ok(()) }
     /// ```
@@ -236,23 +239,39 @@ pub trait ConfigView: Debug + Send + Sync {
 /// What can be done to the process from outside.
 pub trait Control: Debug + Send + Sync {
     /// Stops listening, as `options` say.
+    ///
+    /// # Errors
+    ///
+    /// This process can't.
     fn drain_listeners(&self, options: DrainOptions) -> Result<(), Unsupported> {
         let _ = options;
         Err(Unsupported)
     }
 
     /// Ends the process once the answer is on its way.
+    ///
+    /// # Errors
+    ///
+    /// This process can't.
     fn quit(&self) -> Result<(), Unsupported> {
         Err(Unsupported)
     }
 
     /// Makes the server pass (`true`) or fail health checks.
+    ///
+    /// # Errors
+    ///
+    /// This process can't.
     fn set_healthy(&self, healthy: bool) -> Result<(), Unsupported> {
         let _ = healthy;
         Err(Unsupported)
     }
 
     /// Opens log files anew, after they were moved away.
+    ///
+    /// # Errors
+    ///
+    /// This process can't.
     fn reopen_logs(&self) -> Result<(), Unsupported> {
         Err(Unsupported)
     }
@@ -263,6 +282,10 @@ pub trait Control: Debug + Send + Sync {
     }
 
     /// Sets the level of one logger, or of all for `None`.
+    ///
+    /// # Errors
+    ///
+    /// There is no logger of that name; `None` is none where there is no log.
     fn set_log_level(&self, logger: Option<&str>, level: LogLevel) -> Result<(), UnknownLogger> {
         let _ = (logger, level);
         Err(UnknownLogger)
@@ -277,15 +300,25 @@ pub struct Unsupported;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownLogger;
 
+/// A process of which nothing is known but that it runs.
+#[derive(Debug)]
+struct Unnamed {
+    since: Instant,
+}
+
+impl ServerView for Unnamed {
+    fn server_info(&self) -> ServerInfo {
+        ServerInfo {
+            version: super::version::string(),
+            uptime: self.since.elapsed(),
+            ..ServerInfo::default()
+        }
+    }
+}
+
 /// Shows nothing and does nothing.
 #[derive(Debug)]
 struct Nothing;
-
-impl ServerView for Nothing {
-    fn server_info(&self) -> ServerInfo {
-        ServerInfo { version: super::version::string(), ..ServerInfo::default() }
-    }
-}
 
 impl ClusterView for Nothing {
     fn clusters(&self) -> Vec<ClusterStatus> {

@@ -142,6 +142,10 @@ fn filter(level: LogLevel) -> LevelFilter {
 }
 
 /// Reads `upstream:debug,config:trace`.
+///
+/// # Errors
+///
+/// What is wrong with it, in words: no `:`, or no such component or level.
 pub fn parse_components(text: &str) -> Result<Vec<(&'static str, LogLevel)>, String> {
     text.split(',')
         .filter(|part| !part.is_empty())
@@ -176,6 +180,10 @@ impl LogLevels {
     }
 
     /// Opens the log file anew, after it was moved away. Where that fails the old one is kept.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be opened.
     pub fn reopen(&self) -> io::Result<()> {
         self.file.as_ref().map_or(Ok(()), LogOutput::reopen)
     }
@@ -206,6 +214,10 @@ impl LogLevels {
 }
 
 /// Starts logging as the options say. Where a subscriber is already installed, it stays.
+///
+/// # Errors
+///
+/// The log file can't be opened.
 pub fn start(options: &Options) -> io::Result<LogLevels> {
     let mut levels: BTreeMap<_, _> = COMPONENTS.iter().map(|c| (*c, options.log_level)).collect();
     // Checked when the command line was read.

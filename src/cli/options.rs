@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use clap::Parser as _;
 use serde::{Serialize, Serializer};
 
-use super::arguments::ServeArgs;
+use super::arguments::{Arguments, ServeArgs};
 use super::log;
 use crate::admin::LogLevel;
 use crate::server::DEFAULT_DRAIN_TIME;
@@ -100,7 +101,18 @@ pub struct Options {
     pub without_effect: Vec<&'static str>,
 }
 
+/// The proxies of the sandbox have one worker each, and say only what goes wrong. Their bootstraps
+/// come from nowhere that a flag could name.
+const OF_SANDBOX: [&str; 7] =
+    ["front-proxy", "--config-yaml", "", "--concurrency", "1", "--log-level", "warning"];
+
 impl Options {
+    /// Those of the sandbox's proxies.
+    pub(super) fn of_sandbox() -> Result<Self, String> {
+        let arguments = Arguments::try_parse_from(OF_SANDBOX).map_err(|error| error.to_string())?;
+        Self::try_from(arguments.serve)
+    }
+
     /// The line to log at start about flags that mean nothing here, if any were given.
     pub fn without_effect_note(&self) -> Option<String> {
         if self.without_effect.is_empty() {

@@ -35,22 +35,7 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
             tracing::warn!(target: "misc", "{place}: deprecated field: '{message}.{field}'");
         }
     }
-    let server_options = ServerOptions {
-        concurrency: usize::try_from(options.concurrency).unwrap_or(1),
-        shutdown_time: options.shutdown_time.unwrap_or(DEFAULT_SHUTDOWN_TIME),
-        drain_time: options.drain_time,
-        log_flush: FlushOptions {
-            interval: options.file_flush_interval,
-            min_size: usize::try_from(options.file_flush_min_size)
-                .unwrap_or(usize::MAX)
-                .saturating_mul(1024),
-        },
-        command_line: match serde_json::to_value(options) {
-            Ok(Value::Object(map)) => map,
-            _ => serde_json::Map::new(),
-        },
-        log: Some(Arc::clone(&log) as _),
-    };
+    let server_options = server_options(options, &log);
     let address_path = options.admin_address_path.clone();
     block_on(async move {
         // Before any port is open: whoever waits for one may send a signal at once.
@@ -85,6 +70,26 @@ pub(super) fn serve(bootstrap: Bootstrap, options: &Options) -> ExitCode {
             .await;
         ExitCode::SUCCESS
     })
+}
+
+/// What a server is started with.
+fn server_options(options: &Options, log: &Arc<LogLevels>) -> ServerOptions {
+    ServerOptions {
+        concurrency: usize::try_from(options.concurrency).unwrap_or(1),
+        shutdown_time: options.shutdown_time.unwrap_or(DEFAULT_SHUTDOWN_TIME),
+        drain_time: options.drain_time,
+        log_flush: FlushOptions {
+            interval: options.file_flush_interval,
+            min_size: usize::try_from(options.file_flush_min_size)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(1024),
+        },
+        command_line: match serde_json::to_value(options) {
+            Ok(Value::Object(map)) => map,
+            _ => serde_json::Map::new(),
+        },
+        log: Some(Arc::clone(log) as _),
+    }
 }
 
 /// The signals that the process obeys.
@@ -162,12 +167,23 @@ impl ReopenSignal {
 /// Runs the sandbox, or scales one that runs.
 pub(super) fn sandbox(args: SandboxArgs) -> ExitCode {
     match args.command {
-        None => block_on(async move {
-            match sandbox::run(args.options, InProcess).await {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(&error.to_string()),
-            }
-        }),
+        None => {
+            let options = match Options::of_sandbox() {
+                Ok(options) => options,
+                Err(why) => return fail(&why),
+            };
+            let log = match log::start(&options) {
+                Ok(log) => Arc::new(log),
+                Err(error) => return fail(&error.to_string()),
+            };
+            let proxies = InProcess::new(server_options(&options, &log));
+            block_on(async move {
+                match sandbox::run(args.options, proxies).await {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => fail(&error.to_string()),
+                }
+            })
+        }
         Some(SandboxCommand::Scale { scale, control_port }) => block_on(async move {
             let control = SocketAddr::from((Ipv4Addr::LOCALHOST, control_port));
             for scale in scale {

@@ -33,6 +33,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) logs: Option<&'a LogFiles>,
     /// The root of all stats.
     pub(crate) stats: &'a Scope,
+    /// Whether the connections are ours, and counted.
+    pub(crate) accepts: bool,
     /// Whether the process was told to fail health checks.
     pub(crate) failing: &'a Arc<AtomicBool>,
 }
@@ -61,7 +63,11 @@ fn filter_chain(
 ) -> Result<FilterChain, String> {
     let model::FilterChain { name, server_names, tls, http } = chain;
     let tls = tls.as_ref().map(|tls| Downstream::new(tls, ssl.map(Arc::clone))).transpose()?;
-    let stats = Arc::new(DownstreamStats::new(around.stats, &http.stat_prefix));
+    let stats = match around.accepts {
+        true => DownstreamStats::new(around.stats, &http.stat_prefix),
+        false => DownstreamStats::of_requests(around.stats, &http.stat_prefix),
+    };
+    let stats = Arc::new(stats);
     let listener_codes = Arc::new(ListenerCodes::new(listener_scope, &http.stat_prefix));
     let access_logs = access_logs(&http.access_logs, around.logs)?;
     let manager = connection_manager(listener, http, port, around, &stats)?

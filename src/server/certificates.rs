@@ -16,7 +16,7 @@ use crate::tls::{Downstream, Watched};
 
 /// The certificates of a server, as they are now.
 #[derive(Debug)]
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     /// With the scope of their stats.
     listeners: Vec<(Arc<Listener>, Scope)>,
     clusters: Arc<ClusterManager>,
@@ -26,7 +26,7 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    pub(super) fn new(
+    pub(crate) fn new(
         listeners: Vec<(Arc<Listener>, Scope)>,
         clusters: Arc<ClusterManager>,
         root: Scope,
@@ -42,7 +42,7 @@ impl Certificates {
     }
 
     /// Looks at them again: some have been taken anew.
-    pub(super) fn refresh(&self) {
+    pub(crate) fn refresh(&self) {
         let mut all = Vec::new();
         for (listener, scope) in &self.listeners {
             for tls in contexts(listener) {
@@ -61,7 +61,7 @@ impl Certificates {
     }
 
     /// What looks after the files that they come from.
-    pub(super) fn watched(&self) -> Vec<Watched> {
+    pub(crate) fn watched(&self) -> Vec<Watched> {
         let mut all = self.clusters.watched(&self.root);
         for (listener, scope) in &self.listeners {
             let scope = scope.child("server_ssl_socket_factory");

@@ -149,14 +149,14 @@ impl ListenerView for Listeners {
 
 /// What was loaded.
 #[derive(Debug)]
-pub(super) struct ConfigSource {
+pub(crate) struct ConfigSource {
     loaded_at: SystemTime,
     bootstrap: Value,
     certificates: Arc<Certificates>,
 }
 
 impl ConfigSource {
-    pub(super) fn new(
+    pub(crate) fn new(
         bootstrap: &Bootstrap,
         certificates: Arc<Certificates>,
         loaded_at: SystemTime,

@@ -1,4 +1,15 @@
 //! `/stats` as a web page: the text form under a form that asks for other stats.
+//!
+//! ```
+//! use front_proxy::stats::{Query, Registry, html};
+//!
+//! let registry = Registry::new(1);
+//! registry.scope().child("server").gauge("live").set(1.0);
+//! let query = Query::default();
+//! let page = html::render(registry.select(&query), &query);
+//! let page: String = page.map(|chunk| String::from_utf8_lossy(&chunk).into_owned()).collect();
+//! assert!(page.contains("\nserver.live: 1\n"));
+//! ```
 
 use std::fmt::Write as _;
 

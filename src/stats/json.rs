@@ -1,4 +1,14 @@
 //! `/stats` as JSON.
+//!
+//! ```
+//! use front_proxy::stats::{Query, Registry, json};
+//!
+//! let registry = Registry::new(1);
+//! registry.scope().child("server").gauge("live").set(1.0);
+//! let page = json::render(registry.select(&Query::default()), Default::default());
+//! let page: String = page.map(|chunk| String::from_utf8_lossy(&chunk).into_owned()).collect();
+//! assert!(page.starts_with(r#"{"stats":[{"name":"server.live","value":1}"#), "{page}");
+//! ```
 
 use bytes::Bytes;
 use serde_json::{Value, json};

@@ -7,6 +7,16 @@
 //! OpenMetrics, which Envoy does not speak, has the same samples under the same names, so that a
 //! scraper that prefers it stores the same series. It wants the names of counters to end in
 //! `_total`: those that don't have no type there.
+//!
+//! ```
+//! use front_proxy::stats::{Query, Registry, prometheus::{Exposition, render}};
+//!
+//! let registry = Registry::new(1);
+//! registry.scope().child("server").gauge("live").set(1.0);
+//! let page = render(&registry, &Query::default(), Exposition::Prometheus).expect("no buckets asked for");
+//! let page: String = page.map(|chunk| String::from_utf8_lossy(&chunk).into_owned()).collect();
+//! assert_eq!(page, "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n");
+//! ```
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -54,6 +64,10 @@ pub enum Exposition {
 }
 
 /// Renders what `query` asks for. Its `type` and `format` don't matter here.
+///
+/// # Errors
+///
+/// This form has no such buckets.
 pub fn render(
     registry: &Registry,
     query: &Query,

@@ -30,6 +30,10 @@ pub struct Query {
 
 impl Query {
     /// Reads a URL's query.
+    ///
+    /// # Errors
+    ///
+    /// A value is none of those that its parameter may have, or no regular expression.
     pub fn parse(query: Option<&str>) -> Result<Self, InvalidQuery> {
         let query = query.unwrap_or_default();
         let value = |name| parameter(query, name).filter(|value| !value.is_empty());

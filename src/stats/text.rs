@@ -1,4 +1,14 @@
 //! `/stats` as text: a line per stat.
+//!
+//! ```
+//! use front_proxy::stats::{Query, Registry, text};
+//!
+//! let registry = Registry::new(1);
+//! registry.scope().child("server").gauge("live").set(1.0);
+//! let page = text::render(registry.select(&Query::default()), Default::default());
+//! let page: String = page.map(|chunk| String::from_utf8_lossy(&chunk).into_owned()).collect();
+//! assert_eq!(page, "server.live: 1\n");
+//! ```
 
 use std::fmt::Write as _;
 

@@ -12,6 +12,9 @@ models! {
         a_refusal_disturbs_nobody
         what_goes_over_the_limit_comes_back
         a_new_limit_leaves_the_gauges_right;
+    ends:
+        an_end_counts_once_whoever_sees_it_first
+        nothing_is_left_of_who_reads_on;
     pool:
         a_connection_serves_one_request_at_a_time
         what_a_leaving_request_was_handed_is_the_next_ones
@@ -28,6 +31,8 @@ models! {
         no_wake_of_a_request_is_lost
         a_wake_goes_to_the_task_that_polled_last
         no_end_of_an_idle_connection_is_missed
+        no_end_is_missed_where_nobody_looks_again
+        what_comes_is_read_or_told
         the_watcher_sleeps_beside_no_end
         the_watcher_ends_with_its_endpoint
         no_wake_is_lost_on_the_way_out_of_the_pool;

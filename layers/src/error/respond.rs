@@ -14,6 +14,19 @@ const RESET: &str = "upstream connect error or disconnect/reset before headers. 
 /// The response that Envoy gives for this failure.
 ///
 /// gRPC requests get `200` with `grpc-status` instead, which is [`grpc_response`].
+///
+/// ```
+/// use front_proxy_layers::body::Body;
+/// use front_proxy_layers::error::respond::{grpc_response, response};
+/// use front_proxy_layers::error::{ErrorKind, ProxyError};
+///
+/// let error = ProxyError::new(ErrorKind::NoHealthyUpstream);
+/// let plain = response::<Body>(&error);
+/// assert_eq!((plain.status().as_u16(), &plain.headers()["content-length"]), (503, &"19".parse()?));
+/// let grpc = grpc_response::<Body>(&error);
+/// assert_eq!((grpc.status().as_u16(), &grpc.headers()["grpc-status"]), (200, &"14".parse()?));
+/// # Ok::<_, http::header::InvalidHeaderValue>(())
+/// ```
 pub fn response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
     local_reply_with(headers(error), error.kind().status(), body(error))
 }

@@ -71,6 +71,10 @@ impl std::error::Error for JsonFormatError {}
 impl JsonFormat {
     /// Compiles the fields of an object. They are printed in the order of their names, as Envoy
     /// does.
+    ///
+    /// # Errors
+    ///
+    /// A text in it is no format; the error says which, by its path of names.
     pub fn compile(fields: &[(String, JsonTemplate)]) -> Result<Self, JsonFormatError> {
         compile_object(fields, "").map(Self)
     }

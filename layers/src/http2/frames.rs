@@ -85,6 +85,22 @@ pub enum Event<'a> {
 
 /// Follows the frames of one direction of a connection. It keeps a few bytes and never allocates;
 /// payloads are skipped, not read.
+///
+/// ```
+/// use front_proxy_layers::http2::{Event, FrameReader, flag, kind};
+///
+/// // SETTINGS without a setting, and the answer to one.
+/// let mut input: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
+/// let mut reader = FrameReader::new();
+/// let mut answers = 0;
+/// while let Some(event) = reader.next(&mut input) {
+///     if let Event::Begin(frame) = event {
+///         assert_eq!(frame.kind, kind::SETTINGS);
+///         answers += usize::from(frame.has(flag::ACK));
+///     }
+/// }
+/// assert_eq!(answers, 1);
+/// ```
 #[derive(Clone)]
 pub struct FrameReader {
     preface: usize,

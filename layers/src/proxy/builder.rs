@@ -230,9 +230,9 @@ impl ProxyBuilder {
     }
 
     /// Counts requests as `http.<prefix>.*` in this scope. Default `http.proxy.*` in
-    /// [`Scope::process`]. Clusters count for themselves, see [`ClusterBuilder::stats`](crate::cluster::ClusterBuilder::stats).
+    /// [`Scope::process`]. Connections are not counted: the app has them. Clusters count for themselves, see [`ClusterBuilder::stats`](crate::cluster::ClusterBuilder::stats).
     pub fn stats(mut self, scope: &Scope, prefix: &str) -> Self {
-        self.stats = Some(DownstreamStats::new(scope, prefix));
+        self.stats = Some(DownstreamStats::of_requests(scope, prefix));
         self
     }
 
@@ -288,7 +288,8 @@ impl ProxyBuilder {
     /// The proxy.
     pub fn build(self) -> Proxy {
         let stats = self.stats;
-        let stats = stats.unwrap_or_else(|| DownstreamStats::new(&Scope::process(), "proxy"));
+        let stats =
+            stats.unwrap_or_else(|| DownstreamStats::of_requests(&Scope::process(), "proxy"));
         let stats = Arc::new(stats);
         let all_others = VirtualHost { routes: self.routes, ..VirtualHost::new(["*"]) };
         let hosts: Vec<_> = self.hosts.into_iter().chain([all_others]).collect();

@@ -33,11 +33,19 @@ pub struct Pattern(Regex);
 #[cfg(feature = "regex")]
 impl Pattern {
     /// One that may match anywhere in a text. Compiled it may take 10 MiB.
+    ///
+    /// # Errors
+    ///
+    /// It is no regular expression, or too large.
     pub fn new(pattern: &str) -> Result<Self, PatternError> {
         Regex::new(pattern).map(Self).map_err(PatternError)
     }
 
     /// One that has to match the whole text, as Envoy's matchers do.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
     pub fn whole(pattern: &str) -> Result<Self, PatternError> {
         // Compiled alone first, so that an unbalanced `)` can't close the group added here.
         Self::new(pattern)?;

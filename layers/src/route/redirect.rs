@@ -43,6 +43,10 @@ enum NewPath {
 
 impl Redirector {
     /// Compiles a redirect.
+    ///
+    /// # Errors
+    ///
+    /// Its substitution names a group that the pattern lacks, or can't be read.
     pub fn new(config: Redirect) -> Result<Self, SubstitutionError> {
         let path = match config.path {
             None => NewPath::Same,

@@ -28,6 +28,10 @@ enum Piece {
 
 impl Substitution {
     /// Parses a rewrite string: `\0` to `\9` name groups of `pattern`, `\\` is a backslash.
+    ///
+    /// # Errors
+    ///
+    /// It names a group that `pattern` lacks, or has a backslash before anything else.
     pub fn parse(text: &str, pattern: &Pattern) -> Result<Self, SubstitutionError> {
         let mut pieces = Vec::new();
         let mut literal = String::new();

@@ -185,6 +185,10 @@ impl<A> RouteTableBuilder<A> {
     }
 
     /// Builds the table; no domain may appear twice.
+    ///
+    /// # Errors
+    ///
+    /// One does.
     pub fn build(self) -> Result<RouteTable<A>, RouteTableError> {
         let mut domains = Domains::default();
         for (domain, host) in &self.domains {

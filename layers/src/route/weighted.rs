@@ -31,6 +31,10 @@ enum Choices<T> {
 
 impl<T> WeightedChoice<T> {
     /// Takes weights and what they stand for; not all of them may be 0.
+    ///
+    /// # Errors
+    ///
+    /// All weights are 0.
     pub fn new(choices: impl IntoIterator<Item = (u32, T)>) -> Result<Self, NoWeight> {
         let mut total = 0;
         let choices: Vec<_> = choices

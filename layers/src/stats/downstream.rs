@@ -19,13 +19,15 @@ macro_rules! downstream_stats {
         }
 
         impl DownstreamStats {
-            /// Registers them as `http.<prefix>.downstream_*` in `root`.
-            pub fn new(root: &Scope, prefix: &str) -> Self {
-                let scope = root.child("http").tagged("envoy_http_conn_manager_prefix", prefix);
+            fn registered(scope: Scope, of_connections: &Scope) -> Self {
+                let of = |name| if is_of_connections(name) { of_connections } else { &scope };
                 Self {
-                    $($counter: scope.counter(concat!("downstream_", stringify!($counter))),)*
-                    $($gauge: scope.gauge(concat!("downstream_", stringify!($gauge))),)*
-                    $($histogram: scope.histogram_ms(concat!("downstream_", stringify!($histogram))),)*
+                    $($counter: of(stringify!($counter))
+                        .counter(concat!("downstream_", stringify!($counter))),)*
+                    $($gauge: of(stringify!($gauge))
+                        .gauge(concat!("downstream_", stringify!($gauge))),)*
+                    $($histogram: of(stringify!($histogram))
+                        .histogram_ms(concat!("downstream_", stringify!($histogram))),)*
                     classes: Classes::new(&scope),
                     scope,
                 }
@@ -54,7 +56,28 @@ downstream_stats! {
     histograms { cx_length_ms, rq_time }
 }
 
+/// What only who accepts connections can count.
+fn is_of_connections(name: &str) -> bool {
+    name.starts_with("cx_") || matches!(name, "rq_header_timeout" | "rq_too_many_premature_resets")
+}
+
 impl DownstreamStats {
+    /// Registers them as `http.<prefix>.downstream_*` in `root`.
+    pub fn new(root: &Scope, prefix: &str) -> Self {
+        let scope = Self::scope_of(root, prefix);
+        Self::registered(scope.clone(), &scope)
+    }
+
+    /// The same without those of connections, which would stay 0 where others accept them: an app's
+    /// server, say.
+    pub fn of_requests(root: &Scope, prefix: &str) -> Self {
+        Self::registered(Self::scope_of(root, prefix), &Scope::noop())
+    }
+
+    fn scope_of(root: &Scope, prefix: &str) -> Scope {
+        root.child("http").tagged("envoy_http_conn_manager_prefix", prefix)
+    }
+
     /// `http.<prefix>`, for the stats of filters.
     pub fn scope(&self) -> &Scope {
         &self.scope

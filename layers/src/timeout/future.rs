@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use super::ResponseBody;
 use super::clock::Clock;
 use super::striking::Striking;
-use crate::error::{ErrorKind, ProxyError};
+use crate::error::ProxyError;
 
 pin_project! {
     /// The future of [`Timeout`](super::Timeout).
@@ -39,22 +39,24 @@ where
             return Poll::Pending;
         };
         // The response first: one that is there counts, however late this task got its turn.
-        if let Poll::Ready(result) = inner.poll(cx) {
+        let polled = inner.poll(cx);
+        if polled.is_ready() {
             let mut clock = this.clock.take();
-            return Poll::Ready(result.map(|response| {
+            return polled.map_ok(|response| {
                 if let Some(clock) = &mut clock {
                     clock.answered(response.status());
                 }
                 response.map(|body| ResponseBody::new(body, clock))
-            }));
+            });
         }
         match this.clock {
             Some(clock) => {
                 let error = ready!(clock.poll(cx));
                 // What waits for the upstream ends here, where it can be told why.
-                let _striking = (error.kind() == ErrorKind::UpstreamTimeout).then(Striking::begin);
+                let striking = Striking::begin(error.kind());
                 this.inner.set(None);
-                Poll::Ready(Err(error))
+                let attempts = striking.map_or(0, |striking| striking.attempts());
+                Poll::Ready(Err(error.with_attempt_count(attempts)))
             }
             None => Poll::Pending,
         }

@@ -14,6 +14,7 @@ use front_proxy_layers::fault::{Delay, DelayFor, FaultLayer, FaultSettings};
 use front_proxy_layers::filters::{Filtered, Filters};
 use front_proxy_layers::format::Format;
 use front_proxy_layers::forwarded::{ForwardedLayer, ForwardedPolicy};
+use front_proxy_layers::handler::HandlerLayer;
 use front_proxy_layers::hash_policy::HashPolicyLayer;
 use front_proxy_layers::health_check_filter::HealthCheckLayer;
 use front_proxy_layers::local_rate_limit::{LocalRateLimitLayer, LocalRateLimitSettings};
@@ -159,6 +160,7 @@ pub(crate) fn layers() -> Vec<Case> {
         Case::new("BufferLayer", "", BufferLayer::new(1000)),
         Case::new("HealthCheckLayer", "", HealthCheckLayer::new([is_check])),
         Case::new("RetryLayer", "disabled", RetryLayer::disabled()),
+        Case::new("HandlerLayer", "", HandlerLayer::new()),
         Case::new("RetryLayer", "5xx", RetryLayer::new(retry)),
     ]
 }

@@ -12,6 +12,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Flushes, ends the sending side, then reads until the client closes too, or until `timeout`.
+///
+/// # Errors
+///
+/// That of the connection, where it fails before.
 pub async fn lingering_close<IO>(mut io: IO, timeout: Duration) -> io::Result<()>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -26,6 +30,10 @@ where
 /// Envoy's delayed close: flushes, then reads until the client closes, or until `timeout`, and only
 /// then ends the sending side. A timeout of zero closes at once. Returns whether the time ran out
 /// (`downstream_cx_delayed_close_timeout`).
+///
+/// # Errors
+///
+/// That of the connection, where it fails before.
 pub async fn delayed_close<IO>(mut io: IO, timeout: Duration) -> io::Result<bool>
 where
     IO: AsyncRead + AsyncWrite + Unpin,

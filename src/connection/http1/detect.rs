@@ -33,6 +33,10 @@ pub struct Detected<IO> {
 /// Reads just enough to tell HTTP/2 from HTTP/1. The preface may come byte by byte.
 ///
 /// A client that closes before it said anything speaks HTTP/1: there the end is plain.
+///
+/// # Errors
+///
+/// That of the connection.
 pub async fn detect<IO: AsyncRead + Unpin>(mut io: IO) -> io::Result<Detected<IO>> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
     let protocol = loop {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response, Version};
 use http_body::Body as _;
 
-use super::Http2Streams;
+use super::{Http2Stream, Http2Streams};
 use crate::body::Body;
 use crate::body::RequestProgress;
 use crate::endpoint::http1::SendError;
@@ -41,7 +41,6 @@ pub(crate) struct Http2Exchange {
 
 impl Http2Streams {
     /// Sends a request on this stream.
-    #[expect(clippy::result_large_err, reason = "it hands the request back, which is as large")]
     pub(crate) fn send(self, request: Request<Body>) -> Result<Http2Exchange, SendError> {
         let unsent = |request, source: Option<h2::Error>| {
             let kind = source.as_ref().map_or(ErrorKind::ConnectionTerminated, classify);
@@ -49,7 +48,7 @@ impl Http2Streams {
             if let Some(source) = source {
                 error = error.with_source(source);
             }
-            SendError { error, unsent: Some(request) }
+            SendError { error, unsent: Some(Box::new(request)) }
         };
         let mut send = self.connection().sender();
         // Not to wait: where there is no place now, another connection has one.
@@ -164,6 +163,12 @@ impl Http2Exchange {
     /// Whether the response has ended.
     pub(crate) fn is_end_stream(&self) -> bool {
         self.ended
+    }
+
+    /// The stream, once its response has begun.
+    pub(crate) fn stream(&self) -> Option<Http2Stream> {
+        let id = self.body.as_ref()?.stream_id();
+        Some(Http2Stream::new(&self.streams.connection().seen, id))
     }
 
     /// An error of the request's body is the client's. Those of the stream show in the response.
