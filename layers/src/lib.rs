@@ -21,6 +21,7 @@ pub mod proxy;
 pub mod mount;
 pub mod http_connection_manager;
 pub mod upgrade;
+pub mod interim;
 pub mod stats;
 #[cfg(feature = "access-log")]
 pub mod access_log;

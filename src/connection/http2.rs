@@ -39,6 +39,7 @@ use front_proxy_layers::http_connection_manager::{
     ConnectionService, ResponseBody, ResponseFuture,
 };
 use front_proxy_layers::http2::{Http2Body, Keepalive};
+use front_proxy_layers::interim::Interim;
 use front_proxy_layers::response_flags::ResponseFlag;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
@@ -52,7 +53,7 @@ use self::gate::{Http2Gate, goaway};
 use self::limits::PrematureResets;
 use self::request::{Verdict, check, take_expect_continue};
 use self::state::{Ending, GateState};
-use self::stream::{Outcome, RequestKind, Stream};
+use self::stream::{Outcome, Passing, RequestKind, Stream, say_interim};
 use super::http1::{Protocol, delayed_close};
 use super::log::{ConnectionLog, Http2End};
 use super::open::OpenConnection;
@@ -412,16 +413,23 @@ where
         }
         self.state.deliver(id);
         codec.streams_active.increment(1.0);
-        if !self.chain.http.proxy_100_continue && take_expect_continue(request.headers_mut()) {
-            self.say_continue(&mut respond);
-        }
+        let passing = if self.chain.http.proxy_100_continue {
+            let interim = Interim::default();
+            request.extensions_mut().insert(interim.clone());
+            Some(Passing { interim, chain: self.chain })
+        } else {
+            if take_expect_continue(request.headers_mut()) {
+                self.say_continue(&mut respond);
+            }
+            None
+        };
         let kind = RequestKind {
             head: request.method() == Method::HEAD,
             has_body: !request.body().is_end_stream(),
         };
         let future = self.service.call(request);
         let patience = (self.state, self.chain.stall_timeout);
-        self.streams.push(Stream::new(future, respond, kind, patience));
+        self.streams.push(Stream::new(future, respond, kind, patience, passing));
         self.state.set_serving(self.streams.len());
         true
     }
@@ -448,10 +456,7 @@ where
     fn say_continue(&self, respond: &mut SendResponse<Bytes>) {
         let mut head = Response::new(());
         *head.status_mut() = StatusCode::CONTINUE;
-        // Where the client has gone, the request will find out.
-        let _ = respond.send_informational(head);
-        self.chain.stats.charge(StatusCode::CONTINUE);
-        self.chain.listener_codes.charge(StatusCode::CONTINUE);
+        say_interim(self.chain, respond, head);
     }
 
     /// The connection will end: the client learns it before requests are refused, so that none of

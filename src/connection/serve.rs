@@ -109,7 +109,8 @@ where
         let state = Arc::clone(handle.state());
         let service = TrackedService::new(service(&state), Arc::clone(&state))
             .max_requests(max_requests.saturating_sub(served))
-            .signal(signal.clone());
+            .signal(signal.clone())
+            .pass_interim(chain.http.proxy_100_continue);
         let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
 
         drive(connection, &state, chain, open, signal.clone()).await;

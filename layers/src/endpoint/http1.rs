@@ -22,6 +22,7 @@ use crate::body::{Body, RequestProgress};
 use crate::clock;
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::flow_control::SlowUpstream;
+use crate::interim::Interim;
 use crate::route::view;
 use crate::trailers::{TrailerBody, TrailerSlot};
 
@@ -194,7 +195,13 @@ impl Http1Connection {
         self.waker.begin();
         let (parts, body) = request.into_parts();
         let body = TrailerBody::new(body, &parts.headers, self.trailers.as_ref());
-        let response = self.send.try_send_request(Request::from_parts(parts, body));
+        let mut request = Request::from_parts(parts, body);
+        if let Some(interim) = request.extensions().get::<Interim>().cloned() {
+            hyper::ext::on_informational(&mut request, move |response| {
+                interim.put(response.status(), response.headers());
+            });
+        }
+        let response = self.send.try_send_request(request);
         self.response.set(response);
     }
 

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use super::waker::Readable;
 use crate::cluster::ClusterStats;
 use crate::gather::{Gathered, gathered, total};
+use crate::interim::is_passed;
 use crate::stats::Buffered;
 #[cfg(feature = "tls")]
 use crate::tls_names;
@@ -63,7 +64,7 @@ impl Stalled {
 
 /// Whether the head of a response is due on an HTTP/1 connection, and to whom.
 ///
-/// Interim responses (1xx) never get past hyper's client, but they are counted. So they are looked
+/// Interim responses (1xx) are nothing to hyper's client, but the first is counted. So they are looked
 /// for where their bytes come in, which costs a comparison for each read while a head is due.
 #[derive(Debug, Default)]
 pub(super) struct ExpectsHead(AtomicU8);
@@ -76,6 +77,8 @@ impl ExpectsHead {
     const MALFORMED: u8 = 3;
     /// The upstream is tired of waiting for a request.
     const GOODBYE: u8 = 4;
+    /// An interim response was counted.
+    const COUNTED: u8 = 5;
 
     /// A request goes out.
     pub(super) fn begin(&self, internal: bool) {
@@ -105,17 +108,20 @@ impl ExpectsHead {
         }
     }
 
-    /// Counts the interim responses that `read` begins with. One that comes in pieces counts by its
-    /// first piece.
+    /// Counts the first interim response, if it is among those that `read` begins with. One that
+    /// comes in pieces counts by its first piece.
     #[cold]
     fn count(&self, mut read: &[u8], stats: &ClusterStats) {
-        let internal = self.0.load(Ordering::Relaxed) == Self::INTERNAL;
         while read.starts_with(b"HTTP/1.1 1") {
             let status = read.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
             // A 101 is the response: nothing follows it but the other protocol.
             match status {
                 Some(status) if status != StatusCode::SWITCHING_PROTOCOLS => {
-                    stats.charge(status, internal);
+                    let before = self.0.load(Ordering::Relaxed);
+                    if is_passed(status) && before <= Self::INTERNAL {
+                        stats.charge(status, before == Self::INTERNAL);
+                        self.0.store(Self::COUNTED, Ordering::Relaxed);
+                    }
                 }
                 _ => return,
             }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf as _;
 use front_proxy_layers::body::RequestProgress;
 use front_proxy_layers::flow_control::Upstream;
+use front_proxy_layers::interim::Interim;
 use front_proxy_layers::sanitize::is_last;
 use front_proxy_layers::trailers::TrailerBody;
 use front_proxy_layers::upgrade::is_granted;
@@ -18,6 +19,7 @@ use hyper::ext::ReasonPhrase;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 
+use super::head::show_expect;
 use super::state::GateState;
 use crate::shutdown::Signal;
 
@@ -51,18 +53,27 @@ pub struct TrackedService<S> {
     state: Arc<GateState>,
     max_requests: u64,
     signal: Option<Signal>,
+    passes_interim: bool,
 }
 
 impl<S> TrackedService<S> {
     /// Wraps the service of one connection.
     pub fn new(inner: S, state: Arc<GateState>) -> Self {
-        Self { inner, state, max_requests: u64::MAX, signal: None }
+        Self { inner, state, max_requests: u64::MAX, signal: None, passes_interim: false }
     }
 
     /// Closes the connection after an answer that is given while `signal` asks clients to leave.
     #[must_use]
     pub fn signal(mut self, signal: Signal) -> Self {
         self.signal = Some(signal);
+        self
+    }
+
+    /// Passes interim responses of upstreams on, and leaves `Expect: 100-continue` to them
+    /// (`proxy_100_continue`).
+    #[must_use]
+    pub fn pass_interim(mut self, passes: bool) -> Self {
+        self.passes_interim = passes;
         self
     }
 
@@ -84,7 +95,7 @@ where
     type Error = S::Error;
     type Future = TrackedFuture<S::Future>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let exchange = Exchange::begin(&self.state);
         let leave = self.signal.as_ref().is_some_and(Signal::asks_to_leave);
         if leave {
@@ -95,8 +106,24 @@ where
             || is_last(request.version(), request.headers());
         let chunks = request.version() == Version::HTTP_11;
         let asked = Asked::of(request.method());
+        if self.passes_interim {
+            show_expect(request.headers_mut());
+        }
+        // An HTTP/1.0 client knows none (RFC 9110 section 15.2).
+        let interim = (self.passes_interim && chunks).then(Interim::default);
+        if let Some(interim) = &interim {
+            request.extensions_mut().insert(interim.clone());
+        }
         let inner = self.inner.call(request);
-        TrackedFuture { inner, exchange: Some(exchange), last, asked, chunks, at_once: true }
+        TrackedFuture {
+            inner,
+            exchange: Some(exchange),
+            interim,
+            last,
+            asked,
+            chunks,
+            at_once: true,
+        }
     }
 }
 
@@ -125,6 +152,7 @@ pin_project! {
         #[pin]
         inner: F,
         exchange: Option<Exchange>,
+        interim: Option<Interim>,
         last: bool,
         asked: Asked,
         chunks: bool,
@@ -144,7 +172,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let at_once = std::mem::take(this.at_once);
-        let answer = ready!(this.inner.poll(cx));
+        let polled = this.inner.poll(cx);
+        if let (Some(interim), Some(exchange)) = (this.interim, this.exchange.as_ref())
+            && let Some(head) = interim.take()
+        {
+            exchange.state().set_interim(&head);
+        }
+        let answer = ready!(polled);
         let exchange = this.exchange.take();
         Poll::Ready(answer.map(|mut answer| {
             // Where the layers above say `close`, they have not read the request to its end. An

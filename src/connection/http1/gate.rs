@@ -58,6 +58,8 @@ pub struct Http1Gate<IO> {
     quiet: bool,
     /// Whether hyper has written part of the answer to the last request.
     answering: bool,
+    /// An interim response that is being written.
+    interim: BytesMut,
     tunnel: Tunnel,
     /// Whether the last request is `HEAD`.
     to_head: bool,
@@ -127,6 +129,7 @@ impl<IO> Http1Gate<IO> {
             claimed: 0,
             quiet: true,
             answering: false,
+            interim: BytesMut::new(),
             tunnel: Tunnel::Never,
             to_head: false,
             trailers,
@@ -141,12 +144,7 @@ impl<IO> Http1Gate<IO> {
         if written == 0 {
             return;
         }
-        // With `proxy_100_continue` it is hyper that writes this, and it is no answer.
         if self.answering || self.at_tunnel() {
-            return;
-        }
-        if bytes == CONTINUE {
-            self.state.continued();
             return;
         }
         self.answering = true;
@@ -199,6 +197,25 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1Gate<IO> {
             advance(&mut self.owed, count);
         }
         Pin::new(io(&mut self.io)?).poll_flush(cx)
+    }
+
+    /// Writes an interim response before the answer.
+    #[inline]
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(head) = self.state.take_interim() {
+            self.interim.extend_from_slice(&head);
+            self.state.continued();
+        }
+        while !self.interim.is_empty() {
+            let polled = Pin::new(io(&mut self.io)?).poll_write(cx, &self.interim);
+            self.state.set_stalled(polled.is_pending());
+            let count = ready!(polled)?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            advance(&mut self.interim, count);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes the head of an answer to `HEAD` with `transfer-encoding: chunked`. None if that is not
@@ -355,6 +372,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
+        ready!(self.poll_interim(cx))?;
         if let Some(polled) = self.poll_chunked_head(cx, buf) {
             return polled;
         }
@@ -376,6 +394,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
+        ready!(self.poll_interim(cx))?;
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         if let Some(polled) = self.poll_chunked_head(cx, first) {
             return polled;
@@ -402,6 +421,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Gate<IO> {
         if matches!(self.at, At::Stopped { .. }) {
             return self.poll_stopped(cx).map(Err);
         }
+        ready!(self.poll_interim(cx))?;
         ready!(Pin::new(io(&mut self.io)?).poll_flush(cx))?;
         // hyper flushes the transport only when its own buffer is empty. So if the service is
         // through with its answer, all of it is out.

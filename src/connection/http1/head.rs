@@ -7,6 +7,7 @@ mod fields;
 use std::borrow::Cow;
 
 use front_proxy_layers::sanitize::may_nominate;
+use http::header::{EXPECT, HeaderMap, HeaderValue};
 
 use self::fields::{Field, fields, has_controls, merge, underscores, write_fields};
 use super::GateConfig;
@@ -109,9 +110,15 @@ fn check(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
     let expect = fields
         .iter()
         .position(|field| field.is(b"expect") && field.value.eq_ignore_ascii_case(b"100-continue"));
-    let expect = expect.filter(|_| config.answer_100_continue);
-    if let Some(at) = expect {
-        fields.remove(at);
+    match expect {
+        Some(at) if config.answer_100_continue => drop(fields.remove(at)),
+        // hyper would say it as soon as the body is read, and it is the upstream that should.
+        Some(at) => {
+            if let Some(field) = fields.get_mut(at) {
+                field.value.to_mut().push(HIDES);
+            }
+        }
+        None => {}
     }
     let upgrade = fields.iter().any(|field| field.is(b"upgrade"));
     let framing = if !old_version && !connect && asks_to_switch(&fields) {
@@ -120,8 +127,22 @@ fn check(input: &[u8], config: &GateConfig) -> Result<Head, Refusal> {
         framing
     };
     let bytes = write(&request, old_version, &fields, input.len());
-    let expect_continue = expect.is_some();
+    let expect_continue = expect.is_some() && config.answer_100_continue;
     Ok(Head { bytes, framing, upgrade, connect, expect_continue, dropped_underscores })
+}
+
+/// What hides an `Expect: 100-continue` from hyper, behind its value. Nobody sends it: no charset of
+/// a header ends in it.
+const HIDES: u8 = 0xff;
+
+/// Shows what was hidden from hyper.
+pub(super) fn show_expect(headers: &mut HeaderMap) {
+    if let Some(value) = headers.get_mut(EXPECT)
+        && let Some(hidden) = value.as_bytes().strip_suffix(&[HIDES])
+        && let Ok(shown) = HeaderValue::from_bytes(hidden)
+    {
+        *value = shown;
+    }
 }
 
 /// Whether the request asks for another protocol. The switch to HTTP/2 is not among them: Envoy

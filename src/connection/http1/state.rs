@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use front_proxy_layers::flow_control::{SlowClient, Upstream};
 use front_proxy_layers::trailers::TrailerSlot;
+use http::{Response, StatusCode};
 
 use super::refusal::Refusal;
 
@@ -54,6 +55,9 @@ pub struct GateState {
     /// The client was found to be slow, and not yet that it is not.
     slow: AtomicBool,
     slow_client: Mutex<SlowClient>,
+    /// An interim response that is due to the client.
+    interim: Mutex<Vec<u8>>,
+    has_interim: AtomicBool,
     unasked_switch: AtomicBool,
     chunked_head: AtomicBool,
     client_closed: AtomicBool,
@@ -82,6 +86,8 @@ impl GateState {
             more: AtomicU64::new(0),
             slow: AtomicBool::new(false),
             slow_client: Mutex::default(),
+            interim: Mutex::default(),
+            has_interim: AtomicBool::new(false),
             unasked_switch: AtomicBool::new(false),
             chunked_head: AtomicBool::new(false),
             client_closed: AtomicBool::new(false),
@@ -106,7 +112,7 @@ impl GateState {
         self.released.load(Ordering::Relaxed)
     }
 
-    /// `100 Continue` answers the gate wrote (`downstream_rq_1xx`).
+    /// Interim responses the gate wrote (`downstream_rq_1xx`).
     pub fn continues(&self) -> u32 {
         self.continues.load(Ordering::Relaxed)
     }
@@ -207,6 +213,31 @@ impl GateState {
     pub(super) fn take_chunked_head(&self) -> bool {
         self.chunked_head.load(Ordering::Relaxed)
             && self.chunked_head.swap(false, Ordering::Relaxed)
+    }
+
+    /// An interim response comes before the answer.
+    pub(super) fn set_interim(&self, head: &Response<()>) {
+        let status = head.status();
+        // Envoy has no words for those that it does not know by name.
+        let phrase = if status == StatusCode::CONTINUE { "Continue" } else { "Unknown" };
+        let mut bytes = lock(&self.interim);
+        bytes.extend_from_slice(format!("HTTP/1.1 {} {phrase}\r\n", status.as_str()).as_bytes());
+        for (name, value) in head.headers() {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+        self.has_interim.store(true, Ordering::Relaxed);
+    }
+
+    /// The interim response to be written, once.
+    pub(super) fn take_interim(&self) -> Option<Vec<u8>> {
+        if !self.has_interim.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.has_interim.store(false, Ordering::Relaxed);
+        Some(std::mem::take(&mut *lock(&self.interim)))
     }
 
     pub(super) fn set_unasked_switch(&self) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use front_proxy_layers::flow_control::SlowClient;
 use front_proxy_layers::http2::{SendBody, SendError, strip_connection};
+use front_proxy_layers::interim::Interim;
 use h2::Reason;
 use h2::server::SendResponse;
 use http::{Response, StatusCode};
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use super::limits::PrematureResets;
 use super::stall::Stall;
 use super::state::GateState;
+use crate::listener::FilterChain;
 
 pin_project! {
     /// Drives a request of a connection to its end.
@@ -31,6 +33,7 @@ pin_project! {
         slow: SlowClient,
         stall: Stall,
         gate: &'a GateState,
+        passing: Option<Passing<'a>>,
     }
 }
 
@@ -49,6 +52,35 @@ pub(super) struct RequestKind {
     pub(super) has_body: bool,
 }
 
+/// An interim response on its way to the client.
+#[derive(Debug)]
+pub(super) struct Passing<'a> {
+    pub(super) interim: Interim,
+    pub(super) chain: &'a FilterChain,
+}
+
+impl Passing<'_> {
+    fn look(&self, respond: &mut SendResponse<Bytes>) {
+        if let Some(head) = self.interim.take() {
+            say_interim(self.chain, respond, head);
+        }
+    }
+}
+
+/// Sends an interim response, which counts as a response.
+#[cold]
+pub(super) fn say_interim(
+    chain: &FilterChain,
+    respond: &mut SendResponse<Bytes>,
+    head: Response<()>,
+) {
+    let status = head.status();
+    // Where the client has gone, the request will find out.
+    let _ = respond.send_informational(head);
+    chain.stats.charge(status);
+    chain.listener_codes.charge(status);
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -59,12 +91,14 @@ pub(super) enum Outcome {
 }
 
 impl<'a, F, B> Stream<'a, F, B> {
-    /// `stall` is how long a client may take to make room for a response.
+    /// `stall` is how long a client may take to make room for a response; `passing` is where interim
+    /// responses come in, if the client is to have them.
     pub(super) fn new(
         future: F,
         respond: SendResponse<Bytes>,
         kind: RequestKind,
         (gate, stall): (&'a GateState, Option<Duration>),
+        passing: Option<Passing<'a>>,
     ) -> Self {
         Self {
             state: State::Serving { future, respond },
@@ -74,6 +108,7 @@ impl<'a, F, B> Stream<'a, F, B> {
             slow: SlowClient::default(),
             stall: Stall::new(stall),
             gate,
+            passing,
         }
     }
 }
@@ -98,7 +133,11 @@ where
                     {
                         return Poll::Ready(outcome(&reset, *this.began));
                     }
-                    let Poll::Ready(response) = future.poll(cx) else {
+                    let polled = future.poll(cx);
+                    if let Some(passing) = this.passing {
+                        passing.look(respond);
+                    }
+                    let Poll::Ready(response) = polled else {
                         // Nobody waits for it any more, once the client has reset it.
                         let reset = ready!(respond.poll_reset(cx));
                         return Poll::Ready(outcome(&reset, *this.began));

@@ -17,6 +17,8 @@ use crate::endpoint::http1::SendError;
 use crate::error::{BoxError, ErrorKind, ProxyError, Retry};
 use crate::flow_control::SlowUpstream;
 use crate::http2::{self, Http2Body, SendBody};
+use crate::interim::{self, Interim};
+use crate::route::view;
 
 /// A request that was sent, and its response until that has ended.
 ///
@@ -34,6 +36,8 @@ pub(crate) struct Http2Exchange {
     /// The request that is under way, where it has a body.
     progress: Option<Arc<RequestProgress>>,
     slow: SlowUpstream,
+    /// Where an interim response goes; and whether the request is internal.
+    interim: Option<(Interim, bool)>,
     /// The connection's task has had its turn: the stream is open.
     opened: bool,
     streams: Http2Streams,
@@ -66,6 +70,8 @@ impl Http2Streams {
         }
         let tunnel = request.body().is_switch();
         let progress = request.body().progress().map(Arc::clone);
+        let interim = request.extensions().get::<Interim>().cloned();
+        let interim = interim.map(|interim| (interim, view::is_internal(request.headers())));
         let (parts, body) = request.into_parts();
         let mut head = Request::from_parts(parts, ());
         http2::strip_connection(head.headers_mut());
@@ -88,6 +94,7 @@ impl Http2Streams {
             spared: false,
             progress,
             slow: SlowUpstream::default(),
+            interim,
             opened: false,
             streams: self,
         })
@@ -101,6 +108,7 @@ impl Http2Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<()>, SendError>> {
         let failed = self.poll_sending(cx).err();
+        self.look_for_interim(cx);
         let Some(response) = &mut self.response else {
             return Poll::Pending;
         };
@@ -130,6 +138,19 @@ impl Http2Exchange {
         };
         self.response = None;
         Poll::Ready(Err(SendError { error, unsent: None }))
+    }
+
+    /// Passes the first interim response on, where somebody wants it. Others are nothing to `h2`.
+    fn look_for_interim(&mut self, cx: &mut Context<'_>) {
+        while let (Some((interim, internal)), Some(response)) = (&self.interim, &mut self.response)
+            && let Poll::Ready(Some(Ok(head))) = response.poll_informational(cx)
+        {
+            if interim::is_passed(head.status()) {
+                self.streams.stats().charge(head.status(), *internal);
+                interim.put(head.status(), head.headers());
+                self.interim = None;
+            }
+        }
     }
 
     /// The next frame of the response's body. Sends the request's body meanwhile.
