@@ -65,7 +65,7 @@ pub struct ServerOptions {
 
 /// The levels of the process's log. Whoever installed the log knows how to change them.
 pub trait LogControl: fmt::Debug + Send + Sync {
-    /// Loggers with their levels, by name.
+    /// Loggers with their levels, in the order in which to show them.
     fn loggers(&self) -> Vec<(String, LogLevel)>;
 
     /// Sets the level of one logger, or of all for `None`.

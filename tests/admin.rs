@@ -565,7 +565,7 @@ async fn what_this_build_lacks_is_said() {
     assert_eq!(profiler.status, StatusCode::NOT_IMPLEMENTED);
     let bare = router(AdminState::new(Registry::new(1)));
     assert_eq!(post(&bare, "/quitquitquit").await.status, StatusCode::NOT_IMPLEMENTED);
-    assert_eq!(get(&bare, "/hot_restart_version").await.body, "disabled\n");
+    assert_eq!(get(&bare, "/hot_restart_version").await.body, "disabled");
     assert_eq!(get(&bare, "/init_dump").await.body, "{}\n");
 }
 
