@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use front_proxy::access_log::FlushOptions;
 use front_proxy::config;
 use front_proxy::server::{Server, ServerOptions};
+use front_proxy::stats::{Query, StatValue};
 use tokio::io::AsyncWriteExt as _;
 
 use process_support::bootstrap::{Bootstrap, cluster};
@@ -197,6 +198,65 @@ async fn every_ending_is_logged_as_envoy_words_it() {
         format!("GET /app/hang 504 UT response_timeout 0 24 app {host} app 1"),
     ];
     assert_eq!(lines(&path), expected);
+}
+
+/// Wherever in its request a client leaves, and whichever way, it is the same to the counters.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_in_the_middle_is_counted_and_logged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.log");
+    let format = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL%";
+    let bootstrap = bootstrap(backend(), &file(&path, &text(format)));
+    let (server, address) = start(&bootstrap, NEVER).await;
+    const POST: &str = "POST /hang HTTP/1.1\r\nhost: h\r\n";
+    let left = [
+        (None, String::new()),
+        (Some("-"), "PRI * HT".to_owned()),
+        (Some("-"), "\r\n".to_owned()),
+        (Some("-"), "GET / HTTP/1.1\r\nho".to_owned()),
+        (Some("/hang"), format!("{POST}content-length: 5\r\n\r\n")),
+        (Some("/hang"), format!("{POST}content-length: 5\r\n\r\nab")),
+        (Some("/hang"), format!("{POST}transfer-encoding: chunked\r\n\r\n3\r\nab")),
+        (Some("/hang"), "GET /hang HTTP/1.1\r\nhost: h\r\n\r\n".to_owned()),
+    ];
+    let mut expected = Vec::new();
+    for (logged, bytes) in &left {
+        for reset in [false, true] {
+            let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+            stream.write_all(bytes.as_bytes()).await.expect("sent");
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            if reset {
+                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("set");
+            }
+            drop(stream);
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            expected.extend(
+                logged.map(|path| format!("{path} 0 DC downstream_remote_disconnect HTTP/1.1")),
+            );
+        }
+    }
+    let selection = server.stats().select(&Query::default());
+    server.shutdown().await;
+    assert_eq!(lines(&path), expected);
+    let (begun, closed) = (expected.len() as u64, 2 * left.len() as u64);
+    for (stat, value) in [
+        ("rq_total", begun),
+        ("rq_rx_reset", begun),
+        ("cx_destroy", closed),
+        ("cx_destroy_remote", closed),
+        ("cx_destroy_remote_active_rq", begun),
+        ("rq_completed", 0),
+        ("rq_4xx", 0),
+        ("rq_response_before_rq_complete", 0),
+    ] {
+        let name = format!("http.ingress_http.downstream_{stat}");
+        let counted = selection.values().iter().find(|stat| stat.name() == name);
+        let counted = counted.map(front_proxy::stats::Stat::value);
+        assert!(
+            matches!(counted, Some(StatValue::Counter(n)) if n == value),
+            "{stat}: {counted:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

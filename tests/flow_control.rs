@@ -3,11 +3,13 @@
 mod http2_support;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http2_support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Notify;
 
 const HTTP2: &str = "http2_protocol_options: {}";
 
@@ -21,6 +23,12 @@ const BACKED_UP: &str = "cluster.app.upstream_flow_control_backed_up_total";
 const DRAINED: &str = "cluster.app.upstream_flow_control_drained_total";
 const CLIENT_PAUSED: &str = "http.in.downstream_flow_control_paused_reading_total";
 const CLIENT_RESUMED: &str = "http.in.downstream_flow_control_resumed_reading_total";
+
+/// What an upstream has no window for.
+const PENDING: &str = "cluster.app.http2.pending_send_bytes";
+
+/// So much of a request is read without one.
+const READ: usize = 1 << 20;
 
 /// What connections hold.
 const HELD: [&str; 4] = [
@@ -240,19 +248,109 @@ async fn an_upstream_without_a_window_pauses_the_client() {
     let mut client = asks(&proxy, &head_of_it).await;
     let (mut stream, _) = app.accept().await.expect("a connection");
     stream.write_all(&frame(SETTINGS, 0, 0, b"")).await.expect("taken");
-    client.write_all(&[b'a'; 100_000]).await.expect("taken");
-    at_least(&proxy, BACKED_UP, 1).await;
-    at_least(&proxy, "cluster.app.http2.pending_send_bytes", 1).await;
+    // A part of it is read all the same: 1 MiB, and what the window had room for.
+    let (_answer, mut body) = client.split();
+    body.write_all(&[b'a'; READ / 2]).await.expect("taken");
+    at_least(&proxy, PENDING, READ as u64 / 2 - WINDOW).await;
+    assert_eq!((proxy.stat(BACKED_UP), proxy.stat(CLIENT_PAUSED)), (0, 0));
+    let send = async { body.write_all(&[b'a'; READ]).await.expect("taken") };
+    tokio::join!(send, at_least(&proxy, BACKED_UP, 1));
+    let pending = at_least(&proxy, PENDING, READ as u64).await;
+    assert!(pending < READ as u64 * 5 / 4, "{pending}");
     assert_eq!((proxy.stat(BACKED_UP), proxy.stat(DRAINED)), (1, 0));
     assert_eq!((proxy.stat(CLIENT_PAUSED), proxy.stat(CLIENT_RESUMED)), (1, 0));
     // Then it makes room for more than came.
-    let room = (1u32 << 20).to_be_bytes();
+    let room = (1u32 << 22).to_be_bytes();
     for id in [0, 1] {
         stream.write_all(&frame(WINDOW_UPDATE, 0, id, &room)).await.expect("taken");
     }
     until(&proxy, DRAINED, 1).await;
     until(&proxy, CLIENT_RESUMED, 1).await;
-    until(&proxy, "cluster.app.http2.pending_send_bytes", 0).await;
+    until(&proxy, PENDING, 0).await;
+}
+
+/// An HTTP/2 upstream that takes connections and requests, and nothing of their bodies beyond the
+/// first window.
+async fn takes_nothing() -> SocketAddr {
+    let (app, address) = listen().await;
+    tokio::spawn(async move {
+        let mut streams = Vec::new();
+        while let Ok((mut stream, _)) = app.accept().await {
+            stream.write_all(&frame(SETTINGS, 0, 0, b"")).await.expect("taken");
+            streams.push(stream);
+        }
+    });
+    address
+}
+
+/// More than a window, and less than is read ahead.
+const UPLOAD: usize = 200_000;
+
+/// Whose fault it is, depends on whether the client has sent everything: that there was no window
+/// for it is not the client's.
+#[tokio::test]
+async fn an_upload_that_has_come_whole_is_the_upstreams_to_answer() {
+    for (size, status, cut) in [(UPLOAD, 504, 0), (UPLOAD / 2, 408, 1)] {
+        let manager = "stream_idle_timeout: 0.5s";
+        let proxy = Proxy::start(takes_nothing().await, manager, HTTP2).await;
+        let head_of_it =
+            format!("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: {UPLOAD}\r\n\r\n");
+        let mut client = asks(&proxy, &head_of_it).await;
+        client.write_all(&vec![b'a'; size]).await.expect("taken");
+        let answer = head(&mut client).await.expect("an answer");
+        let line = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(line.as_bytes()), "{}", String::from_utf8_lossy(&answer));
+        until(&proxy, "http.in.downstream_rq_active", 0).await;
+        assert_eq!(proxy.stat("http.in.downstream_rq_idle_timeout"), 1);
+        assert_eq!(proxy.stat("http.in.downstream_rq_rx_reset"), cut, "{status}");
+        assert_eq!(proxy.stat("cluster.app.upstream_rq_tx_reset"), 1);
+        until(&proxy, PENDING, 0).await;
+
+        let mut client = Wire::connect(proxy.address).await;
+        client.request(1, &[&[(":method", "POST")], &GET[1..]].concat(), false).await;
+        for sent in (0..size).step_by(10_000) {
+            let ends = u8::from(sent + 10_000 == UPLOAD);
+            client.frame(DATA, ends, 1, &[b'a'; 10_000]).await;
+        }
+        assert_eq!(client.next_of(DATA).await.payload, b"stream timeout");
+        assert_eq!(proxy.stat(&format!("http.in.downstream_rq_{}xx", status / 100)), 2);
+        until(&proxy, "http.in.downstream_rq_active", 0).await;
+        assert_eq!(proxy.stat("http.in.downstream_rq_rx_reset"), 2 * cut, "{status}");
+        until(&proxy, PENDING, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_route_does_not_wait_for_a_window_for_ever() {
+    let internal = "use_remote_address: true
+          internal_address_config: {cidr_ranges: [{address_prefix: 127.0.0.0, prefix_len: 8}]}";
+    let proxy = Proxy::start(takes_nothing().await, internal, HTTP2).await;
+    let head_of_it = format!(
+        "POST / HTTP/1.1\r\nhost: a.example\r\nx-envoy-upstream-rq-timeout-ms: 300\r\n\
+         content-length: {UPLOAD}\r\n\r\n"
+    );
+    let mut client = asks(&proxy, &head_of_it).await;
+    client.write_all(&[b'a'; UPLOAD]).await.expect("taken");
+    let answer = head(&mut client).await.expect("an answer");
+    assert!(answer.starts_with(b"HTTP/1.1 504 "), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(proxy.stat("cluster.app.upstream_rq_timeout"), 1);
+    until(&proxy, "http.in.downstream_rq_active", 0).await;
+    assert_eq!(proxy.stat("http.in.downstream_rq_rx_reset"), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_seen_behind_what_it_has_sent() {
+    let proxy = Proxy::start(takes_nothing().await, "", HTTP2).await;
+    let head_of_it =
+        format!("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: {UPLOAD}\r\n\r\n");
+    let mut client = asks(&proxy, &head_of_it).await;
+    client.write_all(&[b'a'; UPLOAD]).await.expect("taken");
+    at_least(&proxy, PENDING, 1).await;
+    drop(client);
+    until(&proxy, "http.in.downstream_rq_active", 0).await;
+    until(&proxy, "cluster.app.upstream_rq_tx_reset", 1).await;
+    assert_eq!(proxy.stat("http.in.downstream_rq_rx_reset"), 1);
+    until(&proxy, PENDING, 0).await;
 }
 
 /// A stream that has not been opened has no window, which is nobody's fault.
@@ -276,8 +374,85 @@ async fn nobody_waits_where_nobody_is_slow() {
     for name in [PAUSED, RESUMED, BACKED_UP, DRAINED, CLIENT_PAUSED, CLIENT_RESUMED] {
         assert_eq!(proxy.stat(name), 0, "{name}");
     }
-    assert_eq!(proxy.stat("cluster.app.http2.pending_send_bytes"), 0);
+    assert_eq!(proxy.stat(PENDING), 0);
     assert_eq!(proxy.stat("cluster.app.http2.tx_flush_timeout"), 0);
+}
+
+const DEFERRED: &str = "cluster.app.http2.deferred_stream_close";
+
+/// Less than an upstream's stream has a window for, and more than one connection's buffers hold.
+const WHOLE: usize = 15 << 20;
+
+/// An HTTP/2 app that sends `WHOLE` bytes at once, and their end when `end` is notified.
+async fn sends_whole(end: &Arc<Notify>) -> SocketAddr {
+    let end = Arc::clone(end);
+    let app = app_http2(h2::server::Builder::new(), move |_, request, mut respond| {
+        let end = Arc::clone(&end);
+        async move {
+            let response = http::Response::builder().header("content-length", WHOLE).body(());
+            let head = respond.send_response(response.expect("a response"), false);
+            let mut body = head.expect("a stream");
+            body.send_data(vec![b'a'; WHOLE].into(), false).expect("taken");
+            end.notified().await;
+            let _ = body.send_data(Default::default(), true);
+            let mut request = request.into_body();
+            while request.data().await.is_some() {}
+        }
+    });
+    app.await
+}
+
+#[tokio::test]
+async fn a_stream_is_not_done_with_before_its_client_has_the_end() {
+    let end = Arc::new(Notify::new());
+    let proxy = Proxy::start(sends_whole(&end).await, "", HTTP2).await;
+    let mut client = asks(&proxy, "GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
+    head(&mut client).await.expect("a head");
+    at_least(&proxy, PAUSED, 1).await;
+    assert_eq!(proxy.stat(DEFERRED), 0, "more is to come");
+    end.notify_one();
+    until(&proxy, DEFERRED, 1).await;
+    skip(&mut client, 1 << 20).await;
+    assert_eq!(proxy.stat(DEFERRED), 1);
+    skip(&mut client, WHOLE - (1 << 20)).await;
+    until(&proxy, DEFERRED, 0).await;
+    // The end comes first, and then the client is found to be slow; until it is gone.
+    end.notify_one();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").await.expect("taken");
+    until(&proxy, DEFERRED, 1).await;
+    assert_eq!(proxy.stat("cluster.app.http2.streams_active"), 1);
+    drop(client);
+    until(&proxy, DEFERRED, 0).await;
+    until(&proxy, "cluster.app.http2.streams_active", 0).await;
+}
+
+#[tokio::test]
+async fn a_stream_is_not_over_before_its_request_is() {
+    let end = Arc::new(Notify::new());
+    end.notify_one();
+    let proxy = Proxy::start(sends_whole(&end).await, "", HTTP2).await;
+    let request = "POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 5\r\n\r\n";
+    let mut client = asks(&proxy, request).await;
+    at_least(&proxy, PAUSED, 1).await;
+    assert_eq!(proxy.stat(DEFERRED), 0);
+    client.write_all(b"12345").await.expect("taken");
+    until(&proxy, DEFERRED, 1).await;
+    head(&mut client).await.expect("a head");
+    skip(&mut client, WHOLE).await;
+    until(&proxy, DEFERRED, 0).await;
+}
+
+#[tokio::test]
+async fn a_stream_is_done_with_when_its_client_gives_it_up() {
+    let end = Arc::new(Notify::new());
+    end.notify_one();
+    let proxy = Proxy::start(sends_whole(&end).await, "", HTTP2).await;
+    let mut client = Wire::connect(proxy.address).await;
+    client.request(1, &GET, true).await;
+    until(&proxy, DEFERRED, 1).await;
+    client.frame(RST_STREAM, 0, 1, &8u32.to_be_bytes()).await;
+    until(&proxy, DEFERRED, 0).await;
+    assert_eq!(proxy.stat("http2.deferred_stream_close"), 0);
 }
 
 #[tokio::test]

@@ -397,3 +397,73 @@ async fn grpc_errors_are_grpcs() {
     let message = reply.headers["grpc-message"].to_str().expect("text");
     assert!(message.ends_with("remote connection failure"), "{message}");
 }
+
+#[tokio::test]
+async fn what_can_be_no_authority_goes_on_as_host() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let upstream = app_http2(Builder::new(), |_, request, mut respond| async move {
+        let host = request.headers().get("host").cloned();
+        let authority = request.uri().authority();
+        let authority = authority.map(|a| a.as_str().parse().expect("a value"));
+        let mut response = Response::new(());
+        for (name, value) in [("x-host", host), ("x-authority", authority)] {
+            if let Some(value) = value {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        let _ = respond.send_response(response, true);
+    })
+    .await;
+    let proxy = Proxy::start(upstream, "", HTTP2).await;
+    for (host, told) in [
+        ("front.example:80", "x-authority: front.example:80"),
+        ("a%20b", "x-host: a%20b"),
+        ("", "x-host: "),
+    ] {
+        let mut client = tokio::net::TcpStream::connect(proxy.address).await.expect("a proxy");
+        let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{host}: {answer}");
+        assert!(answer.lines().any(|line| line == told), "{host}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_behind_the_last_byte_is_an_end() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (read, told) = tokio::sync::watch::channel(0);
+    let upstream = app_http2(Builder::new(), move |_, request, mut respond| {
+        let mut told = told.clone();
+        async move {
+            let late = request.uri().path() == "/late";
+            let response = Response::builder().header("content-length", "6").body(());
+            let mut stream = respond.send_response(response.unwrap(), false).unwrap();
+            stream.send_data(Bytes::from_static(b"abcdef"), false).unwrap();
+            if late {
+                // Only when the client has it all.
+                told.wait_for(|answers| *answers == 2).await.unwrap();
+            }
+            let trailers = [("x-t".parse().unwrap(), "1".parse().unwrap())].into_iter().collect();
+            stream.send_trailers(trailers).unwrap();
+        }
+    })
+    .await;
+    let proxy = Proxy::start(upstream, "", HTTP2).await;
+    let mut client = tokio::net::TcpStream::connect(proxy.address).await.expect("a proxy");
+    for (path, answers) in [("/", 1), ("/late", 2)] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n");
+        client.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"abcdef") {
+            assert_ne!(client.read_buf(&mut answer).await.expect("more"), 0);
+        }
+        read.send_replace(answers);
+    }
+    proxy.until("cluster.app.upstream_rq_active", 0).await;
+    proxy.until("http.in.downstream_rq_active", 0).await;
+    for reset in ["cluster.app.upstream_rq_tx_reset", "http.in.downstream_rq_rx_reset"] {
+        assert_eq!(proxy.stat(reset), 0, "{reset}");
+    }
+}

@@ -238,3 +238,45 @@ async fn only_who_balances_by_a_hash_gives_a_cookie_for_it() {
     let answer = Proxy::with_routes("", routes).await.get("/", &[]).await;
     assert_eq!((answer.status, answer.header("set-cookie")), (200, None));
 }
+
+#[tokio::test]
+async fn the_status_of_the_proxys_own_answers_is_known_to_their_headers() {
+    let add = "response_headers_to_add: [{header: {key: x-status, \
+               value: '%RESP(:STATUS)% %RESPONSE_CODE%'}}]";
+    let routes = format!(
+        "virtual_hosts: [{{name: v, domains: ['*'], {add}, \
+         include_attempt_count_in_response: true, routes: [\
+         {{match: {{path: /moved}}, redirect: {{path_redirect: /x}}}}, \
+         {{match: {{path: /late}}, route: {{cluster: CLUSTER, timeout: 0.1s}}}}, \
+         {{match: {{prefix: /}}, route: {{cluster: CLUSTER}}}}]}}]"
+    );
+    let proxy = Proxy::start("", &routes).await;
+    let status = async |path, lines: &[&str]| proxy.get(path, lines).await.header("x-status");
+    assert_eq!(status("/moved", &[]).await.as_deref(), Some("301 0"));
+    assert_eq!(status("/", &[]).await.as_deref(), Some("200 200"));
+    assert_eq!(status("/late", &["x-hang: 1"]).await.as_deref(), Some("504 0"));
+    let call = ["x-hang: 1", "content-type: application/grpc"];
+    assert_eq!(status("/late", &call).await.as_deref(), Some("200 0"), "gRPC's own");
+    let late = proxy.get("/late", &["x-hang: 1"]).await;
+    assert_eq!(late.header("x-envoy-attempt-count").as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn the_client_is_told_the_request_id_that_the_upstream_got() {
+    let edits = "request_headers_to_add: [{header: {key: x-request-id, value: v}}]";
+    let routes = format!("{{match: {{prefix: /}}, route: {{cluster: CLUSTER}}, {edits}}}");
+    let proxy = Proxy::with_routes("always_set_request_id_in_response: true", &routes).await;
+    let answer = proxy.get("/", &["x-request-id: a"]).await;
+    assert_eq!(answer.seen("x-request-id").as_deref(), Some("a,v"));
+    assert_eq!(answer.header("x-request-id").as_deref(), Some("a,v"));
+}
+
+#[tokio::test]
+async fn a_host_made_of_the_request_may_be_one_that_no_host_has() {
+    let routes = "{match: {prefix: /}, route: {cluster: CLUSTER, host_rewrite_header: x-host}}";
+    let proxy = Proxy::with_routes("", routes).await;
+    for (given, want) in [("a%20b", "a%20b"), ("b.example", "b.example"), ("", "front.example")] {
+        let answer = proxy.get("/", &[&format!("x-host: {given}")]).await;
+        assert_eq!(answer.seen("host").as_deref(), Some(want));
+    }
+}

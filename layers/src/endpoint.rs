@@ -28,7 +28,7 @@ mod waker;
 
 pub use connect::{ConnectError, Connector};
 pub(crate) use http1::{Http1Connection, SendError};
-pub(crate) use http2::{Http2Exchange, Http2Streams};
+pub(crate) use http2::{HeldStream, Http2Exchange, Http2Stream, Http2Streams};
 pub(crate) use io::{UpstreamConnection, UpstreamIo};
 pub(crate) use pool::{Checkout, Connected, Connecting, Waiter};
 #[cfg(feature = "rustls")]

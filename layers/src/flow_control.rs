@@ -14,12 +14,17 @@
 //! Counts are of the order of Envoy's and not equal to them: its marks lie at 1 MiB (16 MiB of an
 //! HTTP/2 stream), where here the kernel's buffers and those of the HTTP libraries (about 400 KiB)
 //! are all that fills up. What a peer takes in bits of less than 512 KiB is one wait.
+//!
+//! A response of an HTTP/2 upstream may have come whole while its client is waited for. Its stream is
+//! closed then but not done with: that is the cluster's `http2.deferred_stream_close`, until the client
+//! has been given the last of it or is gone.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::body::RequestProgress;
 use crate::cluster::ClusterStats;
+use crate::endpoint::{HeldStream, Http2Stream};
 
 /// Sees each time that one side begins to wait for the other, and each time that it has waited.
 #[derive(Debug, Default)]
@@ -55,6 +60,8 @@ impl Pauses {
 pub struct SlowClient {
     pauses: Pauses,
     upstream: Option<Upstream>,
+    /// While the client is waited for.
+    held: Option<HeldStream>,
 }
 
 impl SlowClient {
@@ -66,17 +73,23 @@ impl SlowClient {
     /// Who sends the response, where somebody else has read it.
     pub fn served_by(&mut self, upstream: Upstream) {
         self.upstream = Some(upstream);
+        self.held = None;
     }
 
     /// `full`: the bytes of the response that were read so far, where the client has not taken the
     /// last of them and more are to come.
     pub fn look(&mut self, full: Option<u64>) {
-        let Some(Upstream(stats)) = &self.upstream else { return };
+        let Some(Upstream { stats, stream }) = &self.upstream else { return };
         self.pauses.look(
             full,
             || stats.flow_control_resumed_reading_total.increment(1),
             || stats.flow_control_paused_reading_total.increment(1),
         );
+        if self.pauses.since.is_none() {
+            self.held = None;
+        } else if self.held.is_none() {
+            self.held = stream.as_ref().map(Http2Stream::hold);
+        }
     }
 }
 
@@ -116,9 +129,12 @@ impl SlowUpstream {
     }
 }
 
-/// The cluster that a response comes from.
+/// Where a response comes from.
 #[derive(Clone, Debug)]
-pub struct Upstream(Arc<ClusterStats>);
+pub struct Upstream {
+    stats: Arc<ClusterStats>,
+    stream: Option<Http2Stream>,
+}
 
 /// Whoever polls a body asks here, and the upstream's own body answers. Layers between them are many,
 /// and nothing of a response that is not held up should cost anything.
@@ -148,10 +164,11 @@ impl Upstream {
 
     /// Answers, if it was asked. Said with what is not the end of a response: only who may have to
     /// wait needs to know for whom.
-    pub(crate) fn tell(stats: &Arc<ClusterStats>) {
+    pub(crate) fn tell(stats: &Arc<ClusterStats>, stream: impl FnOnce() -> Option<Http2Stream>) {
         ASKED.with_borrow_mut(|asked| {
             if matches!(asked, Asked::Yes) {
-                *asked = Asked::Answered(Self(Arc::clone(stats)));
+                let (stats, stream) = (Arc::clone(stats), stream());
+                *asked = Asked::Answered(Self { stats, stream });
             }
         });
     }
@@ -187,9 +204,9 @@ mod tests {
         let mut known = None;
         Upstream::note(&mut known, || ());
         assert!(known.is_none());
-        Upstream::note(&mut known, || Upstream::tell(&stats));
-        assert!(known.is_some_and(|known| Arc::ptr_eq(&known.0, &stats)));
-        Upstream::tell(&stats);
+        Upstream::note(&mut known, || Upstream::tell(&stats, || None));
+        assert!(known.is_some_and(|known| Arc::ptr_eq(&known.stats, &stats)));
+        Upstream::tell(&stats, || panic!("nobody asked"));
         let mut next = None;
         Upstream::note(&mut next, || ());
         assert!(next.is_none(), "what nobody asked for is not kept");

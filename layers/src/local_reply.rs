@@ -85,6 +85,9 @@ impl LocalReply {
     ) -> Response<B> {
         let mut headers = HeaderMap::with_capacity(8);
         self.note(request);
+        if let Some(info) = StreamInfo::of(request.extensions()) {
+            info.set_replied(if is_grpc(request.headers()) { StatusCode::OK } else { self.status });
+        }
         if let Some(edits) = request.extensions().get::<RouteEdits>() {
             edits.local_reply(&mut headers);
         }

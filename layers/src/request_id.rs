@@ -22,8 +22,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -102,9 +104,39 @@ where
         {
             entry.insert(new_id());
         }
-        let id =
-            if self.options.respond { request.headers().get(REQUEST_ID).cloned() } else { None };
+        let id = self.options.respond.then(|| {
+            let id = Arc::new(OnceLock::new());
+            request.extensions_mut().insert(EditedId(Arc::clone(&id)));
+            Id { came: request.headers().get(REQUEST_ID).cloned(), edited: id }
+        });
         ResponseFuture { inner: self.inner.call(request), id }
+    }
+}
+
+/// In a request's extensions, where the client is told the id: what the route made of it.
+#[derive(Clone, Debug)]
+struct EditedId(Arc<OnceLock<Option<HeaderValue>>>);
+
+/// Takes down the id of a request as it is after the edits of its route.
+pub(crate) fn tell_edited(parts: &Parts) {
+    if let Some(EditedId(id)) = parts.extensions.get() {
+        let _ = id.set(parts.headers.get(REQUEST_ID).cloned());
+    }
+}
+
+/// What the client is told.
+#[derive(Debug)]
+struct Id {
+    came: Option<HeaderValue>,
+    edited: Arc<OnceLock<Option<HeaderValue>>>,
+}
+
+impl Id {
+    fn known(self) -> Option<HeaderValue> {
+        match self.edited.get() {
+            Some(edited) => edited.clone(),
+            None => self.came,
+        }
     }
 }
 
@@ -114,7 +146,7 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        id: Option<HeaderValue>,
+        id: Option<Id>,
     }
 }
 
@@ -128,7 +160,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut result = ready!(this.inner.poll(cx));
-        if let Some(id) = this.id.take() {
+        if let Some(id) = this.id.take().and_then(Id::known) {
             let headers = match &mut result {
                 Ok(response) => Some(response.headers_mut()),
                 Err(error) => error.response_headers(),

@@ -109,6 +109,8 @@ pub struct StreamInfo {
     tries: Tries,
     attempts: AtomicU32,
     status: AtomicU16,
+    /// That of an answer of the proxy's own, before it is sent.
+    replied: AtomicU16,
     flags: AtomicU32,
     details: OnceLock<Cow<'static, str>>,
     /// What ended the response after it had begun.
@@ -147,6 +149,7 @@ impl StreamInfo {
             tries: Tries::default(),
             attempts: AtomicU32::new(0),
             status: AtomicU16::new(0),
+            replied: AtomicU16::new(0),
             flags: AtomicU32::new(0),
             details: OnceLock::new(),
             late_details: OnceLock::new(),
@@ -157,6 +160,17 @@ impl StreamInfo {
             bytes_sent: AtomicU64::new(0),
             points: Default::default(),
         }
+    }
+
+    /// With the moment since when the request has been coming in, where it is known: else it is now.
+    #[must_use]
+    pub fn begun(mut self, at: Option<std::time::Instant>) -> Self {
+        if let Some(at) = at {
+            let since = at.elapsed();
+            self.started = self.started.checked_sub(since).unwrap_or(self.started);
+            self.began = Instant::from_std(at);
+        }
+        self
     }
 
     /// That of a request, where somebody needs one.
@@ -228,6 +242,12 @@ impl StreamInfo {
     /// The status of the response.
     pub fn set_status(&self, status: http::StatusCode) {
         self.status.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    /// The status of an answer that the proxy gives itself: the edits of its headers know it, while
+    /// `%RESPONSE_CODE%` is 0 to them, as in Envoy.
+    pub(crate) fn set_replied(&self, status: http::StatusCode) {
+        self.replied.store(status.as_u16(), Ordering::Relaxed);
     }
 
     /// Adds a response flag.

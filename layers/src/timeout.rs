@@ -48,6 +48,8 @@ pub use future::ResponseFuture;
 pub use layer::TimeoutLayer;
 pub use service::Timeout;
 pub(crate) use striking::has_struck;
+#[cfg(feature = "retry")]
+pub(crate) use striking::tell_attempts;
 
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,7 @@
 //! ```
 
 mod body;
+mod measured;
 mod writer;
 
 pub use body::TrailerBody;

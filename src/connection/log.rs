@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use front_proxy_layers::access_log::{AccessLogger, ClientFault, ConnectionEnd, Fault, log_all};
 use front_proxy_layers::response_flags::ResponseFlag;
@@ -62,15 +63,15 @@ impl ConnectionLog {
         Some((&self.loggers, connection))
     }
 
-    /// Logs a request that was refused before any layer saw it.
-    pub(super) fn refused(&self, refusal: &Refusal) {
+    /// Logs a request that was refused before any layer saw it; `since` is when its head began.
+    pub(super) fn refused(&self, refusal: &Refusal, since: Option<Instant>) {
         let Some((loggers, connection)) = self.logged() else {
             return;
         };
         if refusal.head_seen {
             return;
         }
-        let info = StreamInfo::new(Arc::clone(connection), Version::HTTP_11);
+        let info = StreamInfo::new(Arc::clone(connection), Version::HTTP_11).begun(since);
         if let Some(head) = head(refusal) {
             info.set_request(head);
         }
@@ -80,6 +81,16 @@ impl ConnectionLog {
 }
 
 impl ConnectionLog {
+    /// Logs a request whose client left inside its head, which began at `since`.
+    pub(super) fn left_in_head(&self, since: Instant) {
+        if let Some((loggers, connection)) = self.logged() {
+            let info = StreamInfo::new(Arc::clone(connection), Version::HTTP_11).begun(Some(since));
+            info.flag(ResponseFlag::DownstreamConnectionTermination);
+            info.set_details("downstream_remote_disconnect");
+            log_all(loggers, &info);
+        }
+    }
+
     /// Logs a request over HTTP/2 that was reset for what its head is like. Nothing of it is told.
     pub(super) fn refused_stream(&self, details: &'static str) {
         if let Some((loggers, connection)) = self.logged() {

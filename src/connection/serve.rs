@@ -129,7 +129,14 @@ where
         count_answers(chain, open, &state);
         if let Some(refusal) = state.refusal() {
             served += u64::from(!refusal.head_seen);
-            access_log.refused(&refusal);
+            access_log.refused(&refusal, state.head_since());
+        }
+        if let Some(since) = state.left_in_head() {
+            served += 1;
+            open.requests_active(true);
+            count_begun(open);
+            open.stats().rq_rx_reset.increment(1);
+            access_log.left_in_head(since);
         }
         let go_on = state.unasked_switch()
             && !state.client_closed()
@@ -286,12 +293,17 @@ fn count_answers(chain: &FilterChain, open: &OpenConnection, state: &GateState) 
     }
 }
 
+/// Counts a request of which there is at least a byte.
+fn count_begun(open: &OpenConnection) {
+    open.stats().rq_total.increment(1);
+    open.stats().rq_http1_total.increment(1);
+}
+
 /// Counts a request that never reached the request path.
 fn count_refusal(chain: &FilterChain, open: &OpenConnection, refusal: &http1::Refusal) {
     let stats = open.stats();
     let kind = refusal.kind;
-    stats.rq_total.increment(1);
-    stats.rq_http1_total.increment(1);
+    count_begun(open);
     if kind.is_protocol_error() {
         stats.cx_protocol_error.increment(1);
     }

@@ -32,11 +32,18 @@ mod free_list;
 
 #[cfg(not(test))]
 #[allow(dead_code)]
+#[path = "../../src/endpoint/http2/held.rs"]
+mod held;
+
+#[cfg(not(test))]
+#[allow(dead_code)]
 #[path = "../../src/endpoint/shared_list.rs"]
 mod shared_list;
 
 #[cfg(not(test))]
 pub mod breakers;
+#[cfg(not(test))]
+pub mod ends;
 #[cfg(not(test))]
 pub mod pool;
 #[cfg(not(test))]

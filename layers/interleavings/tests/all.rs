@@ -12,6 +12,9 @@ models! {
         a_refusal_disturbs_nobody
         what_goes_over_the_limit_comes_back
         a_new_limit_leaves_the_gauges_right;
+    ends:
+        an_end_counts_once_whoever_sees_it_first
+        nothing_is_left_of_who_reads_on;
     pool:
         a_connection_serves_one_request_at_a_time
         what_a_leaving_request_was_handed_is_the_next_ones

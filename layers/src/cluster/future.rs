@@ -527,8 +527,11 @@ fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
     let scheme = upstream_scheme(request, tls);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if let Some(host) = host {
-        let authority = http::uri::Authority::from_maybe_shared(bytes::Bytes::from_owner(host));
-        parts.authority = Some(authority.map_err(|e| bad(e.into()))?);
+        let shared = bytes::Bytes::from_owner(host.clone());
+        parts.authority = http::uri::Authority::from_maybe_shared(shared).ok();
+        if parts.authority.is_none() {
+            return keep_host(request, host, parts.path_and_query);
+        }
     }
     if parts.authority.is_some() {
         parts.scheme = Some(scheme);
@@ -537,6 +540,21 @@ fn for_http2(request: &mut Request<Body>, tls: bool) -> Result<(), ProxyError> {
         }
     }
     *request.uri_mut() = Uri::from_parts(parts).map_err(|e| bad(e.into()))?;
+    Ok(())
+}
+
+/// What can't be an authority to the HTTP library goes on as `host`, which HTTP/2 allows (RFC 9113
+/// section 8.3.1): whether it is a host is for the upstream to say.
+#[cold]
+fn keep_host(
+    request: &mut Request<Body>,
+    host: HeaderValue,
+    path: Option<http::uri::PathAndQuery>,
+) -> Result<(), ProxyError> {
+    // Only of requests that come from HTTP/1 does h2 expect no authority.
+    *request.version_mut() = Version::HTTP_11;
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    request.headers_mut().insert(header::HOST, host);
     Ok(())
 }
 

@@ -39,14 +39,21 @@ pub struct BalanceHash(pub u64);
 pub struct AutoHost(pub HostOptions);
 
 impl AutoHost {
-    /// Replaces the host, where the endpoint was found by a name.
-    fn apply(self, request: Request<Body>, endpoint: &Endpoint) -> Request<Body> {
-        let name = HeaderValue::from_str(endpoint.hostname()).ok().and_then(HostName::new);
-        let Some(name) = name else {
-            return request;
-        };
+    /// Replaces the host, where the endpoint was found by a name. To Envoy the head of a request is
+    /// one for all its tries: the host that is replaced is the one of the try before.
+    fn apply(self, request: Request<Body>, endpoint: &Arc<Endpoint>) -> Request<Body> {
+        let tries = request.extensions().get::<Arc<Tries>>().map(Arc::clone);
         let (mut parts, body) = request.into_parts();
-        name.replace(&mut parts, self.0);
+        let mut replace = |endpoint: &Arc<Endpoint>| {
+            let name = HeaderValue::from_str(endpoint.hostname()).ok().and_then(HostName::new);
+            if let Some(name) = name {
+                name.replace(&mut parts, self.0);
+            }
+        };
+        match tries {
+            Some(tries) => tries.each(replace),
+            None => replace(endpoint),
+        }
         Request::from_parts(parts, body)
     }
 }
@@ -265,5 +272,33 @@ impl Drop for PendingRequest {
         }
         inner.stats.rq_pending_active.decrement(1.0);
         inner.resources(self.cluster.priority).pending.give();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::{Member, MemberSet};
+
+    #[test]
+    fn each_try_replaces_the_host_of_the_one_before() {
+        let cluster = Cluster::builder("c").build();
+        let members = ["one", "two"].iter().zip(1..).map(|(name, port)| Member {
+            hostname: (*name).into(),
+            ..Member::new(([127, 0, 0, 1], port).into())
+        });
+        cluster.update(members.collect());
+        let tries = Arc::new(Tries::anywhere());
+        let auto =
+            AutoHost(HostOptions { append_x_forwarded_host: true, ..HostOptions::default() });
+        let mut told = Vec::new();
+        for endpoint in cluster.endpoints() {
+            tries.choose(|_| Some(Arc::clone(&endpoint)));
+            let request = Request::get("/").header("host", "front").extension(Arc::clone(&tries));
+            let request = auto.apply(request.body(Body::empty()).expect("ok"), &endpoint);
+            let names = ["host", "x-envoy-original-host", "x-forwarded-host"];
+            told.push(names.map(|name| request.headers()[name].to_str().expect("text").to_owned()));
+        }
+        assert_eq!(told, [["one", "front", "front"], ["two", "one", "front,one"]]);
     }
 }

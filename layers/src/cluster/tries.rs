@@ -76,6 +76,11 @@ impl Tries {
         Some(chosen)
     }
 
+    /// Visits the endpoints of all tries, the latest last.
+    pub(super) fn each(&self, visit: impl FnMut(&Arc<Endpoint>)) {
+        self.tried().iter().for_each(visit);
+    }
+
     fn tried(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Endpoint>>> {
         lock(&self.tried)
     }

@@ -112,7 +112,7 @@ impl Body for UpstreamBody {
                         if frame.is_trailers() || ended {
                             this.finish();
                         } else {
-                            Upstream::tell(active.cluster().stats());
+                            Upstream::tell(active.cluster().stats(), || None);
                         }
                         (!dropped).then_some(Ok(frame))
                     }
@@ -139,7 +139,7 @@ impl Body for UpstreamBody {
                 if exchange.is_end_stream() || !matches!(frame, Some(Ok(_))) {
                     this.source = Source::Ended;
                 } else {
-                    Upstream::tell(active.cluster().stats());
+                    Upstream::tell(active.cluster().stats(), || exchange.stream());
                 }
                 Poll::Ready(frame)
             }

@@ -5,9 +5,11 @@
 
 mod drive;
 mod exchange;
+mod held;
 mod watch;
 
 pub(crate) use exchange::Http2Exchange;
+pub(crate) use watch::{HeldStream, Http2Stream};
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -46,6 +48,7 @@ pub(crate) struct Http2Connection {
     /// Nanoseconds from `opened` to when the last stream ended.
     idle_since: AtomicU64,
     close: Notify,
+    seen: Arc<Seen>,
     stats: Arc<ClusterStats>,
 }
 
@@ -60,7 +63,7 @@ impl Http2Connection {
     ) -> Result<Arc<Self>, ConnectError> {
         let options = &owner.shared().options;
         let stats = Arc::clone(&owner.shared().stats);
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(Seen::new(Arc::clone(&stats)));
         let described = Arc::new(io.describe(next_id()));
         let io = Watched::new(io, Arc::clone(&stats), Arc::clone(&seen));
         let (send, connection) = Builder::new()
@@ -83,9 +86,10 @@ impl Http2Connection {
             described,
             idle_since: AtomicU64::new(0),
             close: Notify::new(),
+            seen,
             stats,
         });
-        tokio::spawn(drive::drive(connection, Arc::clone(&this), seen, owner));
+        tokio::spawn(drive::drive(connection, Arc::clone(&this), owner));
         Ok(this)
     }
 

@@ -24,6 +24,18 @@ pub(crate) enum Http2Streams {}
 #[derive(Debug)]
 pub(crate) enum Http2Exchange {}
 
+#[derive(Clone, Debug)]
+pub(crate) enum Http2Stream {}
+
+#[derive(Debug)]
+pub(crate) enum HeldStream {}
+
+impl Http2Stream {
+    pub(crate) fn hold(&self) -> HeldStream {
+        match *self {}
+    }
+}
+
 impl Http2Connection {
     /// Nobody asks: no protocol begins with it, and none is offered by ALPN.
     pub(super) async fn handshake(
@@ -68,6 +80,10 @@ impl Http2Exchange {
         &mut self,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ProxyError>>> {
+        match *self {}
+    }
+
+    pub(crate) fn stream(&self) -> Option<Http2Stream> {
         match *self {}
     }
 

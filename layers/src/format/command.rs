@@ -12,7 +12,7 @@ use super::grpc;
 use super::time::TimeFormat;
 use crate::headers;
 use crate::request_id::new_id;
-use crate::route::view::query_parameter;
+use crate::route::view::parameters;
 
 /// A command, compiled.
 #[derive(Clone, Debug)]
@@ -126,7 +126,9 @@ impl Command {
                 out.extend_from_slice(path);
             }
             Self::QueryParam(name) => {
-                return text(out, query(context).and_then(|query| query_parameter(query, name)));
+                let value = query(context).and_then(|query| decoded_parameter(query, name));
+                out.extend_from_slice(value.as_deref().unwrap_or_default());
+                return found(value.is_some());
             }
             Self::QueryParams => return text(out, query(context)),
             Self::StartTime(format) => match context.start_time() {
@@ -253,7 +255,7 @@ fn write_header(
             value.is_some()
         }),
         HeaderRef::Status if side == Side::Response => {
-            context.response_code().is_some_and(|code| number(out, code.into()) == Written::Number)
+            context.status().is_some_and(|code| number(out, code.into()) == Written::Number)
         }
         HeaderRef::Method if of_request => text(out, context.method()) == Written::Text,
         HeaderRef::Path if of_request => text(out, context.path()) == Written::Text,
@@ -304,6 +306,32 @@ fn path(context: &dyn FormatContext, source: PathSource) -> Option<Cow<'_, [u8]>
 fn query(context: &dyn FormatContext) -> Option<&str> {
     let (_, query) = context.path()?.split_once('?')?;
     Some(query)
+}
+
+/// The first parameter of this name, decoded. Unlike where routes look at it, Envoy decodes names
+/// and values here; a plus stays one.
+fn decoded_parameter<'q>(query: &'q str, name: &str) -> Option<Cow<'q, [u8]>> {
+    parameters(query)
+        .find_map(|(key, value)| (*decoded(key) == *name.as_bytes()).then(|| decoded(value)))
+}
+
+/// Without percent-encoding; what is no such encoding stays.
+fn decoded(text: &str) -> Cow<'_, [u8]> {
+    let hex = |digit: &u8| char::from(*digit).to_digit(16);
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
+        let digits = rest.get(at + 1).and_then(hex).zip(rest.get(at + 2).and_then(hex));
+        let (kept, length) = if digits.is_some() { (at, at + 3) } else { (at + 1, at + 1) };
+        out.extend_from_slice(&rest[..kept]);
+        out.extend(digits.map(|(high, low)| (high * 16 + low) as u8));
+        rest = &rest[length..];
+    }
+    if out.is_empty() {
+        return Cow::Borrowed(rest);
+    }
+    out.extend_from_slice(rest);
+    Cow::Owned(out)
 }
 
 /// The endpoint's name; without one its address.

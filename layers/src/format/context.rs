@@ -79,6 +79,12 @@ macro_rules! questions {
                 None
             }
 
+            /// The `:status` of the response as it stands, which an answer of the proxy's own has
+            /// before it is [the one sent](Self::response_code).
+            fn status(&self) -> Option<u16> {
+                self.response_code()
+            }
+
             /// How long after the start of the request something happened.
             fn elapsed(&self, point: TimePoint) -> Option<Duration> {
                 let _ = point;
@@ -113,6 +119,10 @@ macro_rules! questions {
 
             fn scheme(&self) -> Option<&str> {
                 self.line.map_or_else(|| self.inner.scheme(), |line| Some(line.scheme))
+            }
+
+            fn status(&self) -> Option<u16> {
+                self.inner.status()
             }
 
             fn elapsed(&self, point: TimePoint) -> Option<Duration> {

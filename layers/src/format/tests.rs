@@ -427,3 +427,25 @@ proptest! {
         prop_assert_eq!(format.render(&()), text.into_bytes());
     }
 }
+
+#[test]
+fn query_parameters_are_decoded() {
+    struct Asked(&'static str);
+    impl FormatContext for Asked {
+        fn path(&self) -> Option<&str> {
+            Some(self.0)
+        }
+    }
+    for (path, want) in [
+        ("/?a=%2f+%zz%4", "/+%zz%4"),
+        ("/?%61=1&a=2", "1"),
+        ("/?a=%c3%a9", "\u{e9}"),
+        ("/?a=%%41%", "%A%"),
+        ("/?a=", ""),
+        ("/?a", ""),
+        ("/?b=1", "-"),
+    ] {
+        let got = Format::parse("%QUERY_PARAM(a)%").unwrap().render(&Asked(path));
+        assert_eq!(String::from_utf8(got).unwrap(), want, "{path}");
+    }
+}

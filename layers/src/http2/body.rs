@@ -32,6 +32,11 @@ impl Http2Body {
     pub(crate) fn of_response(stream: RecvStream) -> Self {
         Self { spares: true, ..Self::new(stream) }
     }
+
+    /// The number of the stream.
+    pub(crate) fn stream_id(&self) -> u32 {
+        self.stream.stream_id().as_u32()
+    }
 }
 
 impl Body for Http2Body {

@@ -30,6 +30,9 @@ struct Shared {
     bytes: usize,
     limit: usize,
     keep: bool,
+    /// Whether the client said how long it is. That all of it is here by the second try must not
+    /// give that one a length which the first did not have.
+    measured: bool,
     /// Which try reads. Bodies of earlier ones may still lie in a dying connection.
     reader: u32,
     /// Called when the copy is given up.
@@ -65,7 +68,9 @@ impl Replay {
         limit: usize,
         on_outgrown: impl FnOnce() + Send + 'static,
     ) -> Self {
+        let measured = source.size_hint().exact().is_some();
         Self(Arc::new(Mutex::new(Shared {
+            measured,
             source,
             frames: VecDeque::new(),
             position: 0,
@@ -159,6 +164,9 @@ impl Shared {
         let from = if self.keep { self.position } else { 0 };
         let kept: u64 = self.frames.iter().skip(from).map(|kept| kept.bytes() as u64).sum();
         let mut hint = self.source.size_hint();
+        if !self.measured {
+            hint = SizeHint::default();
+        }
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(kept));
         }
@@ -397,6 +405,21 @@ mod tests {
         assert_eq!(second.size_hint().exact(), Some(7));
         assert!(!second.is_end_stream());
         assert_eq!(second.collect().await.expect("whole").to_bytes(), "payload");
+    }
+
+    #[tokio::test]
+    async fn one_without_a_length_gets_none_in_later_tries() {
+        use http_body::Body as _;
+        use http_body_util::BodyExt as _;
+        let feed = Arc::new(Mutex::new(Feed::default()));
+        feed.lock().expect("no panic").ready.push_back(Frame::data(Bytes::from_static(b"a")));
+        feed.lock().expect("no panic").ended = true;
+        let replay = Replay::new(Body::new(Source(feed)), 100, || {});
+        for _ in 0..2 {
+            let body = replay.replay();
+            assert_eq!(body.size_hint().exact(), None);
+            assert_eq!(body.collect().await.expect("whole").to_bytes(), "a");
+        }
     }
 
     #[tokio::test]

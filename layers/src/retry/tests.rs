@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt};
 
@@ -19,6 +19,7 @@ use crate::cluster::{Cluster, Limits, Priority};
 use crate::error::{ErrorKind, ProxyError};
 use crate::response_flags::{ResponseFlag, ResponseFlags};
 use crate::route::{HeaderMatch, HeaderMatchName, HeaderRule, RetryOn, RetryPolicy, StringMatch};
+use crate::timeout::TimeoutLayer;
 
 /// What the service makes of one try.
 #[derive(Clone, Debug)]
@@ -278,6 +279,23 @@ async fn tries_are_counted_and_told() {
     let script = Script::new([Act::Fail(ErrorKind::ConnectFailed)]);
     let error = send(&layer, &script, get()).await.expect_err("failed");
     assert_eq!((script.tries(), error.attempt_count()), (1, Some(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_routes_timeout_tells_of_the_tries_before_it() {
+    for (tell, told) in [(true, Some(2)), (false, None)] {
+        let script = Script::new([Act::Status(503), Act::Hang]);
+        let retry = RetryLayer::new(policy(five_xx(), 3)).response_attempt_count(tell);
+        let timeout = TimeoutLayer::new(Duration::from_secs(1));
+        // Its bodies are those of upstreams, which fail as the proxy does.
+        let app = ServiceExt::<Request<Body>>::map_response(script.clone(), |response| {
+            response.map(|_| Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync())
+        });
+        let service = timeout.layer(retry.layer(app));
+        let error: ProxyError = service.oneshot(get()).await.map(drop).expect_err("too late");
+        assert_eq!((error.kind(), script.tries()), (ErrorKind::UpstreamTimeout, 2));
+        assert_eq!(error.attempt_count(), told);
+    }
 }
 
 #[tokio::test(start_paused = true)]

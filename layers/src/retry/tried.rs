@@ -24,6 +24,7 @@ use crate::cluster::Tries;
 use crate::error::{ErrorKind, ProxyError};
 use crate::response_flags::ResponseFlags;
 use crate::router::AttemptCount;
+use crate::timeout;
 
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
@@ -161,6 +162,14 @@ where
                     this.step.set(Step::Readying { ready: false });
                 }
             }
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.options.response_attempt_count {
+            timeout::tell_attempts(self.count);
         }
     }
 }

@@ -226,18 +226,19 @@ impl HostChange {
         })
     }
 
-    /// The new host. One that can't be a host (made of what the client sent) is none: the upstream
-    /// must not see it as the name it was called by.
+    /// The new host, if it is not empty. Made of what the client sent, it may be one that no host
+    /// has: that is for the upstream to judge.
     fn host(&self, parts: &Parts) -> Option<HostName> {
-        match self {
-            Self::Literal(host) => Some(host.clone()),
-            Self::Auto => None,
-            Self::Header(name) => HostName::new(parts.headers.get(name)?.clone()),
+        let made = match self {
+            Self::Literal(host) => return Some(host.clone()),
+            Self::Auto => return None,
+            Self::Header(name) => parts.headers.get(name)?.clone(),
             Self::PathRegex(pattern, substitution) => {
                 let host = substitution.replace_all(pattern, parts.uri.path());
-                HostName::new(HeaderValue::try_from(host).ok()?)
+                HeaderValue::try_from(host).ok()?
             }
-        }
+        };
+        (!made.is_empty()).then(|| HostName::any(made))
     }
 }
 
@@ -257,14 +258,18 @@ impl HostChange {
 #[derive(Clone, Debug)]
 pub struct HostName {
     header: HeaderValue,
-    authority: Authority,
+    /// `None` where a URI can't carry it.
+    authority: Option<Authority>,
 }
 
 impl HostName {
     /// Takes a value that can be an authority.
     pub fn new(value: HeaderValue) -> Option<Self> {
-        let authority = Authority::try_from(value.as_bytes()).ok()?;
-        Some(Self { header: value, authority })
+        Some(Self::any(value)).filter(|name| name.authority.is_some())
+    }
+
+    fn any(value: HeaderValue) -> Self {
+        Self { authority: Authority::try_from(value.as_bytes()).ok(), header: value }
     }
 
     /// Makes this the request's host, in the `host` header and, where it has one, in the URI.
@@ -284,7 +289,10 @@ impl HostName {
         parts.headers.insert(HOST, self.header.clone());
         if parts.uri.authority().is_some() {
             let mut pieces = parts.uri.clone().into_parts();
-            pieces.authority = Some(self.authority.clone());
+            pieces.authority = self.authority.clone();
+            if self.authority.is_none() {
+                pieces.scheme = None;
+            }
             if let Ok(uri) = Uri::from_parts(pieces) {
                 parts.uri = uri;
             }

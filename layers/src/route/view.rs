@@ -110,10 +110,13 @@ pub(crate) fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
 /// The first parameter of this name in a query; one without `=` has an empty value. Nothing is
 /// percent-decoded, and what stands between two `&&` is no parameter.
 pub(crate) fn query_parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    query.split('&').filter(|parameter| !parameter.is_empty()).find_map(|parameter| {
-        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        (key == name).then_some(value)
-    })
+    parameters(query).find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// Names and values of a query, as they are written.
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let given = query.split('&').filter(|parameter| !parameter.is_empty());
+    given.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
 }
 
 /// A path without query and fragment.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::error::ProxyError;
+use crate::error::respond::is_grpc;
 use crate::header_edit::HeaderEditor;
 use crate::stream_info::{Observer, StreamInfo};
 
@@ -14,7 +15,7 @@ use crate::stream_info::{Observer, StreamInfo};
 pub(crate) struct RouteEdits(pub(super) Edits);
 
 impl RouteEdits {
-    /// Makes the first headers. The status is not known to them yet, as in Envoy.
+    /// Makes the first headers.
     pub(crate) fn local_reply(&self, headers: &mut HeaderMap) {
         self.0.edit_response(headers);
     }
@@ -49,6 +50,8 @@ pub(super) struct Edits {
     editor: Arc<HeaderEditor>,
     /// Where the values come from, if any is not just text.
     info: Option<Arc<StreamInfo>>,
+    /// Whether answers of the proxy's own are in gRPC's words.
+    grpc: bool,
 }
 
 impl Edits {
@@ -66,7 +69,8 @@ impl Edits {
                 info
             }
         });
-        Self { editor: Arc::clone(editor), info }
+        let grpc = info.is_some() && is_grpc(&parts.headers);
+        Self { editor: Arc::clone(editor), info, grpc }
     }
 
     /// Edits the request. Envoy does so before it rewrites path and host, which may be made of
@@ -95,17 +99,24 @@ impl Edits {
         if let Some(info) = &self.info {
             info.fail(&error);
         }
+        self.set_replied(error.kind().status());
         self.edit_response(error.headers_mut());
         error
     }
 
-    /// Edits the headers of the route's own response. Its status is not known to the edits yet, as
-    /// in Envoy.
-    pub(super) fn reply(&self, headers: &mut HeaderMap) {
+    /// Edits the headers of the route's own response, which is to have this status.
+    pub(super) fn reply(&self, status: StatusCode, headers: &mut HeaderMap) {
         if let Some(info) = &self.info {
             info.set_details("direct_response");
         }
+        self.set_replied(status);
         self.edit_response(headers);
+    }
+
+    fn set_replied(&self, status: StatusCode) {
+        if let Some(info) = &self.info {
+            info.set_replied(if self.grpc { StatusCode::OK } else { status });
+        }
     }
 
     fn edit_response(&self, headers: &mut HeaderMap) {

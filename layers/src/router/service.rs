@@ -14,6 +14,7 @@ use crate::cluster::{AutoHost, ConnectTcp};
 use crate::error::respond::local_reply_to;
 use crate::error::{ErrorKind, ProxyError};
 use crate::filters::ChainId;
+use crate::request_id;
 use crate::route::{Found, HostOutcome, Place, RequestView, RouteMatch, RouteTable, redirect};
 use crate::stats::Scope;
 use crate::stream_info::{Observer, RequestHead, StreamInfo};
@@ -249,6 +250,7 @@ where
                 };
                 if let Some(edits) = &edits {
                     edits.request(&mut parts);
+                    request_id::tell_edited(&parts);
                 }
                 if let Some(rewrite) = rewrite {
                     match rewrite.apply(&matching.path, &mut parts) {
@@ -314,7 +316,7 @@ impl<S> Router<S> {
         // First: the edits may be made of it.
         note_answered(&parts);
         if let Some(edits) = edits {
-            edits.reply(&mut headers);
+            edits.reply(status, &mut headers);
         }
         local_reply_to(&parts.headers, headers, status, body)
     }

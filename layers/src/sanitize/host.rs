@@ -1,6 +1,7 @@
 //! One spelling for a host, before virtual hosts are looked up by it.
 
 use http::header::HOST;
+use http::uri::{Authority, Uri};
 use http::{HeaderMap, HeaderValue, Version};
 
 /// What is changed of `Host` before anything looks at it. By default nothing is.
@@ -59,6 +60,20 @@ impl HostRules {
         };
         if let Ok(new) = HeaderValue::try_from(new) {
             headers.insert(HOST, new);
+        }
+    }
+
+    /// Applies them to the target of a `CONNECT`, which is its host.
+    pub(super) fn apply_to_connect(&self, target: &mut Uri, local_port: Option<u16>) {
+        let new = target.authority().and_then(|host| self.rewrite(host.as_str(), local_port));
+        let new = new.and_then(|host| Authority::try_from(host).ok());
+        // One with a path is that of an extended CONNECT, and looked at as what it asks for.
+        if let Some(host) = new.filter(|_| target.path_and_query().is_none()) {
+            let mut parts = http::uri::Parts::default();
+            parts.authority = Some(host);
+            if let Ok(new) = Uri::from_parts(parts) {
+                *target = new;
+            }
         }
     }
 
@@ -149,6 +164,22 @@ mod tests {
                 let got = host(&rules, Some(given), Version::HTTP_11);
                 assert_eq!(got.as_deref(), Some(want), "{given} {strip_port:?}");
             }
+        }
+    }
+
+    #[test]
+    fn the_target_of_a_connect_is_a_host_too() {
+        let rules = HostRules {
+            strip_port: StripPort::Any,
+            strip_trailing_dot: true,
+            ..HostRules::default()
+        };
+        for (given, want) in
+            [("a.example.:443", "a.example"), ("a.example", "a.example"), ("[::1]:81", "[::1]")]
+        {
+            let mut target = given.parse().expect("a target");
+            rules.apply_to_connect(&mut target, Some(80));
+            assert_eq!(target, want);
         }
     }
 

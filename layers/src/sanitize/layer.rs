@@ -148,6 +148,9 @@ impl Rules {
         local_port: Option<u16>,
     ) -> Result<(), ProxyError> {
         if request.method() == Method::CONNECT {
+            if let Some(host) = &self.host {
+                host.apply_to_connect(request.uri_mut(), local_port);
+            }
             return Ok(());
         }
         if !self.refuses_form(request) {

@@ -25,6 +25,11 @@ impl FormatContext for StreamInfo {
         self.response_trailers.get()
     }
 
+    fn status(&self) -> Option<u16> {
+        let replied = || Some(self.replied.load(Ordering::Relaxed)).filter(|status| *status > 0);
+        self.response_code().or_else(replied)
+    }
+
     fn elapsed(&self, point: TimePoint) -> Option<Duration> {
         if point == TimePoint::RequestReceived {
             // A request without a body is complete with its head.

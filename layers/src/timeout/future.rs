@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use super::ResponseBody;
 use super::clock::Clock;
 use super::striking::Striking;
-use crate::error::{ErrorKind, ProxyError};
+use crate::error::ProxyError;
 
 pin_project! {
     /// The future of [`Timeout`](super::Timeout).
@@ -52,9 +52,10 @@ where
             Some(clock) => {
                 let error = ready!(clock.poll(cx));
                 // What waits for the upstream ends here, where it can be told why.
-                let _striking = (error.kind() == ErrorKind::UpstreamTimeout).then(Striking::begin);
+                let striking = Striking::begin(error.kind());
                 this.inner.set(None);
-                Poll::Ready(Err(error))
+                let attempts = striking.map_or(0, |striking| striking.attempts());
+                Poll::Ready(Err(error.with_attempt_count(attempts)))
             }
             None => Poll::Pending,
         }

@@ -77,7 +77,8 @@ impl<S> TrackedService<S> {
 impl<S, B> Service<Request<Incoming>> for TrackedService<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
-    B: Body,
+    B: Body + Unpin + Send + 'static,
+    B::Data: Send,
 {
     type Response = Response<ExchangeBody<B>>;
     type Error = S::Error;
@@ -135,7 +136,8 @@ pin_project! {
 impl<F, B, E> Future for TrackedFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
-    B: Body,
+    B: Body + Unpin + Send + 'static,
+    B::Data: Send,
 {
     type Output = Result<Response<ExchangeBody<B>>, E>;
 
@@ -181,7 +183,11 @@ where
             let slot = exchange.as_ref().and_then(|exchange| exchange.state().trailers());
             // An HTTP/1.0 client knows no chunks.
             let slot = slot.filter(|_| *this.chunks);
-            let inner = TrailerBody::new(body, &parts.headers, slot);
+            let inner = if *this.asked == Asked::Head || is_bodiless(status) {
+                TrailerBody::unwritten(body)
+            } else {
+                TrailerBody::new(body, &parts.headers, slot)
+            };
             Response::from_parts(
                 parts,
                 ExchangeBody { announced, ..ExchangeBody::of(inner, exchange) },
@@ -219,8 +225,13 @@ fn ends_connection<B>(answer: &Response<B>) -> bool {
 
 /// Whether the length of an answer's body is known, if only from its status (RFC 9112 section 6.3).
 fn has_length<B>(answer: &Response<B>) -> bool {
-    let bodiless = matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    bodiless || answer.status().is_informational() || answer.headers().contains_key(CONTENT_LENGTH)
+    is_bodiless(answer.status())
+        || answer.status().is_informational()
+        || answer.headers().contains_key(CONTENT_LENGTH)
+}
+
+fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// The length that a 304 announces of a body it has not (RFC 9110 section 8.6). hyper writes
@@ -232,7 +243,11 @@ fn announced<B>(answer: &Response<B>) -> Option<u64> {
     answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok().filter(|length| *length > 0)
 }
 
-impl<B: Body> ExchangeBody<B> {
+impl<B> ExchangeBody<B>
+where
+    B: Body + Unpin + Send + 'static,
+    B::Data: Send,
+{
     /// Ties `exchange` to `inner`.
     pub fn new(inner: B, exchange: Exchange) -> Self {
         Self::of(TrailerBody::without(inner), Some(exchange))
@@ -243,7 +258,7 @@ impl<B: Body> ExchangeBody<B> {
     }
 }
 
-impl<B: Body> Body for ExchangeBody<B> {
+impl<B: Body + Unpin> Body for ExchangeBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -319,15 +319,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Gate<IO> {
                 continue;
             }
             let before = buf.filled().len();
-            let count = ready!(this.poll_client(cx, buf))?;
-            if count == 0 {
-                if matches!(this.at, At::Head) {
-                    return Poll::Ready(Ok(()));
-                }
+            match ready!(this.poll_client(cx, buf)) {
+                Ok(1..) => {}
+                gone if matches!(this.at, At::Head) => return Poll::Ready(gone.map(|_| ())),
                 // hyper would leave it to the service what becomes of a request whose client has
                 // left; Envoy drops it, as it (and hyper) does when the request was complete.
-                this.at = At::Stopped { woken: false };
-                continue;
+                Ok(_) | Err(_) => {
+                    this.at = At::Stopped { woken: false };
+                    continue;
+                }
             }
             if this.held.is_empty() {
                 this.pass(buf, before);

@@ -127,6 +127,12 @@ impl GateState {
         self.moment(&self.head_since)
     }
 
+    /// The same where the client has left and the rest will not come. Envoy has begun to count such a
+    /// request, even if all that came is an empty line.
+    pub fn left_in_head(&self) -> Option<Instant> {
+        self.head_since().filter(|_| self.client_closed() && self.refusal().is_none())
+    }
+
     /// Since when the client has not taken what is to be written to it; `None` while it does.
     pub fn stalled_since(&self) -> Option<Instant> {
         self.moment(&self.stalled_since)

@@ -11,7 +11,7 @@ use h2::client::Connection;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Http2Connection;
-use super::watch::{Seen, Watched};
+use super::watch::Watched;
 use crate::endpoint::Endpoint;
 use crate::endpoint::http1::close_stats;
 use crate::http2::Keepalive;
@@ -26,10 +26,10 @@ enum End {
 pub(super) async fn drive(
     mut io: Connection<Watched, Bytes>,
     connection: Arc<Http2Connection>,
-    seen: Arc<Seen>,
     owner: Arc<Endpoint>,
 ) {
     let stats = &owner.shared().stats;
+    let seen = &connection.seen;
     let options = &owner.shared().options;
     let mut keepalive =
         options.http2_keepalive.and_then(|times| Some(Keepalive::new(io.ping_pong()?, times)));

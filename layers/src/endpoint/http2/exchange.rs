@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response, Version};
 use http_body::Body as _;
 
-use super::Http2Streams;
+use super::{Http2Stream, Http2Streams};
 use crate::body::Body;
 use crate::body::RequestProgress;
 use crate::endpoint::http1::SendError;
@@ -164,6 +164,12 @@ impl Http2Exchange {
     /// Whether the response has ended.
     pub(crate) fn is_end_stream(&self) -> bool {
         self.ended
+    }
+
+    /// The stream, once its response has begun.
+    pub(crate) fn stream(&self) -> Option<Http2Stream> {
+        let id = self.body.as_ref()?.stream_id();
+        Some(Http2Stream::new(&self.streams.connection().seen, id))
     }
 
     /// An error of the request's body is the client's. Those of the stream show in the response.

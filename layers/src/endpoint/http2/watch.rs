@@ -8,19 +8,27 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::held::Held;
 use crate::cluster::ClusterStats;
 use crate::endpoint::io::UpstreamIo;
 use crate::http2::{Event, Frame, FrameReader, Outbound, flag, kind};
 
 /// What the frames of a connection have said that `h2` keeps to itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Seen {
     /// The upstream wants no more requests on this connection.
     goaway: AtomicBool,
     settings: AtomicBool,
+    held: Held,
+    stats: Arc<ClusterStats>,
 }
 
 impl Seen {
+    pub(super) fn new(stats: Arc<ClusterStats>) -> Self {
+        let (goaway, settings) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { goaway, settings, held: Held::new(), stats }
+    }
+
     pub(super) fn goaway(&self) -> bool {
         self.goaway.load(Ordering::Relaxed)
     }
@@ -28,6 +36,47 @@ impl Seen {
     /// Whether settings came since this was last asked.
     pub(super) fn take_settings(&self) -> bool {
         self.settings.load(Ordering::Relaxed) && self.settings.swap(false, Ordering::Relaxed)
+    }
+
+    /// Both sides have ended a stream.
+    fn close(&self, stream: u32) {
+        if self.held.close(stream) {
+            self.stats.http2().deferred_stream_close.increment(1.0);
+        }
+    }
+}
+
+/// One stream of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Http2Stream {
+    seen: Arc<Seen>,
+    id: u32,
+}
+
+impl Http2Stream {
+    pub(super) fn new(seen: &Arc<Seen>, id: u32) -> Self {
+        Self { seen: Arc::clone(seen), id }
+    }
+
+    /// Nobody takes its response until what this returns is dropped.
+    pub(crate) fn hold(&self) -> HeldStream {
+        if self.seen.held.hold(self.id) {
+            self.seen.stats.http2().deferred_stream_close.increment(1.0);
+        }
+        HeldStream(self.clone())
+    }
+}
+
+/// A stream whose response is not taken: `deferred_stream_close`, once it has come whole.
+#[derive(Debug)]
+pub(crate) struct HeldStream(Http2Stream);
+
+impl Drop for HeldStream {
+    fn drop(&mut self) {
+        let Http2Stream { seen, id } = &self.0;
+        if seen.held.release(*id) {
+            seen.stats.http2().deferred_stream_close.decrement(1.0);
+        }
     }
 }
 
@@ -60,9 +109,9 @@ impl Watched {
                 return frame.value == NO_ERROR && frame.len == 4 && !whole;
             }
             kind::DATA | kind::HEADERS if frame.has(flag::END_STREAM) => {
-                if let Some((_, whole)) = self.asking.iter_mut().find(|(id, _)| *id == frame.stream)
-                {
-                    *whole = true;
+                match self.asking.iter_mut().find(|(id, _)| *id == frame.stream) {
+                    Some((_, whole)) => *whole = true,
+                    None => self.seen.close(frame.stream),
                 }
             }
             kind::GOAWAY if !self.seen.goaway.swap(true, Ordering::Relaxed) => {
@@ -86,11 +135,18 @@ impl Watched {
                 }
                 kind::GOAWAY => self.stats.http2().goaway_sent.increment(1),
                 kind::DATA | kind::HEADERS if frame.has(flag::END_STREAM) => {
-                    self.forget(frame.stream);
+                    self.finish(frame.stream);
                 }
                 kind::HEADERS => self.asking.push((frame.stream, false)),
                 _ => {}
             }
+        }
+    }
+
+    /// The stream's request has ended.
+    fn finish(&mut self, stream: u32) {
+        if self.forget(stream) {
+            self.seen.close(stream);
         }
     }
 

@@ -108,10 +108,10 @@ fn hosts_are_rewritten_as_envoys() {
         (by_header(), "/", &[], "front.example", None),
         (by_header(), "/", &[("x-h", "")], "front.example", None),
         (by_header(), "/", &[("x-h", "one"), ("x-h", "two")], "one", Some("front.example")),
-        // Envoy forwards any text as host.
-        (by_header(), "/", &[("x-h", "we ird")], "front.example", None),
+        // Any text is a host to Envoy, and so is a path in which the pattern found nothing.
+        (by_header(), "/", &[("x-h", "we ird")], "we ird", Some("front.example")),
         (by_path(), "/prx/abc?d", &[], "abc.h", Some("front.example")),
-        (by_path(), "/prx", &[], "front.example", None),
+        (by_path(), "/prx", &[], "/prx", Some("front.example")),
     ] {
         let mut parts = request(target, lines);
         let rewrite = RequestRewrite::new(None, Some(rewrite)).unwrap();
