@@ -101,7 +101,7 @@ impl ClusterManager {
         for thread in owners.chain([threads.child("main_thread")]) {
             thread.gauge("clusters_inflated").set(clusters.len() as f64);
         }
-        for name in ["cluster_modified", "cluster_removed", "cluster_updated"] {
+        for name in ["cluster_modified", "cluster_removed"] {
             drop(stats.counter(name));
         }
         Ok(Self { clusters, by_name, discoveries: Vec::new() })
@@ -123,9 +123,12 @@ impl ClusterManager {
         self.clusters.iter().map(|entry| (&entry.config, &entry.cluster))
     }
 
-    /// The TLS contexts, in the order of the file.
-    pub(crate) fn tls(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.clusters.iter().filter_map(|entry| entry.tls.as_ref())
+    /// The TLS contexts in the order of the file, with the scopes of their clusters' stats below
+    /// `root`.
+    pub(crate) fn tls(&self, root: &Scope) -> impl Iterator<Item = (&Arc<Upstream>, Scope)> {
+        self.clusters.iter().filter_map(|entry| {
+            Some((entry.tls.as_ref()?, build::stats_scope(&entry.config, root)))
+        })
     }
 
     /// What looks after the files of the TLS contexts. `scope` is the root of all stats.

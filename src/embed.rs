@@ -64,9 +64,9 @@ pub async fn from_config(bootstrap: &Bootstrap, scope: &Scope) -> Result<Embedde
     let failing = Arc::default();
     let logs = LogFiles::new(scope, FlushOptions::default());
     // Those of listeners belong to connections.
-    let certificates = Certificates::new(Vec::new(), Arc::clone(&clusters));
+    let certificates = Certificates::new(Vec::new(), Arc::clone(&clusters), scope.clone());
     let renewed = Arc::clone(&certificates);
-    let watch = crate::tls::watch(certificates.watched(scope), move || renewed.refresh());
+    let watch = crate::tls::watch(certificates.watched(), move || renewed.refresh());
     let config = ConfigSource::new(bootstrap, certificates, SystemTime::now());
     let kept = Arc::new(Kept { logs, clusters, config, runtime, _watch: watch, _disk: disk });
     let mut proxies = Vec::with_capacity(bootstrap.listeners.len());

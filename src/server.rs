@@ -241,9 +241,10 @@ impl Server {
         let scopes = bootstrap.listeners.iter().zip(&listeners).map(|(config, listener)| {
             (Arc::clone(listener), listener::stats_scope(config, listener.address, &scope))
         });
-        let certificates = Certificates::new(scopes.collect(), Arc::clone(&clusters));
+        let certificates =
+            Certificates::new(scopes.collect(), Arc::clone(&clusters), scope.clone());
         let renewed = Arc::clone(&certificates);
-        let watch = tls::watch(certificates.watched(&scope), move || renewed.refresh());
+        let watch = tls::watch(certificates.watched(), move || renewed.refresh());
         let server_stats = ServerStats::new(&scope, concurrency, admin::version::number());
         let handles = sockets
             .into_iter()

@@ -14,9 +14,12 @@
 //! assert_eq!(signal.phase(), Phase::Draining);
 //! ```
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker};
 
+use pin_project_lite::pin_project;
 use tokio::sync::watch;
 
 /// What connections and listeners are to do.
@@ -62,6 +65,8 @@ pub struct Signal {
 /// Why clients are asked to leave.
 #[derive(Debug, Default)]
 struct Leave {
+    /// The [`Phase`], for those who look at it often.
+    phase: AtomicU8,
     failing: AtomicBool,
     /// 0, or those of [`Whose`] and 1.
     draining: AtomicU8,
@@ -79,6 +84,8 @@ impl Shutdown {
             let forward = *current < phase;
             if forward {
                 *current = phase;
+                // Before anybody is woken.
+                self.leave.phase.store(phase as u8, Ordering::Release);
             }
             forward
         });
@@ -115,6 +122,12 @@ impl Shutdown {
     }
 }
 
+impl Drop for Shutdown {
+    fn drop(&mut self) {
+        self.leave.phase.store(Phase::Stopped as u8, Ordering::Release);
+    }
+}
+
 impl Default for Shutdown {
     fn default() -> Self {
         Self::new()
@@ -136,8 +149,12 @@ impl Signal {
     }
 
     /// Waits until `phase` or a later one is reached. A dropped [`Shutdown`] counts as the last.
-    pub async fn reached(&mut self, phase: Phase) {
-        let _ = self.phase.wait_for(|current| *current >= phase).await;
+    pub fn reached(&mut self, phase: Phase) -> impl Future<Output = ()> + Send + '_ {
+        let leave = Arc::clone(&self.leave);
+        let told = async move {
+            let _ = self.phase.wait_for(|current| *current >= phase).await;
+        };
+        Reached { told, leave, phase, waker: None }
     }
 
     /// The phase as of now.
@@ -150,6 +167,36 @@ impl Signal {
         let least = if self.inbound { Whose::Inbound } else { Whose::All };
         self.leave.failing.load(Ordering::Relaxed)
             || self.leave.draining.load(Ordering::Relaxed) > least as u8
+    }
+}
+
+pin_project! {
+    /// Asks whoever says so once for each task that waits: a connection is polled for each of its
+    /// requests, and the way through a channel is long.
+    struct Reached<F> {
+        #[pin]
+        told: F,
+        leave: Arc<Leave>,
+        phase: Phase,
+        // Of the task that is told.
+        waker: Option<Waker>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Reached<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let is_told = this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_told && this.leave.phase.load(Ordering::Acquire) < *this.phase as u8 {
+            return Poll::Pending;
+        }
+        let polled = this.told.poll(cx);
+        if polled.is_pending() && !is_told {
+            *this.waker = Some(cx.waker().clone());
+        }
+        polled
     }
 }
 

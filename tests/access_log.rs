@@ -4,7 +4,7 @@ mod process_support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use front_proxy::access_log::FlushOptions;
@@ -397,6 +397,42 @@ async fn a_json_log_keeps_types_and_a_filter_keeps_to_its_codes() {
         ]
     );
     assert_eq!(lines(&errors), ["/none"]);
+}
+
+/// As Envoy 1.40 was seen to choose.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_of_the_requests_is_logged_by_their_ids() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fields = [
+        "runtime_key: a, percent_sampled: {numerator: 50, denominator: TEN_THOUSAND}",
+        // The runtime says how many of the hundred.
+        "runtime_key: b, percent_sampled: {numerator: 50}",
+        "runtime_key: c, percent_sampled: {numerator: 50}",
+        "runtime_key: d",
+        "runtime_key: e, percent_sampled: {numerator: 1, denominator: MILLION}, \
+         use_independent_randomness: true",
+    ];
+    let logs = fields.map(|fields| (folder.path().join(&fields[13..14]), fields));
+    let log = |(path, fields): &(PathBuf, &str)| {
+        let filter = format!("            filter: {{runtime_filter: {{{fields}}}}}\n");
+        file(path, &(text("%REQ(N)%") + &filter))
+    };
+    let runtime = "layered_runtime: {layers: [{name: s, static_layer: {b: 25, \
+                   c: {numerator: 25, denominator: MILLION}}}]}\n";
+    let all: String = logs.iter().map(log).collect();
+    let (server, address) = start(&(runtime.to_owned() + &bootstrap(backend(), &all)), NEVER).await;
+    for n in [0, 24, 25, 49, 50, 125, 149, 150, 10_049] {
+        let id = format!("n: {n}\r\nx-request-id: {n:08x}-0000-4000-8000-000000000000");
+        let request = format!("GET /direct HTTP/1.1\r\nhost: h\r\n{id}\r\n\r\n");
+        exchange(address, &request, SOON).await;
+    }
+    server.shutdown().await;
+    let logged = |at: usize| lines(&logs[at].0).join(" ");
+    assert_eq!(logged(0), "0 24 25 49 10049");
+    assert_eq!(logged(1), "0 24");
+    assert_eq!(logged(2), "0 24 25 49 125 149 10049", "a fraction is no number");
+    assert_eq!(logged(3), "");
+    assert!(lines(&logs[4].0).len() < 5, "hardly one in a million");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -164,8 +164,10 @@ fn access_logs_are_read() {
               '@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
     );
     assert_eq!(m.access_logs[0].sink, AccessLogSink::File("access.log".into()));
-    let filter = m.access_logs[0].status_filter.as_ref().map(|(op, value)| (*op, value.get()));
-    assert_eq!(filter, Some((Comparison::Ge, 400)));
+    assert!(matches!(
+        &m.access_logs[0].filter,
+        Some(AccessLogFilter::Status(Comparison::Ge, value)) if value.get() == 400
+    ));
     assert!(matches!(&m.access_logs[0].format, AccessLogFormat::Text(t) if t == "%PROTOCOL%"));
     let AccessLogFormat::Json(json) = &m.access_logs[1].format else {
         panic!("not JSON");

@@ -341,6 +341,12 @@ fn prometheus_histograms_are_envoys() {
     assert!(page.contains("{envoy_cluster_name=\"service1\",quantile=\"0.25\"} 42.5\n"));
     assert!(page.contains("_count{envoy_cluster_name=\"service1\"} 10\n"));
     check_exposition(&page);
+    // Nothing came since.
+    let registry = envoys_run();
+    registry.flush();
+    registry.flush();
+    let page = prometheus_page(&registry, "histogram_buckets=summary");
+    assert!(page.contains("quantile=\"0.5\"} nan\n"), "{page}");
 
     let refused = |asked: &str| {
         prometheus::render(&envoys_run(), &query(asked), Exposition::Prometheus)

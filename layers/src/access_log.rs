@@ -39,6 +39,7 @@
 //! [`StreamInfo`]: crate::stream_info::StreamInfo
 
 mod body;
+mod filter;
 mod future;
 mod layer;
 mod logger;
@@ -46,8 +47,9 @@ mod record;
 mod service;
 
 pub use body::ResponseBody;
+pub use filter::{AccessLogFilter, Comparison, RuntimeFilter, StatusFilter};
 pub use future::ResponseFuture;
 pub use layer::AccessLogLayer;
-pub use logger::{AccessLogger, Comparison, LogSink, StatusFilter, log_all};
+pub use logger::{AccessLogger, LogSink, log_all};
 pub use record::{ClientFault, ConnectionEnd, Fault};
 pub use service::AccessLog;

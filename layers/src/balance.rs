@@ -59,6 +59,10 @@ pub trait LoadBalancer: Debug + Send + Sync + 'static {
 pub trait Picker: Debug + Send + Sync + 'static {
     /// The index of a candidate; `None` where there is none.
     fn pick(&self, context: &PickContext<'_>) -> Option<usize>;
+
+    /// Shows in stats what it is made of, where it is the one that they tell of: that of the
+    /// cluster's last priority with endpoints that may be used, as in Envoy. Nothing by default.
+    fn show(&self) {}
 }
 
 /// What a balancer knows of an endpoint when the set is made.

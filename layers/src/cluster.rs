@@ -60,6 +60,7 @@ use crate::discover::Member;
 use crate::endpoint::{Endpoint, Shared};
 use crate::health_check::Checker;
 use crate::outlier::{Averages, Detector};
+use crate::stats::Counter;
 use crate::stream_info::ClusterNames;
 use crate::task::Task;
 
@@ -91,6 +92,9 @@ pub(crate) struct Inner {
     /// Its health checks, where there are any.
     checker: Option<Checker>,
     detector: Option<Detector>,
+    /// Counts sets that replace another, once members are known and were checked.
+    updated: Counter,
+    settled: AtomicBool,
     /// There was a connection to one of its endpoints.
     used: AtomicBool,
     /// What ends with the cluster.

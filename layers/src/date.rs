@@ -1,9 +1,12 @@
 //! The `date` of responses.
 
 use std::cell::RefCell;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::clock;
 
 struct Cached {
     value: HeaderValue,
@@ -17,7 +20,7 @@ thread_local! {
 /// The date of now; made once a second by each thread.
 pub(crate) fn now() -> Option<HeaderValue> {
     DATE.with_borrow_mut(|cached| {
-        let now = Instant::now();
+        let now = clock::now();
         if let Some(cached) = cached
             && now < cached.until
         {

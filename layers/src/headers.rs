@@ -52,11 +52,31 @@ fn join_repeated(side: Side, map: &mut HeaderMap) {
     }
 }
 
+/// The first line of a header that mostly is not there: a look at the names that are costs less than
+/// the hash that [`HeaderMap::get`] makes of this one.
+#[inline]
+pub(crate) fn find<'m>(map: &'m HeaderMap, name: &HeaderName) -> Option<&'m HeaderValue> {
+    map.iter().find(|(other, _)| *other == name).map(|(_, value)| value)
+}
+
+/// Takes out a header that mostly is not there, all its lines, and returns the first.
+#[inline]
+pub(crate) fn take(map: &mut HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    find(map, name)?;
+    map.remove(name)
+}
+
 /// Whether a header that lists tokens has this one, in any case (RFC 9110 section 5.6.1).
 pub(crate) fn has_token(map: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
-    map.get_all(name).iter().any(|line| {
-        line.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token))
-    })
+    map.iter().any(|(other, line)| other == name && lists(line, token))
+}
+
+/// The same for one line.
+pub(crate) fn lists(line: &HeaderValue, token: &[u8]) -> bool {
+    let line = line.as_bytes();
+    let is_it = |item: &[u8]| item.trim_ascii().eq_ignore_ascii_case(token);
+    // Mostly there is one item.
+    if line.contains(&b',') { line.split(|b| *b == b',').any(is_it) } else { is_it(line) }
 }
 
 /// Puts a value behind those that a header has, as one line.

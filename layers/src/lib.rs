@@ -6,6 +6,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod guide;
+mod clock;
 mod date;
 mod headers;
 mod lock;

@@ -23,7 +23,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -159,9 +159,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut result = ready!(this.inner.poll(cx));
-        if let Some(id) = this.id.take().and_then(Id::known) {
-            let headers = match &mut result {
+        let mut polled = this.inner.poll(cx);
+        if let Poll::Ready(result) = &mut polled
+            && let Some(id) = this.id.take().and_then(Id::known)
+        {
+            let headers = match result {
                 Ok(response) => Some(response.headers_mut()),
                 Err(error) => error.response_headers(),
             };
@@ -169,28 +171,52 @@ where
                 headers.insert(REQUEST_ID, id);
             }
         }
-        Poll::Ready(result)
+        polled
     }
 }
 
 /// A random UUID (RFC 9562, version 4). Ids are for finding requests again, not for secrets: a
 /// fast generator will do.
 pub fn new_id() -> HeaderValue {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut random = fastrand::u128(..).to_be_bytes();
-    random[6] = random[6] & 0x0f | 0x40;
-    random[8] = random[8] & 0x3f | 0x80;
+    let high = fastrand::u64(..) & !0xf000 | 0x4000;
+    let low = fastrand::u64(..) & !(0b11 << 62) | 0b10 << 62;
+    let [a, b] = halves(high).map(hex);
+    let [c, d] = halves(low).map(hex);
     let mut text = [b'-'; 36];
-    let mut at = 0;
-    for (index, byte) in random.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            at += 1;
-        }
-        text[at] = HEX[usize::from(byte >> 4)];
-        text[at + 1] = HEX[usize::from(byte & 0x0f)];
-        at += 2;
-    }
+    text[..8].copy_from_slice(&a);
+    text[9..13].copy_from_slice(&b[..4]);
+    text[14..18].copy_from_slice(&b[4..]);
+    text[19..23].copy_from_slice(&c[..4]);
+    text[24..28].copy_from_slice(&c[4..]);
+    text[28..].copy_from_slice(&d);
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "each half by itself")]
+fn halves(number: u64) -> [u32; 2] {
+    [(number >> 32) as u32, number as u32]
+}
+
+/// Eight digits at once: each in a byte of its own, and 39 more for those from `a` on.
+fn hex(number: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let mut digits = u64::from(number);
+    digits = (digits << 16 | digits) & 0x0000_ffff_0000_ffff;
+    digits = (digits << 8 | digits) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits << 4 | digits) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (digits + 6 * EACH) >> 4 & EACH;
+    (digits + u64::from(b'0') * EACH + 39 * letters).to_be_bytes()
+}
+
+/// What is random in an id, the same for everybody who looks: its first eight hexadecimal digits.
+/// Nothing where it begins otherwise.
+pub fn random_part(id: &[u8]) -> Option<u32> {
+    let head = id.get(..8)?;
+    // Envoy's reader of numbers takes that too.
+    let digits = head.strip_prefix(b"0x").or_else(|| head.strip_prefix(b"0X")).unwrap_or(head);
+    // Not by the standard library's reader alone: it would take a sign.
+    let digits = std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?;
+    u32::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]
@@ -248,8 +274,27 @@ mod tests {
     }
 
     #[test]
+    fn digits_are_those_of_the_number() {
+        for number in [0, 0x0123_4567, 0x89ab_cdef, u32::MAX, 0x9a00_0a90] {
+            assert_eq!(str::from_utf8(&hex(number)), Ok(&*format!("{number:08x}")));
+        }
+    }
+
+    #[test]
     fn ids_differ() {
         let ids: HashSet<_> = (0..1000).map(|_| new_id()).collect();
         assert_eq!(ids.len(), 1000);
+    }
+
+    #[test]
+    fn the_random_part_is_as_envoy_reads_it() {
+        let part = |id: &str| random_part(id.as_bytes());
+        assert_eq!(part("0000001F-0000-4000-8000-000000000000"), Some(0x1f));
+        assert_eq!(part("ffffffffffffffff"), Some(u32::MAX));
+        assert_eq!(part("0x000001"), Some(1));
+        for other in ["", "0000000", "zzzzzzzz", "+0000001", "-0000001", "0x+00001", "\u{e9}000000"]
+        {
+            assert_eq!(part(other), None, "{other}");
+        }
     }
 }

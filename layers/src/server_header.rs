@@ -22,7 +22,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::header::{DATE, Entry, SERVER, VIA};
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -162,9 +162,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
-        this.layer.apply(response.headers_mut());
-        Poll::Ready(Ok(response))
+        let mut polled = this.inner.poll(cx);
+        if let Poll::Ready(Ok(response)) = &mut polled {
+            this.layer.apply(response.headers_mut());
+        }
+        polled
     }
 }
 

@@ -37,6 +37,7 @@ pub use body::ResponseBody;
 pub use buffered::{Buffered, Level};
 pub use downstream::{DownstreamStats, ListenerCodes};
 pub use future::ResponseFuture;
+pub(crate) use handles::millis;
 pub use handles::{Counter, CounterValue, Gauge, GaugeValue, Histogram, HistogramValue};
 pub use layer::StatsLayer;
 pub use recorder::{MetricName, MetricsSink, RenamedMetrics};

@@ -6,7 +6,7 @@
 //! `layers/interleavings` compiles the same files against loom's version of these types and runs
 //! them in all orders.
 
-pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 #[cfg(feature = "http2")]
 pub(crate) use std::sync::atomic::{AtomicU32, fence};
 pub(crate) use std::sync::{Mutex, MutexGuard};

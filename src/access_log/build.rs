@@ -7,7 +7,7 @@ use front_proxy_layers::format::{DEFAULT_ACCESS_LOG, Format, JsonFormat, JsonTem
 use serde_json::Value;
 
 use super::LogFiles;
-use crate::config::model::{self, AccessLogFormat, AccessLogSink};
+use crate::config::model::{self, AccessLogFilter, AccessLogFormat, AccessLogSink};
 
 /// Opens the files of access logs and compiles their formats. Without files, as where a
 /// configuration is only checked, nothing is opened and nothing written.
@@ -19,7 +19,7 @@ pub(crate) fn access_logs(
 }
 
 fn access_log(config: &model::AccessLog, files: Option<&LogFiles>) -> Result<AccessLogger, String> {
-    let model::AccessLog { sink, format, status_filter } = config;
+    let model::AccessLog { sink, format, filter } = config;
     let sink: Arc<dyn LogSink> = match (sink, files) {
         (_, None) => Arc::new(Nowhere),
         (AccessLogSink::File(path), Some(files)) => {
@@ -44,9 +44,10 @@ fn access_log(config: &model::AccessLog, files: Option<&LogFiles>) -> Result<Acc
             AccessLogger::json(format, sink)
         }
     };
-    Ok(match status_filter {
+    Ok(match filter {
         None => logger,
-        Some((comparison, value)) => {
+        Some(AccessLogFilter::Runtime(filter)) => logger.filter(filter.clone()),
+        Some(AccessLogFilter::Status(comparison, value)) => {
             let (comparison, value) = (compare(*comparison), value.clone());
             logger.filter(StatusFilter { comparison, value })
         }

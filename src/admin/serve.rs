@@ -12,7 +12,7 @@ use axum_server::accept::NoDelayAcceptor;
 use front_proxy_layers::sanitize::{EscapedSlashes, PathNormalizer, PathOutcome};
 use front_proxy_layers::stats::Scope;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version};
 
 use super::page::date_and_server;
 use super::traffic::{CODING_OF_GET, CountingAcceptor, HeadAnswers, Traffic};
@@ -75,13 +75,23 @@ async fn connection_manager(mut request: Request, next: Next) -> Response<Body> 
     }
     let heads = request.extensions().get::<HeadAnswers>().cloned();
     let heads = heads.filter(|_| request.method() == Method::HEAD);
+    let closes = heads.is_some() && asks_to_close(request.headers());
     let mut response = next.run(request).await;
     if let Some(heads) = heads {
+        if closes {
+            // The HTTP library would say it behind the coding.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let chunked = HeaderValue::from_static("chunked");
         response.headers_mut().insert(CODING_OF_GET, chunked);
         heads.note();
     }
     response
+}
+
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|token| token.trim().eq_ignore_ascii_case("close"))
 }
 
 /// The answer to what is no request for a page.

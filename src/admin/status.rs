@@ -171,7 +171,7 @@ pub struct ListenerStatus {
 pub struct CertificateStatus {
     /// Trusted certificates.
     pub ca_cert: Vec<CertificateDetails>,
-    /// The certificate shown to the other side, then those that vouch for it.
+    /// The certificates shown to the other side, without those that vouch for them.
     pub cert_chain: Vec<CertificateDetails>,
 }
 

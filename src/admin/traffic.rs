@@ -82,6 +82,7 @@ where
                 io: Counted::new(io, Arc::clone(&traffic.http), false),
                 open: OpenConnection::new(&traffic.http, false),
                 heads: heads.clone(),
+                ended: false,
                 _accepted: Accepted::new(traffic),
             };
             Ok((stream, OfConnection { inner, heads }))
@@ -117,6 +118,8 @@ pub(super) struct AdminStream<S> {
     io: Counted<S>,
     open: OpenConnection,
     heads: HeadAnswers,
+    /// The client has ended its side.
+    ended: bool,
     _accepted: Accepted,
 }
 
@@ -126,10 +129,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for AdminStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
+        let (before, room) = (buf.filled().len(), buf.remaining());
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.open.speaks_http1();
+        } else if polled.is_ready() && room > 0 {
+            self.ended = true;
         }
         polled
     }
@@ -164,6 +169,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for AdminStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let by_client = self.ended;
+        self.open.closed_by_client(by_client);
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -67,6 +67,7 @@ pub(super) fn cluster(
         .limits(Priority::High, limits(&config.breakers_high))
         .health(health(config))
         .runtime(runtime)
+        .updated(scope.child("cluster_manager").counter("cluster_updated"))
         .shards(workers);
     if let Some(check) = &config.health_check {
         builder = builder.health_check(check.clone());
@@ -108,7 +109,7 @@ fn stat_name(config: &model::Cluster) -> &str {
     config.alt_stat_name.as_deref().unwrap_or(&config.name)
 }
 
-fn stats_scope(config: &model::Cluster, scope: &Scope) -> Scope {
+pub(super) fn stats_scope(config: &model::Cluster, scope: &Scope) -> Scope {
     scope.child("cluster").tagged("envoy_cluster_name", stat_name(config))
 }
 
@@ -169,8 +170,6 @@ pub(super) fn discover(
     match &config.discovery {
         Discovery::Static => {
             cluster.update(config.endpoints.iter().filter_map(member).collect());
-            // Envoy tells the weight of members that were discovered, not of those that were given.
-            own.gauge("max_host_weight").set(0.0);
             (None, None)
         }
         Discovery::StrictDns(dns) => {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use front_proxy_layers::access_log::RuntimeFilter;
 pub use front_proxy_layers::cluster::HealthOptions;
 use front_proxy_layers::cors::CorsPolicy;
 pub use front_proxy_layers::discover::Checking;
@@ -440,8 +441,17 @@ pub struct AccessLog {
     pub sink: AccessLogSink,
     /// How a line looks.
     pub format: AccessLogFormat,
-    /// `filter.status_code_filter`, where given.
-    pub status_filter: Option<(Comparison, RuntimeU32)>,
+    /// `filter`, where given.
+    pub filter: Option<AccessLogFilter>,
+}
+
+/// `filter` of an access log.
+#[derive(Clone, Debug)]
+pub enum AccessLogFilter {
+    /// `status_code_filter`
+    Status(Comparison, RuntimeU32),
+    /// `runtime_filter`
+    Runtime(RuntimeFilter),
 }
 
 /// Where an access log goes.

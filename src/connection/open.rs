@@ -61,7 +61,7 @@ impl OpenConnection {
     }
 
     /// Who closed it.
-    pub(super) fn closed_by_client(&mut self, by_client: bool) {
+    pub(crate) fn closed_by_client(&mut self, by_client: bool) {
         self.closed_by_client = by_client;
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Certificates {
     /// With the scope of their stats.
     listeners: Vec<(Arc<Listener>, Scope)>,
     clusters: Arc<ClusterManager>,
+    /// That of all stats.
+    root: Scope,
     shown: ArcSwap<Vec<CertificateStatus>>,
 }
 
@@ -27,8 +29,9 @@ impl Certificates {
     pub(crate) fn new(
         listeners: Vec<(Arc<Listener>, Scope)>,
         clusters: Arc<ClusterManager>,
+        root: Scope,
     ) -> Arc<Self> {
-        let this = Self { listeners, clusters, shown: ArcSwap::default() };
+        let this = Self { listeners, clusters, root, shown: ArcSwap::default() };
         this.refresh();
         Arc::new(this)
     }
@@ -45,22 +48,21 @@ impl Certificates {
             for tls in contexts(listener) {
                 let tls = tls.current();
                 let source = &tls.source;
-                let chains: Vec<_> = source.certificates.iter().map(|one| &one.chain).collect();
-                expirations(&chains, scope);
-                push(&mut all, source.validation.trusted_ca.as_ref(), &chains);
+                let chains = source.certificates.iter().map(|one| &one.chain);
+                all.push(context(source.validation.trusted_ca.as_ref(), chains, scope));
             }
         }
-        for tls in self.clusters.tls() {
+        for (tls, scope) in self.clusters.tls(&self.root) {
             let source = tls.current();
-            let chains: Vec<_> = source.certificate.iter().map(|one| &one.chain).collect();
-            push(&mut all, source.validation.trusted_ca.as_ref(), &chains);
+            let chains = source.certificate.iter().map(|one| &one.chain);
+            all.push(context(source.validation.trusted_ca.as_ref(), chains, &scope));
         }
         self.shown.store(Arc::new(all));
     }
 
-    /// What looks after the files that they come from. `root` is that of all stats.
-    pub(crate) fn watched(&self, root: &Scope) -> Vec<Watched> {
-        let mut all = self.clusters.watched(root);
+    /// What looks after the files that they come from.
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        let mut all = self.clusters.watched(&self.root);
         for (listener, scope) in &self.listeners {
             let scope = scope.child("server_ssl_socket_factory");
             let what = format!("listener `{}`", listener.name);
@@ -76,36 +78,36 @@ fn contexts(listener: &Listener) -> impl Iterator<Item = &Arc<Downstream>> {
     listener.chains.iter().filter_map(|chain| chain.tls.as_ref())
 }
 
-/// Sets `ssl.certificate.<name>.expiration_unix_time_seconds` below `scope`, the listener's.
-fn expirations(chains: &[&DataSource], scope: &Scope) {
-    for chain in chains {
-        let Some(first) = details(chain).into_iter().next() else {
-            continue;
-        };
-        let expires = first.expiration_time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ssl = scope.child("ssl").child("certificate");
-        let ssl = ssl.tagged("envoy_tls_certificate", UNNAMED);
-        ssl.gauge("expiration_unix_time_seconds").set(expires.as_secs() as f64);
+/// The certificates of one TLS context; its stats go below `scope`, the listener's or cluster's.
+fn context<'s>(
+    ca: Option<&DataSource>,
+    chains: impl Iterator<Item = &'s DataSource>,
+    scope: &Scope,
+) -> CertificateStatus {
+    let ca_cert = ca.map(details).unwrap_or_default();
+    // What vouches for a certificate is sent with it, and shown nowhere.
+    let cert_chain: Vec<_> = chains.filter_map(|chain| details(chain).into_iter().next()).collect();
+    // Envoy tells the first of the bundle to expire.
+    if let Some(first) = ca_cert.iter().min_by_key(|one| one.expiration_time) {
+        expiration(first, UNNAMED_CA, scope);
     }
+    for certificate in &cert_chain {
+        expiration(certificate, UNNAMED, scope);
+    }
+    CertificateStatus { ca_cert, cert_chain }
+}
+
+/// Sets `ssl.certificate.<name>.expiration_unix_time_seconds`.
+fn expiration(certificate: &CertificateDetails, name: &str, scope: &Scope) {
+    let expires = certificate.expiration_time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ssl = scope.child("ssl").child("certificate").tagged("envoy_tls_certificate", name);
+    ssl.gauge("expiration_unix_time_seconds").set(expires.as_secs() as f64);
 }
 
 /// Envoy names a certificate after its secret; one in the configuration itself has none, and goes
-/// by the hash of nothing.
+/// by the hash of nothing. Of several with one name the last is told.
 const UNNAMED: &str = "unnamed_cert_e3b0c442";
-
-fn push(all: &mut Vec<CertificateStatus>, ca: Option<&DataSource>, chains: &[&DataSource]) {
-    let mut ca = ca.map(details).unwrap_or_default();
-    if chains.is_empty() {
-        if !ca.is_empty() {
-            all.push(CertificateStatus { ca_cert: ca, cert_chain: Vec::new() });
-        }
-        return;
-    }
-    for chain in chains {
-        let ca_cert = std::mem::take(&mut ca);
-        all.push(CertificateStatus { ca_cert, cert_chain: details(chain) });
-    }
-}
+const UNNAMED_CA: &str = "unnamed_ca_cert_e3b0c442";
 
 fn details(source: &DataSource) -> Vec<CertificateDetails> {
     let path = source.origin();

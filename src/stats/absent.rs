@@ -256,11 +256,17 @@ const TLS: &[Group] = &[
 
 const PROCESS: &[Group] = &[
     zero(
-        "clusters and listeners are those of the start",
+        "no `update_merge_window`: nothing is gathered",
         &[
             "cluster_manager.cluster_updated_via_merge",
             "cluster_manager.update_merge_cancelled",
             "cluster_manager.update_out_of_merge_window",
+        ],
+        &[],
+    ),
+    zero(
+        "clusters and listeners are those of the start",
+        &[
             "listener_manager.listener_create_failure",
             "listener_manager.listener_in_place_updated",
             "listener_manager.listener_modified",
@@ -274,7 +280,6 @@ const PROCESS: &[Group] = &[
         &["envoy.overload_actions.reset_high_memory_stream.count"],
         &[],
     ),
-    zero("no hot restart", &[], &["server.parent_connections"]),
     zero("no OCSP", &[], &["server.seconds_until_first_ocsp_response_expiring"]),
     zero(
         "nothing of the kind can happen in the program",

@@ -28,7 +28,7 @@ use super::Chunks;
 use super::chunks::chunks;
 use super::histogram::{Distribution, QUANTILES};
 use super::name::Name;
-use super::number::SixDigits;
+use super::number::{Shortest, SixDigits};
 use super::query::{Buckets, InvalidQuery, Kind, Query};
 use super::registry::Registry;
 use super::selection::{HistogramReading, Selection, Stat, StatValue};
@@ -199,7 +199,7 @@ fn distribution(
         if as_summary {
             for (quantile, value) in QUANTILES.iter().zip(shown.quantiles()) {
                 let label = number(*quantile, form);
-                sample(page, name, "", Some(("quantile", &label)), &(value * scale));
+                sample(page, name, "", Some(("quantile", &label)), &Spelled(value * scale, form));
             }
         } else {
             buckets(page, form, stat, &shown);
@@ -233,6 +233,18 @@ fn number(value: f64, form: Exposition) -> String {
         }
     }
     text
+}
+
+/// A value. Where there is none, Envoy and OpenMetrics differ in the capitals; readers take both.
+struct Spelled(f64, Exposition);
+
+impl std::fmt::Display for Spelled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.1 {
+            Exposition::Prometheus => Shortest(self.0).fmt(f),
+            Exposition::OpenMetrics => self.0.fmt(f),
+        }
+    }
 }
 
 /// A sample. The crate's own writer leaves empty braces out, which Envoy never does.

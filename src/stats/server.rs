@@ -82,6 +82,7 @@ impl ServerStats {
             // There is no hot restart: each process is the first of its line.
             ("hot_restart_epoch", 0),
             ("hot_restart_generation", 1),
+            ("parent_connections", 0),
             ("compilation_settings.fips_mode", 0),
         ];
         for (leaf, value) in fixed {

@@ -1,9 +1,9 @@
 //! Stats sent to a StatsD or DogStatsD server over UDP, line by line as Envoy words them.
 //!
 //! Counters go as what was added since the last flush, gauges as they are, both from their first
-//! use on. Histograms are sent with each flush and not sample by sample, since a request must not
-//! wait for a socket: a line for each value, with a sample rate where there were several of it
-//! (`|@0.25` for four), which servers multiply out again.
+//! use on. Histograms are sent with each flush and not as samples come, since a request must not wait
+//! for a socket: a line for each sample, or an even selection of them with its rate (`|@0.25`), which
+//! servers multiply out again.
 
 use std::fmt::Write as _;
 use std::io;
@@ -15,6 +15,35 @@ use super::histogram::Distribution;
 use super::name::Name;
 use super::number::Shortest;
 use super::selection::{HistogramReading, StatValue};
+
+/// What a flush sends of a histogram at most: a burst of datagrams that a server has no room for is
+/// lost, and of a hundred lines percentiles can be told.
+const LINES: u64 = 100;
+
+/// The values of an interval, and how many lines each has. The lines are all samples or every n-th of
+/// them by size, so that one rate is right for all: some servers take percentiles of the lines as
+/// they are.
+fn chosen(interval: &Distribution) -> impl Iterator<Item = (f64, u64)> {
+    let samples = interval.count();
+    let lines_until = move |sample: u64| {
+        if samples <= LINES { sample } else { share(sample, samples) }
+    };
+    let mut seen = 0;
+    interval.bins().iter().map(move |bin| {
+        let before = lines_until(seen);
+        seen += bin.count();
+        // Of whole numbers below a hundred each has a bin of its own, at its lower edge.
+        let value = if bin.width() <= 1.0 { bin.lower() } else { bin.middle().round() };
+        (value, lines_until(seen) - before)
+    })
+}
+
+/// How many of the lines the first `part` of `all` samples have, rounded to the nearest.
+fn share(part: u64, all: u64) -> u64 {
+    let lines =
+        (u128::from(part) * u128::from(LINES) * 2 + u128::from(all)) / (u128::from(all) * 2);
+    u64::try_from(lines).unwrap_or(LINES)
+}
 
 /// Envoy's `StatsdSink` and `DogStatsdSink`, over UDP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,17 +102,16 @@ impl StatsdSink {
     }
 
     pub(super) fn histogram(&mut self, stat: &HistogramReading, interval: &Distribution) {
-        let kind = if stat.unit() == Unit::Percent { "|h" } else { "|ms" };
-        for bin in interval.bins() {
-            // Of whole numbers below a hundred each has a bin of its own, at its lower edge.
-            let value = if bin.width() <= 1.0 { bin.lower() } else { bin.middle().round() };
-            let value = Shortest(value * stat.scale());
-            if bin.count() == 1 {
-                self.send(stat.parts(), &value, kind);
-            } else {
-                #[expect(clippy::cast_precision_loss, reason = "a rate is not exact")]
-                let rate = Shortest(1.0 / bin.count() as f64);
-                self.send(stat.parts(), &value, &format!("{kind}|@{rate}"));
+        let mut kind = if stat.unit() == Unit::Percent { "|h" } else { "|ms" }.to_owned();
+        let samples = interval.count();
+        if samples > LINES {
+            #[expect(clippy::cast_precision_loss, reason = "a rate is not exact")]
+            let rate = LINES as f64 / samples as f64;
+            let _ = write!(kind, "|@{}", Shortest(rate));
+        }
+        for (value, lines) in chosen(interval) {
+            for _ in 0..lines {
+                self.send(stat.parts(), &Shortest(value * stat.scale()), &kind);
             }
         }
     }
@@ -120,5 +148,38 @@ impl StatsdSink {
         if limit == 0 {
             self.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::histogram::HistogramCell;
+
+    fn lines(samples: &[(f64, u64)]) -> Vec<(f64, u64)> {
+        let cell = HistogramCell::new(1);
+        for (value, count) in samples {
+            cell.record(*value, *count);
+        }
+        chosen(&cell.total()).filter(|(_, lines)| *lines > 0).collect()
+    }
+
+    #[test]
+    fn few_samples_have_a_line_each() {
+        assert_eq!(
+            lines(&[(1.0, 97), (20.0, 2), (1234.0, 1)]),
+            [(1.0, 97), (20.0, 2), (1248.0, 1)]
+        );
+    }
+
+    #[test]
+    fn of_many_samples_an_even_part_is_sent() {
+        assert_eq!(lines(&[(1.0, 900), (20.0, 90), (30.0, 10)]), [(1.0, 90), (20.0, 9), (30.0, 1)]);
+        // What is rarer than a line may have none, and all lines are given.
+        let all = lines(&[(1.0, 1), (2.0, 999_997), (3.0, 1), (4.0, 1)]);
+        assert_eq!(all, [(2.0, 100)]);
+        let spread: Vec<_> = (10..90).map(|value| (f64::from(value), 7)).collect();
+        let sent: u64 = lines(&spread).iter().map(|(_, lines)| lines).sum();
+        assert_eq!(sent, LINES);
     }
 }

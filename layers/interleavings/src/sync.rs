@@ -1,6 +1,6 @@
 //! The counterpart of `front-proxy-layers`' `sync`: the same names, known to loom.
 
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
 use std::task::Waker;

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize as Count;
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
 use crate::lock::lock;
 use crate::sync::Mutex;
-use crate::waker::{ConnectionWaker, WatcherQueue};
+use crate::waker::{ConnectionWaker, Readable, WatcherQueue};
 
 /// A task; how often it was woken. A plain counter: loom need not know of it.
 #[derive(Default)]
@@ -60,6 +60,10 @@ impl Socket {
             }
         })
     }
+}
+
+fn found(found: bool) -> Poll<()> {
+    if found { Poll::Ready(()) } else { Poll::Pending }
 }
 
 /// As `Http1Connection::drive`: whether the socket was found readable.
@@ -118,12 +122,58 @@ pub fn no_end_of_an_idle_connection_is_missed() {
         assert!(!drive(&connection, &socket, &task), "the request has waited here");
         let driver = socket.become_readable();
 
-        // As `Http1Connection::rest`.
+        // As `Http1Connection::rest`, where hyper has something left to do.
         connection.idle();
         let seen = socket.poll(&Waker::from(connection));
         driver.join().expect("no panic");
         let told = watcher.was_woken() && queue.turn(Waker::noop()) == [7];
         assert!(seen || told, "a dead connection lies in the pool");
+    });
+}
+
+/// The same where the end of a response came along with its head: nobody looks at the socket again
+/// unless the runtime has told.
+pub fn no_end_is_missed_where_nobody_looks_again() {
+    loom::model(|| {
+        let (queue, watcher) = (Arc::new(WatcherQueue::default()), Arc::new(Task::default()));
+        assert!(queue.turn(&Waker::from(Arc::clone(&watcher))).is_empty());
+        let connection = ConnectionWaker::new(7, Arc::clone(&queue));
+        let readable = Readable::new(Arc::clone(&connection));
+        let waker = Waker::from(Arc::clone(&readable));
+        let socket = Socket::new();
+        let look = || readable.read(&waker, |cx| found(socket.poll(cx.waker()))).is_ready();
+        // As `Http1Connection::drive`: the head was there, and nothing behind the body.
+        connection.begin();
+        assert!(!look(), "nothing has come yet");
+        let driver = socket.become_readable();
+        connection.in_use();
+        // As `poll_body`.
+        connection.begin();
+        connection.in_use();
+        // As `rest`.
+        connection.idle();
+        let seen = readable.is_told() && look();
+        driver.join().expect("no panic");
+        let told = watcher.was_woken() && queue.turn(Waker::noop()) == [7];
+        assert!(seen || told, "a dead connection lies in the pool");
+    });
+}
+
+/// Bytes come in while they are looked for, twice: either a look finds them, or the task is woken, and
+/// they are found then.
+pub fn what_comes_is_read_or_told() {
+    loom::model(|| {
+        let connection = ConnectionWaker::new(7, Arc::new(WatcherQueue::default()));
+        let readable = Readable::new(Arc::clone(&connection));
+        let waker = Waker::from(Arc::clone(&readable));
+        let (socket, task) = (Socket::new(), Arc::new(Task::default()));
+        connection.adopt(&Context::from_waker(&Waker::from(Arc::clone(&task))));
+        let driver = socket.become_readable();
+        let look = || readable.read(&waker, |cx| found(socket.poll(cx.waker()))).is_ready();
+        let seen = look() || look();
+        driver.join().expect("no panic");
+        assert!(seen || task.was_woken(), "nobody is told");
+        assert!(look(), "what was told is not looked for");
     });
 }
 

@@ -31,6 +31,8 @@ models! {
         no_wake_of_a_request_is_lost
         a_wake_goes_to_the_task_that_polled_last
         no_end_of_an_idle_connection_is_missed
+        no_end_is_missed_where_nobody_looks_again
+        what_comes_is_read_or_told
         the_watcher_sleeps_beside_no_end
         the_watcher_ends_with_its_endpoint
         no_wake_is_lost_on_the_way_out_of_the_pool;

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::Response;
 use http_body::Body;
@@ -35,10 +35,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(cx));
-        let mut record = this.record.take();
-        Poll::Ready(match result {
-            Ok(response) => {
+        match this.inner.poll(cx) {
+            Poll::Ready(Ok(response)) => {
+                let mut record = this.record.take();
                 if let Some(record) = &mut record {
                     record.respond(&response);
                 }
@@ -46,14 +45,15 @@ where
                 if let Some(record) = record.take_if(|record| record.is_bodiless()) {
                     record.finish();
                 }
-                Ok(response.map(|body| ResponseBody::new(body, record)))
+                Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, record))))
             }
-            Err(error) => {
-                if let Some(record) = record {
+            Poll::Ready(Err(error)) => {
+                if let Some(record) = this.record.take() {
                     record.abandon();
                 }
-                Err(error)
+                Poll::Ready(Err(error))
             }
-        })
+            Poll::Pending => Poll::Pending,
+        }
     }
 }

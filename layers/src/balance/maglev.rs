@@ -63,14 +63,13 @@ fn is_prime(n: u64) -> bool {
 
 impl LoadBalancer for Maglev {
     fn picker(&self, candidates: &[Candidate]) -> Arc<dyn Picker> {
-        let mut builders = builders(candidates, self.size);
-        let table = fill(&mut builders, self.size);
-        if let Some(stats) = &self.stats {
-            let counts = || builders.iter().map(|builder| builder.count);
-            stats.min_entries_per_host.set(counts().min().unwrap_or(0) as f64);
-            stats.max_entries_per_host.set(counts().max().unwrap_or(0) as f64);
-        }
-        Arc::new(Table(table))
+        // A table has nothing to say where there is nothing to choose.
+        let size = if candidates.len() == 1 { 1 } else { self.size };
+        let mut builders = builders(candidates, size);
+        let slots = fill(&mut builders, size);
+        let counts = || builders.iter().map(|builder| builder.count);
+        let entries = counts().min().zip(counts().max());
+        Arc::new(Table { slots, shown: self.stats.clone().zip(entries) })
     }
 }
 
@@ -142,7 +141,11 @@ fn fill(builders: &mut [Builder], size: u64) -> Box<[u32]> {
 }
 
 #[derive(Debug)]
-struct Table(Box<[u32]>);
+struct Table {
+    slots: Box<[u32]>,
+    /// Where to show the least and the most entries of an endpoint.
+    shown: Option<(Arc<Stats>, (u64, u64))>,
+}
 
 impl Picker for Table {
     fn pick(&self, context: &PickContext<'_>) -> Option<usize> {
@@ -151,9 +154,16 @@ impl Picker for Table {
             // A candidate that was turned down: look elsewhere, the same place for the same hash.
             hash ^= u64::MAX - u64::from(context.attempt) + 1;
         }
-        let at = hash.checked_rem(self.0.len() as u64)?;
-        let index = self.0.get(usize::try_from(at).ok()?)?;
+        let at = hash.checked_rem(self.slots.len() as u64)?;
+        let index = self.slots.get(usize::try_from(at).ok()?)?;
         usize::try_from(*index).ok()
+    }
+
+    fn show(&self) {
+        if let Some((stats, (least, most))) = &self.shown {
+            stats.min_entries_per_host.set(*least as f64);
+            stats.max_entries_per_host.set(*most as f64);
+        }
     }
 }
 
@@ -202,6 +212,14 @@ mod tests {
             let context = PickContext { hash: Some(hash), ..PickContext::default() };
             assert_eq!(one.pick(&context), other.pick(&context).map(|index| 2 - index));
         }
+    }
+
+    #[test]
+    fn one_endpoint_has_one_entry() {
+        let context = |hash| PickContext { hash: Some(hash), ..PickContext::default() };
+        let picker = Maglev::new().picker(&candidates(&[7]));
+        assert_eq!([0, 1, u64::MAX].map(|hash| picker.pick(&context(hash))), [Some(0); 3]);
+        assert_eq!(table(&[7], 1), [0]);
     }
 
     #[test]

@@ -101,30 +101,38 @@ impl Default for RingHash {
 
 impl LoadBalancer for RingHash {
     fn picker(&self, candidates: &[Candidate]) -> Arc<dyn Picker> {
-        let (ring, (fewest, most)) = self.ring(candidates);
-        if let Some(stats) = &self.stats {
-            stats.size.set(ring.len() as f64);
-            stats.min_hashes_per_host.set(fewest as f64);
-            stats.max_hashes_per_host.set(most as f64);
-        }
-        Arc::new(Ring(ring))
+        let (points, hashes) = self.ring(candidates);
+        let stats = self.stats.clone().filter(|_| !points.is_empty());
+        Arc::new(Ring { points, shown: stats.map(|stats| (stats, hashes)) })
     }
 }
 
 /// A hash, and the index of the candidate whose it is.
 type Point = (u64, u32);
 
-/// Points in the order of their hashes.
 #[derive(Debug)]
-struct Ring(Box<[Point]>);
+struct Ring {
+    /// In the order of their hashes.
+    points: Box<[Point]>,
+    /// Where to show the fewest and the most points of an endpoint.
+    shown: Option<(Arc<Stats>, (u64, u64))>,
+}
 
 impl Picker for Ring {
     fn pick(&self, context: &PickContext<'_>) -> Option<usize> {
         let hash = context.hash.unwrap_or_else(|| fastrand::u64(..));
-        let at = self.0.partition_point(|(point, _)| *point < hash);
+        let at = self.points.partition_point(|(point, _)| *point < hash);
         // A candidate that was turned down: go on from point to point.
-        let at = (at + context.attempt as usize).checked_rem(self.0.len())?;
-        self.0.get(at).and_then(|(_, index)| usize::try_from(*index).ok())
+        let at = (at + context.attempt as usize).checked_rem(self.points.len())?;
+        self.points.get(at).and_then(|(_, index)| usize::try_from(*index).ok())
+    }
+
+    fn show(&self) {
+        if let Some((stats, (fewest, most))) = &self.shown {
+            stats.size.set(self.points.len() as f64);
+            stats.min_hashes_per_host.set(*fewest as f64);
+            stats.max_hashes_per_host.set(*most as f64);
+        }
     }
 }
 

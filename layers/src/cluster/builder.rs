@@ -20,9 +20,9 @@ use crate::endpoint::{ConnectionOptions, Connector, Shared};
 use crate::health_check::{Checker, HealthCheck};
 use crate::outlier::{Detector, Followed, OutlierDetection};
 use crate::runtime::Runtime;
-use crate::stats::Scope;
 #[cfg(feature = "tls")]
 use crate::stats::SslStats;
+use crate::stats::{Counter, Scope};
 use crate::stream_info::ClusterNames;
 
 /// Builds a [`Cluster`].
@@ -45,6 +45,7 @@ pub struct ClusterBuilder {
     outlier: Option<OutlierDetection>,
     runtime: Runtime,
     shards: usize,
+    updated: Counter,
 }
 
 impl ClusterBuilder {
@@ -66,6 +67,7 @@ impl ClusterBuilder {
             outlier: None,
             runtime: Runtime::new(),
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            updated: Counter::noop(),
         }
     }
 
@@ -205,6 +207,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// What counts each change of a priority's members or of their health, from when the first members
+    /// are known and were checked: Envoy's `cluster_manager.cluster_updated`. Default: nothing.
+    pub fn updated(mut self, counter: Counter) -> Self {
+        self.updated = counter;
+        self
+    }
+
     /// The cluster with the endpoints that were given, or with those to come.
     ///
     /// # Panics
@@ -264,6 +273,8 @@ impl ClusterBuilder {
             changes: watch::Sender::new(()),
             checker: self.check.map(|check| Checker::new(check, &scope, &self.runtime)),
             detector: outlier.clone().map(|settings| Detector::new(settings, &scope)),
+            updated: self.updated,
+            settled: AtomicBool::new(false),
             used: AtomicBool::new(false),
             tasks: OnceLock::new(),
             discoveries: OnceLock::new(),

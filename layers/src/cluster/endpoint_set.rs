@@ -134,27 +134,37 @@ impl EndpointSet {
 fn shares(levels: Vec<Level>, loads: &Loads, balancers: &Balancers) -> Box<[Share]> {
     let mut shares = Vec::new();
     let mut end = 0;
-    let mut add = |load: u64, key: Key, panic: bool, endpoints: Vec<Arc<Endpoint>>| {
+    let mut add = |load: u64, key: Key, panic: bool, endpoints: Vec<Arc<Endpoint>>, shown: bool| {
+        if load == 0 && !shown {
+            return;
+        }
+        let candidates: Vec<_> = endpoints
+            .iter()
+            .map(|endpoint| Candidate::new(endpoint.address(), endpoint.weight()))
+            .collect();
+        let picker = balancers.picker(key, &candidates);
+        if shown {
+            picker.show();
+        }
         if load > 0 {
             end += load;
-            let candidates: Vec<_> = endpoints
-                .iter()
-                .map(|endpoint| Candidate::new(endpoint.address(), endpoint.weight()))
-                .collect();
-            let picker = balancers.picker(key, &candidates);
             shares.push(Share { end, panic, endpoints: endpoints.into(), picker });
         }
     };
-    let mut degraded = Vec::new();
-    for (at, level) in levels.into_iter().enumerate() {
-        let panic = loads.panic[at];
+    let mut sides = Vec::with_capacity(levels.len());
+    for (level, panic) in levels.into_iter().zip(&loads.panic) {
         let (normal, spare) =
-            if panic { (level.all.clone(), level.all) } else { (level.healthy, level.degraded) };
-        add(loads.healthy[at], (level.priority, false), panic, normal);
-        degraded.push((loads.degraded[at], (level.priority, !panic), panic, spare));
+            if *panic { (level.all.clone(), level.all) } else { (level.healthy, level.degraded) };
+        sides.push((level.priority, *panic, normal, spare));
+    }
+    let last = sides.iter().rposition(|(_, _, normal, _)| !normal.is_empty());
+    let mut degraded = Vec::new();
+    for (at, (priority, panic, normal, spare)) in sides.into_iter().enumerate() {
+        add(loads.healthy[at], (priority, false), panic, normal, last == Some(at));
+        degraded.push((loads.degraded[at], (priority, !panic), panic, spare));
     }
     for (load, key, panic, endpoints) in degraded {
-        add(load, key, panic, endpoints);
+        add(load, key, panic, endpoints, false);
     }
     shares.into()
 }

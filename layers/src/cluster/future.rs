@@ -9,9 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::uri::Scheme;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
-};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -48,14 +46,15 @@ pub struct ResponseFuture {
 struct Exchange {
     cluster: Cluster,
     endpoint: Arc<Endpoint>,
-    /// The request until it is sent, and again if it comes back unsent.
-    request: Option<Request<Body>>,
+    /// A request that can't be sent at once, and one that came back unsent. Boxed, as is what else is
+    /// seldom there: the future is moved through every layer.
+    request: Option<Box<Request<Body>>>,
     /// The connection was made for this request.
     fresh: bool,
     /// A copy of the head of a request that may be repeated.
-    repeat: Option<Request<Body>>,
+    repeat: Option<Box<Request<Body>>>,
     /// What the client sends once protocols are switched, where it asked for that.
-    tunnel: Option<Body>,
+    tunnel: Option<Box<Body>>,
     /// What is taken down of the request, however often its head is sent.
     info: Option<Arc<StreamInfo>>,
 }
@@ -74,18 +73,20 @@ enum State {
 }
 
 impl ResponseFuture {
+    /// Begins at once: a request that finds its connection goes into it, not into the future.
     pub(super) fn new(cluster: Cluster, endpoint: Arc<Endpoint>, request: Request<Body>) -> Self {
         let info = StreamInfo::of(request.extensions()).map(Arc::clone);
-        let exchange = Exchange {
+        let mut exchange = Exchange {
             cluster,
             endpoint,
-            request: Some(request),
+            request: None,
             fresh: false,
             repeat: None,
             tunnel: None,
             info,
         };
-        Self { state: State::Start, exchange: Some(exchange) }
+        let state = exchange.start(request);
+        Self { state, exchange: Some(exchange) }
     }
 
     pub(super) fn failed(error: ProxyError) -> Self {
@@ -125,7 +126,7 @@ impl Future for ResponseFuture {
         };
         loop {
             match &mut this.state {
-                State::Start => this.state = exchange.start(),
+                State::Start => this.state = exchange.go_on(Exchange::start),
                 State::Connecting(connect, _) => {
                     let connected = ready!(connect.poll(cx));
                     let State::Connecting(_, pending) =
@@ -136,8 +137,12 @@ impl Future for ResponseFuture {
                     pending.end();
                     exchange.fresh = true;
                     this.state = match connected {
-                        Ok(Connected::Http1(connection)) => exchange.send_http1(connection),
-                        Ok(Connected::Http2(stream)) => exchange.send_http2(stream),
+                        Ok(Connected::Http1(connection)) => {
+                            exchange.go_on(|this, request| this.send_http1(connection, request))
+                        }
+                        Ok(Connected::Http2(stream)) => {
+                            exchange.go_on(|this, request| this.send_http2(stream, request))
+                        }
                         Err(error) => {
                             exchange.cluster.inner.stats.rq_pending_failure_eject.increment(1);
                             exchange.endpoint.report(Outcome::Broken);
@@ -155,10 +160,10 @@ impl Future for ResponseFuture {
                     this.state = match handed {
                         Some(connection) => {
                             pending.end();
-                            exchange.send_http1(connection)
+                            exchange.go_on(|this, request| this.send_http1(connection, request))
                         }
                         // A place is free now: look again, as the same pending request.
-                        None => exchange.obtain(Some(pending)),
+                        None => exchange.go_on(|this, request| this.obtain(request, Some(pending))),
                     };
                 }
                 State::Http1(connection, _) => {
@@ -170,7 +175,7 @@ impl Future for ResponseFuture {
                     };
                     match result {
                         Ok(response) => {
-                            let tunnel = exchange.tunnel.take();
+                            let tunnel = exchange.tunnel.take().map(|tunnel| *tunnel);
                             return Poll::Ready(receive_http1(
                                 connection, response, active, tunnel,
                             ));
@@ -212,7 +217,7 @@ impl Future for ResponseFuture {
                     let client = exchange.tunnel.take();
                     return Poll::Ready(match (connected, client) {
                         (Ok(upstream), Some(client)) => {
-                            Ok(switch::connected(upstream, active, client))
+                            Ok(switch::connected(upstream, active, *client))
                         }
                         (Err(error), _) => {
                             exchange.endpoint.report(Outcome::Broken);
@@ -250,30 +255,32 @@ impl Future for ResponseFuture {
 }
 
 impl Exchange {
-    fn start(&mut self) -> State {
-        let tcp = self.request.as_ref().is_some_and(|request| {
-            request.body().is_switch() && request.extensions().get::<ConnectTcp>().is_some()
-        });
-        if tcp {
-            return self.connect_tcp();
+    fn start(&mut self, request: Request<Body>) -> State {
+        if request.body().is_switch() && request.extensions().get::<ConnectTcp>().is_some() {
+            return self.connect_tcp(request);
         }
-        self.obtain(None)
+        self.obtain(request, None)
+    }
+
+    /// Does this with the request that was kept.
+    fn go_on(&mut self, step: impl FnOnce(&mut Self, Request<Body>) -> State) -> State {
+        match self.request.take() {
+            Some(request) => step(self, *request),
+            None => State::Failed(None),
+        }
     }
 
     /// A `CONNECT` that ends here: its bytes go on over TCP.
-    fn connect_tcp(&mut self) -> State {
-        let Some(request) = &mut self.request else {
-            return State::Failed(None);
-        };
-        self.tunnel = request.body_mut().take_switch();
-        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, request) else {
+    fn connect_tcp(&mut self, mut request: Request<Body>) -> State {
+        self.tunnel = request.body_mut().take_switch().map(Box::new);
+        let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
         State::Tcp(Box::pin(Arc::clone(&self.endpoint).connect_tcp()), active)
     }
 
     /// A connection, kept or new. `pending` is given where the request waited before.
-    fn obtain(&mut self, pending: Option<PendingRequest>) -> State {
+    fn obtain(&mut self, request: Request<Body>, pending: Option<PendingRequest>) -> State {
         let again = pending.is_some();
         self.fresh = false;
         let (checkout, over) = match self.endpoint.checkout(again) {
@@ -281,13 +288,13 @@ impl Exchange {
                 if let Some(pending) = pending {
                     pending.end();
                 }
-                return self.send_http1(connection);
+                return self.send_http1(connection, request);
             }
             Checkout::Http2(stream) => {
                 if let Some(pending) = pending {
                     pending.end();
                 }
-                return self.send_http2(stream);
+                return self.send_http2(stream, request);
             }
             Checkout::Connect(place) => {
                 let over = place.is_over();
@@ -298,6 +305,7 @@ impl Exchange {
                 (Err(waiter), over)
             }
         };
+        self.request = Some(Box::new(request));
         let Some(pending) = pending.or_else(|| PendingRequest::begin(&self.cluster)) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
@@ -311,10 +319,11 @@ impl Exchange {
         }
     }
 
-    fn send_http1(&mut self, mut connection: Box<Http1Connection>) -> State {
-        let Some(mut request) = self.request.take() else {
-            return State::Failed(None);
-        };
+    fn send_http1(
+        &mut self,
+        mut connection: Box<Http1Connection>,
+        mut request: Request<Body>,
+    ) -> State {
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             self.endpoint.give_back(connection);
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
@@ -324,7 +333,7 @@ impl Exchange {
             info.sent_on(connection.described(), Version::HTTP_11);
         }
         if let Some(tunnel) = request.body_mut().take_switch() {
-            self.tunnel = Some(tunnel);
+            self.tunnel = Some(Box::new(tunnel));
         }
         let whole = self.endpoint.shared().options.absolute_form.then(|| whole_url(&request));
         for_http1(&mut request);
@@ -333,16 +342,13 @@ impl Exchange {
         }
         self.repeat = None;
         if connection.has_rested(SURELY_ALIVE) && is_repeatable(&request) {
-            self.repeat = Some(copy_head(&request));
+            self.repeat = Some(Box::new(copy_head(&request)));
         }
         connection.start(request);
         State::Http1(connection, active)
     }
 
-    fn send_http2(&mut self, stream: Http2Streams) -> State {
-        let Some(mut request) = self.request.take() else {
-            return State::Failed(None);
-        };
+    fn send_http2(&mut self, stream: Http2Streams, mut request: Request<Body>) -> State {
         let Some(active) = ActiveRequest::begin(&self.cluster, &self.endpoint, &request) else {
             return State::Failed(Some(ProxyError::new(ErrorKind::Overflow)));
         };
@@ -353,7 +359,7 @@ impl Exchange {
         if let Err(error) = for_http2(&mut request, self.endpoint.shared().connector.is_tls()) {
             return State::Failed(Some(error));
         }
-        self.tunnel = switch::ask_over_http2(&mut request);
+        self.tunnel = switch::ask_over_http2(&mut request).map(Box::new);
         match stream.send(request) {
             Ok(sent) => State::Http2(sent, active),
             Err(error) => self.recover(error, &active),
@@ -435,28 +441,24 @@ fn receive_http1(
 /// framings or one that is not understood (RFC 9112 section 6.3), or by one of a body that a 204
 /// can't have (section 6.1, RFC 9110 section 8.6).
 fn is_misframed(response: &Response<Incoming>) -> bool {
-    let headers = response.headers();
-    let chunked = match single(headers, header::TRANSFER_ENCODING) {
-        Ok(Some(coding)) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
-        Ok(None) => false,
-        Ok(Some(_)) | Err(Repeated) => return true,
-    };
-    let length = match single(headers, header::CONTENT_LENGTH) {
-        Ok(Some(length)) if !is_number(length) => return true,
-        Ok(length) => length,
-        Err(Repeated) => return true,
-    };
-    let body = chunked || length.is_some_and(|length| length != "0");
-    (chunked && length.is_some()) || (body && response.status() == StatusCode::NO_CONTENT)
-}
-
-/// A header came in more than one line.
-struct Repeated;
-
-fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, Repeated> {
-    let mut lines = headers.get_all(name).iter();
-    let first = lines.next();
-    if lines.next().is_some() { Err(Repeated) } else { Ok(first) }
+    let (mut coding, mut length) = (None, None);
+    for (name, line) in response.headers() {
+        let said = match *name {
+            header::TRANSFER_ENCODING => &mut coding,
+            header::CONTENT_LENGTH => &mut length,
+            _ => continue,
+        };
+        if said.replace(line).is_some() {
+            return true;
+        }
+    }
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || length.is_some_and(|length| !is_number(length))
+    {
+        return true;
+    }
+    let body = coding.is_some() || length.is_some_and(|length| length != "0");
+    (coding.is_some() && length.is_some()) || (body && response.status() == StatusCode::NO_CONTENT)
 }
 
 fn is_number(value: &HeaderValue) -> bool {

@@ -1,8 +1,9 @@
 //! How one set of endpoints becomes the next: members come and go, and their health changes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::endpoint_set::EndpointSet;
 use super::{Cluster, Inner};
@@ -52,27 +53,33 @@ impl MemberSet for Cluster {
                 None => removed.push(Arc::clone(endpoint)),
             }
         }
-        let kept = next.len();
+        let mut priorities: BTreeSet<u32> = removed.iter().map(|gone| gone.priority()).collect();
         for member in &members {
             if let Some(new) = wanted.get_mut(&identity(member)).and_then(Vec::pop) {
                 // Envoy counts the choice of a transport socket for each host; here is one.
                 inner.stats.default_total_match_count.increment(1);
+                priorities.insert(member.priority);
                 next.push(Endpoint::new(new, Arc::clone(&inner.shared)));
             }
         }
-        let changed = next.len() > kept || !removed.is_empty();
+        let changed = !priorities.is_empty();
         if !changed && !altered {
+            inner.settle();
             return false;
         }
-        inner.publish(next);
+        inner.publish(next, priorities.len().max(1));
         for endpoint in removed {
             endpoint.close();
         }
-        if changed {
-            inner.stats.membership_change.increment(1);
-        }
+        // Each priority is a set of its own.
+        inner.stats.membership_change.increment(priorities.len() as u64);
         inner.tasks.get_or_init(|| tasks(inner));
         changed
+    }
+
+    /// There may be no members, but that is known now.
+    fn failed(&self) {
+        self.inner.settle();
     }
 }
 
@@ -92,13 +99,14 @@ impl Inner {
         }
         let (next, removed): (Vec<_>, Vec<_>) =
             current.all().iter().cloned().partition(|endpoint| !is_overdue(endpoint));
-        self.publish(next);
+        // Health is looked at in all of them.
+        let reviewed: BTreeSet<u32> = next.iter().map(|endpoint| endpoint.priority()).collect();
+        self.publish(next, reviewed.len().max(1));
         for endpoint in &removed {
             endpoint.close();
         }
-        if !removed.is_empty() {
-            self.stats.membership_change.increment(1);
-        }
+        let priorities: BTreeSet<u32> = removed.iter().map(|gone| gone.priority()).collect();
+        self.stats.membership_change.increment(priorities.len() as u64);
     }
 
     /// Tells those who wait for the first checks.
@@ -106,9 +114,16 @@ impl Inner {
         self.changes.send_replace(());
     }
 
-    /// Swaps the set, while nobody else does.
-    fn publish(&self, next: Vec<Arc<Endpoint>>) {
-        let heaviest = next.iter().map(|endpoint| endpoint.weight()).max().unwrap_or(0);
+    /// Whether nobody waits for the first members any more, nor for their first checks.
+    fn settle(&self) {
+        let awaits_check = |endpoint: &Arc<Endpoint>| endpoint.awaits_check();
+        if !self.endpoints.load().all().iter().any(awaits_check) {
+            self.settled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Swaps the set, while nobody else does. `priorities` is how many of them are others now.
+    fn publish(&self, next: Vec<Arc<Endpoint>>, priorities: usize) {
         let total = next.len();
         if let Some(checker) = &self.checker {
             checker.count(&next);
@@ -119,11 +134,15 @@ impl Inner {
         let set = EndpointSet::new(next, &self.balancers, &self.keys.health(&self.shared.health));
         let (stats, counts) = (&self.stats, set.counts());
         self.endpoints.store(Arc::new(set));
+        if self.settled.load(Ordering::Relaxed) {
+            self.updated.increment(priorities as u64);
+        } else {
+            self.settle();
+        }
         stats.membership_healthy.set(counts.healthy as f64);
         stats.membership_degraded.set(counts.degraded as f64);
         stats.membership_excluded.set(counts.excluded as f64);
         stats.membership_total.set(total as f64);
-        stats.max_host_weight.set(f64::from(heaviest));
         self.announce();
     }
 
@@ -161,7 +180,10 @@ fn tasks(inner: &Arc<Inner>) -> Vec<Task> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
+    use crate::stats::Counter;
 
     fn member(address: &str) -> Member {
         Member::new(address.parse().expect("an address"))
@@ -258,5 +280,39 @@ mod tests {
         assert!(!cluster.update(vec![heavier]), "the members are the same");
         assert!(Arc::ptr_eq(&before[0], &cluster.endpoints()[0]));
         assert_eq!(cluster.endpoints()[0].weight(), 5);
+    }
+
+    #[test]
+    fn changes_are_counted_for_each_priority_once_members_are_known() {
+        let updated = Arc::new(AtomicU64::new(0));
+        let counter = Counter::new(Arc::clone(&updated) as _);
+        let cluster = Cluster::builder("c").updated(counter).build();
+        let seen = || updated.load(Ordering::Relaxed);
+        let spare = |address| Member { priority: 1, ..member(address) };
+        cluster.update(vec![member("127.0.0.1:1"), spare("127.0.0.2:1")]);
+        assert_eq!(seen(), 0, "those are the first");
+        cluster.update(vec![member("127.0.0.1:1"), spare("127.0.0.3:1")]);
+        assert_eq!(seen(), 1);
+        cluster.update(vec![member("127.0.0.4:1"), spare("127.0.0.5:1")]);
+        assert_eq!(seen(), 3);
+        cluster.update(vec![spare("127.0.0.5:1"), member("127.0.0.4:1")]);
+        assert_eq!(seen(), 3, "nothing changed");
+        cluster.inner.refresh();
+        assert_eq!(seen(), 5, "the health of both may have");
+    }
+
+    #[test]
+    fn nobody_is_known_too() {
+        let updated = Arc::new(AtomicU64::new(0));
+        let cluster = |counter: &Arc<AtomicU64>| {
+            Cluster::builder("c").updated(Counter::new(Arc::clone(counter) as _)).build()
+        };
+        let (nobody, failed) = (cluster(&updated), cluster(&updated));
+        nobody.update(Vec::new());
+        failed.failed();
+        for cluster in [nobody, failed] {
+            cluster.update(vec![member("127.0.0.1:1")]);
+        }
+        assert_eq!(updated.load(Ordering::Relaxed), 2);
     }
 }

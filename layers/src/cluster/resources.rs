@@ -3,7 +3,7 @@
 //! Envoy's [resource limits](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking):
 //! 1024 connections, 1024 pending requests, 1024 requests and 3 retries by default, per priority.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::permits::{Change, Permits};
 use crate::stats::{Gauge, Scope};
@@ -73,19 +73,30 @@ pub struct Resource {
     open: Gauge,
     remaining: Option<Gauge>,
     pool: Option<Gauge>,
-    used: AtomicBool,
+    unshown: Unshown,
+}
+
+/// What the gauges do not say yet. Envoy sets them with each use of the resource, so a limit shows
+/// with the first use that it holds for: one of 0 is not open before somebody came.
+#[derive(Debug)]
+struct Unshown {
+    any: AtomicBool,
+    full: AtomicI64,
+    left: AtomicI64,
 }
 
 impl Resource {
     fn new(max: u32, open: Gauge, remaining: Option<Gauge>) -> Self {
-        if max == 0 {
-            open.set(1.0);
-        }
         if let Some(remaining) = &remaining {
             remaining.set(f64::from(max));
         }
-        let used = AtomicBool::new(false);
-        Self { permits: Permits::new(max), open, remaining, pool: None, used }
+        let unshown = Unshown {
+            // The first use marks the gauges as used, whatever they show.
+            any: AtomicBool::new(true),
+            full: AtomicI64::new(i64::from(max == 0)),
+            left: AtomicI64::new(0),
+        };
+        Self { permits: Permits::new(max), open, remaining, pool: None, unshown }
     }
 
     /// Takes one if there is one left.
@@ -99,10 +110,13 @@ impl Resource {
         self.show(self.permits.take());
     }
 
-    /// Sets another limit. What is taken stays taken, be it more.
+    /// Sets another limit. What is taken stays taken, be it more. The gauges follow with the next use.
     pub fn limit(&self, max: u32) {
         if max != self.max() {
-            self.show(self.permits.limit(max));
+            let Change { full, left } = self.permits.limit(max);
+            self.unshown.full.fetch_add(full.into(), Ordering::Relaxed);
+            self.unshown.left.fetch_add(left, Ordering::Relaxed);
+            self.unshown.any.store(true, Ordering::Release);
         }
     }
 
@@ -127,9 +141,9 @@ impl Resource {
     }
 
     fn show(&self, change: Change) {
-        // Read first: all workers share it, and it is written once.
-        if !self.used.load(Ordering::Relaxed) {
-            self.first_use();
+        // Read first: all workers share it, and it is seldom written.
+        if self.unshown.any.load(Ordering::Relaxed) {
+            self.catch_up();
         }
         if change.full != 0 {
             self.open.increment(f64::from(change.full));
@@ -141,11 +155,17 @@ impl Resource {
         }
     }
 
-    /// Envoy says of each use whether the breaker is open: from the first on, the gauge counts as used.
+    /// Shows what was not. Adding nothing counts as a use of the gauge as well.
     #[cold]
-    fn first_use(&self) {
-        self.used.store(true, Ordering::Relaxed);
-        self.open.increment(0.0);
+    fn catch_up(&self) {
+        if !self.unshown.any.swap(false, Ordering::Acquire) {
+            return;
+        }
+        let take = |part: &AtomicI64| part.swap(0, Ordering::Relaxed) as f64;
+        self.open.increment(take(&self.unshown.full));
+        if let Some(remaining) = &self.remaining {
+            remaining.increment(take(&self.unshown.left));
+        }
         if let Some(pool) = &self.pool {
             pool.increment(0.0);
         }
@@ -186,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_limit_counts_at_once_and_the_gauges_stay_right() {
+    fn a_new_limit_counts_at_once_and_shows_with_the_next_use() {
         let gauges = [(); 2].map(|()| Arc::new(Shown::default()));
         let gauge = |at: usize| Gauge::new(Arc::clone(&gauges[at]) as _);
         let requests = Resource::new(1, gauge(0), Some(gauge(1)));
@@ -194,16 +214,32 @@ mod tests {
         assert!(requests.try_take() && !requests.try_take());
         assert_eq!(shown(), [1.0, 0.0]);
         requests.limit(3);
-        assert_eq!(shown(), [0.0, 2.0]);
+        assert_eq!(shown(), [1.0, 0.0]);
         assert!(requests.try_take());
+        assert_eq!(shown(), [0.0, 1.0]);
         requests.limit(1);
         assert!(!requests.try_take());
-        assert_eq!(shown(), [1.0, 0.0]);
+        assert_eq!(shown(), [0.0, 1.0], "what was refused used nothing");
         requests.give();
         assert_eq!(shown(), [1.0, 0.0], "one of one is taken");
         requests.give();
         assert_eq!((shown(), requests.taken()), ([0.0, 1.0], 0));
         requests.limit(0);
-        assert_eq!(shown(), [1.0, 0.0]);
+        requests.limit(5);
+        requests.take();
+        assert_eq!(shown(), [0.0, 4.0]);
+    }
+
+    #[test]
+    fn a_limit_of_0_is_open_from_the_first_use_on() {
+        let open = Arc::new(Shown::default());
+        let connections = Resource::new(0, Gauge::new(Arc::clone(&open) as _), None);
+        let shown = || *lock(&open.0);
+        assert!(!connections.try_take());
+        assert_eq!(shown(), 0.0);
+        connections.take();
+        assert_eq!(shown(), 1.0);
+        connections.give();
+        assert_eq!(shown(), 1.0);
     }
 }

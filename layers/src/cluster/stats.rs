@@ -121,6 +121,21 @@ impl ClusterStats {
         self.http1();
     }
 
+    /// Counts a connection that speaks HTTP/2.
+    pub(crate) fn speaks_http2(&self) {
+        self.cx_http2_total.increment(1);
+        self.http2_codec();
+    }
+
+    /// Registers the stats of the HTTP/2 codec, and counts one.
+    pub(crate) fn http2_codec(&self) {
+        let codec = self.http2();
+        codec.nghttp2_upstream_connections.increment(1);
+        // Its request will be in them, if only for a moment.
+        codec.streams_active.increment(0.0);
+        codec.outbound_frames_active.increment(0.0);
+    }
+
     /// Registers the stats of the HTTP/1 codec.
     pub(crate) fn http1(&self) {
         self.http1.call_once(|| {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::stats::{Counter, Scope};
+use crate::stats::{Counter, Gauge, Scope};
 
 /// A cluster's `update_*` counters.
 ///
@@ -20,6 +20,12 @@ pub struct UpdateStats {
     pub empty: Counter,
     /// `update_no_rebuild`: successes that changed nothing.
     pub no_rebuild: Counter,
+    /// `default.total_match_count`: members that an answer names again. The cluster counts the new
+    /// ones in it.
+    pub named_again: Counter,
+    /// `max_host_weight`: the greatest weight in the last answer. Envoy tells it of `STRICT_DNS`
+    /// alone.
+    pub max_host_weight: Gauge,
 }
 
 impl UpdateStats {
@@ -31,6 +37,8 @@ impl UpdateStats {
             failure: scope.counter("update_failure"),
             empty: scope.counter("update_empty"),
             no_rebuild: scope.counter("update_no_rebuild"),
+            named_again: scope.counter("default.total_match_count"),
+            max_host_weight: scope.gauge("max_host_weight"),
         }
     }
 }

@@ -16,9 +16,10 @@ use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::io::{ExpectsHead, Stalled, UpstreamConnection, UpstreamIo};
-use super::waker::{ConnectionWaker, WatcherQueue};
+use super::waker::{ConnectionWaker, Readable, WatcherQueue};
 use super::{ConnectError, Endpoint, EndpointStats};
 use crate::body::{Body, RequestProgress};
+use crate::clock;
 use crate::error::{ErrorKind, ProxyError, Retry};
 use crate::flow_control::SlowUpstream;
 use crate::route::view;
@@ -55,6 +56,7 @@ pub(crate) struct Http1Connection {
     waker: Arc<ConnectionWaker>,
     /// `waker` in the form in which hyper wants it; made once.
     poll_waker: Waker,
+    readable: Arc<Readable>,
     id: u64,
     described: Arc<UpstreamConnection>,
     requests: u32,
@@ -89,7 +91,7 @@ enum ClosedBy {
 /// A request that failed before its response, and the request itself if it was never written.
 pub(crate) struct SendError {
     pub(crate) error: ProxyError,
-    pub(crate) unsent: Option<Request<Body>>,
+    pub(crate) unsent: Option<Box<Request<Body>>>,
 }
 
 impl Http1Connection {
@@ -104,6 +106,9 @@ impl Http1Connection {
         let trailers = options.http1_trailers.then(|| io.enable_trailers());
         let id = next_id();
         let described = Arc::new(io.describe(id));
+        let waker = ConnectionWaker::new(id, watcher);
+        let readable = Readable::new(Arc::clone(&waker));
+        io.follow(&readable);
         let (send, connection) = http1::Builder::new()
             .title_case_headers(options.title_case_headers)
             // What its buffer has room for, which is the limit of a head; else trailers get 16 KiB.
@@ -113,7 +118,6 @@ impl Http1Connection {
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| ConnectError::Http(error.into()))?;
-        let waker = ConnectionWaker::new(id, watcher);
         let now = Instant::now();
         Ok(Box::new(Self {
             send,
@@ -121,6 +125,7 @@ impl Http1Connection {
             response: ReusableBoxFuture::new(std::future::pending()),
             poll_waker: Waker::from(Arc::clone(&waker)),
             waker,
+            readable,
             id,
             described,
             requests: 0,
@@ -156,7 +161,8 @@ impl Http1Connection {
 
     /// Whether it lay idle for at least this long before now.
     pub(crate) fn has_rested(&self, at_least: Duration) -> bool {
-        self.requests > 0 && self.idle_since.elapsed() >= at_least
+        let rested = || clock::now().saturating_duration_since(self.idle_since);
+        self.requests > 0 && rested() >= at_least
     }
 
     pub(super) fn idle_since(&self) -> Instant {
@@ -214,7 +220,8 @@ impl Http1Connection {
             return Poll::Ready(Err(SendError { error, unsent: None }));
         }
         Poll::Ready(result.map_err(|mut error| {
-            let unsent = error.take_message().map(|request| request.map(TrailerBody::into_inner));
+            let unsent = error.take_message();
+            let unsent = unsent.map(|request| Box::new(request.map(TrailerBody::into_inner)));
             let error = error.into_error();
             let kind = classify(&error);
             self.closed_by = match kind {
@@ -243,6 +250,13 @@ impl Http1Connection {
         cx: &Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<Option<T>> {
+        // A small body came in with its head: there is nothing to drive. hyper is told that more is
+        // wanted, and wakes its connection, which is polled below.
+        self.waker.begin();
+        if let Poll::Ready(value) = poll(&mut Context::from_waker(Waker::noop())) {
+            self.waker.in_use();
+            return Poll::Ready(Some(value));
+        }
         match self.drive(cx, |_, cx| poll(cx)) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Driven::Ready(value)) => Poll::Ready(Some(value)),
@@ -320,9 +334,12 @@ impl Http1Connection {
             return false;
         }
         self.active = false;
-        self.idle_since = Instant::now();
+        self.idle_since = clock::now();
         self.waker.idle();
-        if self.closing || !self.poll_idle() {
+        // hyper is ready for a request when it has seen that nothing follows the response. What has
+        // come since then, the runtime has told.
+        let settled = !self.ended && self.send.is_ready() && !self.readable.is_told();
+        if self.closing || !(settled || self.poll_idle()) {
             return false;
         }
         if !self.send.is_ready() {
@@ -365,7 +382,9 @@ impl Http1Connection {
         let connection = self.connection.take_if(|_| self.ended)?;
         self.closed_by = ClosedBy::Us;
         let parts = connection.into_parts();
-        Some((parts.io.into_inner(), parts.read_buf))
+        let mut io = parts.io.into_inner();
+        io.unfollow();
+        Some((io, parts.read_buf))
     }
 
     /// Closes it and gives up its place among the open ones: another may be made.

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::waker::Readable;
 use crate::cluster::ClusterStats;
 use crate::gather::{Gathered, gathered, total};
 use crate::stats::Buffered;
@@ -39,6 +40,8 @@ pub(crate) struct UpstreamIo {
     expects: Arc<ExpectsHead>,
     stalled: Arc<Stalled>,
     trailers: Option<TrailerWriter>,
+    /// On a connection that goes into the pool, and what the runtime gets of it.
+    readable: Option<(Arc<Readable>, Waker)>,
 }
 
 /// Whether the upstream has had no room for what was last written to it.
@@ -147,7 +150,7 @@ impl UpstreamIo {
     fn new(stream: Stream, stats: Arc<ClusterStats>) -> Self {
         let buffered = Buffered::new(&stats.cx_rx_bytes_buffered, &stats.cx_tx_bytes_buffered);
         let (expects, stalled) = (Arc::default(), Arc::default());
-        Self { stream, stats, buffered, expects, stalled, trailers: None }
+        Self { stream, stats, buffered, expects, stalled, trailers: None, readable: None }
     }
 
     /// Writes trailers of requests from now on: those that are left here.
@@ -155,6 +158,19 @@ impl UpstreamIo {
         let slot = Arc::new(TrailerSlot::default());
         self.trailers = Some(TrailerWriter::new(Arc::clone(&slot)));
         slot
+    }
+
+    /// Reads from now on only where the runtime has said that there is something. TLS reads and
+    /// writes as it likes, and is asked each time.
+    pub(super) fn follow(&mut self, readable: &Arc<Readable>) {
+        if matches!(self.stream, Stream::Plain(_)) {
+            self.readable = Some((Arc::clone(readable), Waker::from(Arc::clone(readable))));
+        }
+    }
+
+    /// Whoever reads is woken from now on: a tunnel has its own tasks.
+    pub(super) fn unfollow(&mut self) {
+        self.readable = None;
     }
 
     /// Says when a response head is due.
@@ -207,8 +223,14 @@ impl AsyncRead for UpstreamIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+        let Self { stream, readable, .. } = &mut *self;
+        let polled = match stream {
+            Stream::Plain(stream) => match readable {
+                None => Pin::new(stream).poll_read(cx, buf),
+                Some((readable, waker)) => {
+                    readable.read(waker, |cx| Pin::new(stream).poll_read(cx, buf))
+                }
+            },
             #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };

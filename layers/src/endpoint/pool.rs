@@ -23,7 +23,6 @@ use super::shared_list::{Shared, SharedList};
 use super::tunnel::TunnelConnection;
 use super::waker::WatcherQueue;
 use super::{ConnectError, Endpoint, EndpointStats};
-use crate::cluster::ClusterStats;
 use crate::lock::lock;
 
 /// A worker's share of an endpoint's connections.
@@ -219,7 +218,7 @@ impl Endpoint {
         let said = shared.options.protocol.version();
         match said {
             _ if home.is_none() => {}
-            Some(Version::HTTP_2) => count_http2(stats),
+            Some(Version::HTTP_2) => stats.speaks_http2(),
             Some(_) => stats.speaks_http1(),
             // Known after the handshake.
             None => {}
@@ -247,7 +246,7 @@ impl Endpoint {
                 attempt.done = true;
                 match (said, &opened) {
                     (None, Opened::Http1(_)) => stats.speaks_http1(),
-                    (None, Opened::Http2(_)) => count_http2(stats),
+                    (None, Opened::Http2(_)) => stats.speaks_http2(),
                     _ => {}
                 }
                 stats.cx_connect_ms.record(began.elapsed().as_millis() as f64);
@@ -310,11 +309,6 @@ impl Drop for Shard {
     fn drop(&mut self) {
         self.watcher.wake();
     }
-}
-
-fn count_http2(stats: &ClusterStats) {
-    stats.cx_http2_total.increment(1);
-    stats.http2().nghttp2_upstream_connections.increment(1);
 }
 
 enum Opened {

@@ -12,10 +12,10 @@
 //!   likely been closed by the upstream.
 
 use std::sync::Arc;
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use crate::lock::lock;
-use crate::sync::{AtomicU8, AtomicWaker, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, AtomicWaker, Mutex, Ordering};
 
 const IN_USE: u8 = 0;
 const POLLING: u8 = 1;
@@ -43,7 +43,7 @@ impl ConnectionWaker {
 
     /// A round of polling begins, or is about to: wakes up to here are answered by it.
     pub(super) fn begin(&self) {
-        self.state.store(POLLING, Ordering::Release);
+        self.enter(POLLING);
     }
 
     /// The round ends with nothing ready. False if a wake came meanwhile: poll again.
@@ -53,12 +53,18 @@ impl ConnectionWaker {
 
     /// The connection becomes idle: wakes go to the watcher.
     pub(super) fn idle(&self) {
-        self.state.store(IDLE, Ordering::Release);
+        self.enter(IDLE);
     }
 
     /// The connection is in use; whoever has it is going to poll.
     pub(super) fn in_use(&self) {
-        self.state.store(IN_USE, Ordering::Release);
+        self.enter(IN_USE);
+    }
+
+    /// What a wake before this has [told](Readable) can be seen after it: for that each state has to
+    /// take over from the one before, not just to be stored.
+    fn enter(&self, state: u8) {
+        self.state.swap(state, Ordering::AcqRel);
     }
 }
 
@@ -74,6 +80,57 @@ impl Wake for ConnectionWaker {
             IDLE if before & WOKEN == 0 => self.watcher.push(self.id),
             _ => {}
         }
+    }
+}
+
+/// Whether there may be something to read: it is what the runtime wakes, and wakes the connection.
+///
+/// hyper reads several times in each of its turns, mostly where nothing has come since the last
+/// time; and it wakes its connection itself, which says nothing of the socket.
+#[derive(Debug)]
+pub(super) struct Readable {
+    told: AtomicBool,
+    connection: Arc<ConnectionWaker>,
+}
+
+impl Readable {
+    /// Nobody has looked yet.
+    pub(super) fn new(connection: Arc<ConnectionWaker>) -> Arc<Self> {
+        Arc::new(Self { told: AtomicBool::new(true), connection })
+    }
+
+    /// Whether a read may find something, or the end.
+    pub(super) fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
+    }
+
+    /// Reads, with `waker`, which is this in the form in which the runtime wants it.
+    pub(super) fn read<T>(
+        &self,
+        waker: &Waker,
+        read: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if !self.is_told() {
+            return Poll::Pending;
+        }
+        // First: what comes while it is read says so again.
+        self.told.store(false, Ordering::Release);
+        let polled = read(&mut Context::from_waker(waker));
+        if polled.is_ready() {
+            self.told.store(true, Ordering::Release);
+        }
+        polled
+    }
+}
+
+impl Wake for Readable {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.told.store(true, Ordering::Release);
+        self.connection.wake_by_ref();
     }
 }
 

@@ -28,21 +28,21 @@ const RESET: &str = "upstream connect error or disconnect/reset before headers. 
 /// # Ok::<_, http::header::InvalidHeaderValue>(())
 /// ```
 pub fn response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
-    let headers = error.headers().cloned().unwrap_or_default();
-    let mut response = local_reply_with(headers, error.kind().status(), body(error));
-    add_headers(error, response.headers_mut());
-    response
+    local_reply_with(headers(error), error.kind().status(), body(error))
 }
 
-/// What a failure says besides its status.
-fn add_headers(error: &ProxyError, headers: &mut HeaderMap) {
-    let overloaded = matches!(error.kind(), ErrorKind::Maintenance | ErrorKind::Overflow);
-    if overloaded && error.has_envoy_headers() {
+/// What a failure says besides its status: what the route adds, then what Envoy does.
+fn headers(error: &ProxyError) -> HeaderMap {
+    let mut headers = error.headers().cloned().unwrap_or_default();
+    let kind = error.kind();
+    if matches!(kind, ErrorKind::Maintenance | ErrorKind::Overflow) && error.has_envoy_headers() {
         headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
     }
-    if let Some(attempts) = error.attempt_count() {
+    // In maintenance nothing is attempted.
+    if let Some(attempts) = error.attempt_count().filter(|_| kind != ErrorKind::Maintenance) {
         headers.insert("x-envoy-attempt-count", HeaderValue::from(attempts));
     }
+    headers
 }
 
 /// A response made by the proxy itself: with a body it is plain text, without one it has neither
@@ -85,11 +85,8 @@ pub(crate) fn grpc_status(http: u16) -> u16 {
 /// The answer to a failed gRPC request: a trailers-only response whose status is mapped from the
 /// HTTP one as gRPC's `http-grpc-status-mapping` says, with the body as `grpc-message`.
 pub fn grpc_response<B>(error: &ProxyError) -> Response<ResponseBody<B>> {
-    let headers = error.headers().cloned().unwrap_or_default();
     let status = grpc_status(error.kind().status().as_u16());
-    let mut response = grpc_reply_with(headers, status.into(), &body(error));
-    add_headers(error, response.headers_mut());
-    response
+    grpc_reply_with(headers(error), status.into(), &body(error))
 }
 
 /// The response of a route itself to a request with these headers: gRPC is answered in its own
@@ -174,6 +171,20 @@ mod tests {
             "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
         );
         assert_eq!(response.headers()["content-length"], body(&error).len().to_string());
+    }
+
+    #[test]
+    fn what_a_failure_says_comes_before_its_body() {
+        let names = |kind| {
+            let error = ProxyError::new(kind).with_attempt_count(2);
+            let response = response::<()>(&error);
+            response.headers().keys().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let body = ["content-length", "content-type"];
+        let overflow = ["x-envoy-overloaded", "x-envoy-attempt-count", body[0], body[1]];
+        assert_eq!(names(ErrorKind::Overflow), overflow);
+        assert_eq!(names(ErrorKind::Maintenance), ["x-envoy-overloaded", body[0], body[1]]);
+        assert_eq!(names(ErrorKind::ConnectFailed), ["x-envoy-attempt-count", body[0], body[1]]);
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl ForwardClientCert {
                 headers.insert(CLIENT_CERT, own.clone());
             }
             _ => {
-                headers.remove(CLIENT_CERT);
+                headers::take(headers, &CLIENT_CERT);
             }
         }
     }

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{HeaderValue, Response, header};
 use pin_project_lite::pin_project;
@@ -29,10 +29,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
-        for cookie in this.cookies.take().into_iter().flatten() {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
+        let mut polled = this.inner.poll(cx);
+        if let Poll::Ready(Ok(response)) = &mut polled {
+            for cookie in this.cookies.take().into_iter().flatten() {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
         }
-        Poll::Ready(Ok(response))
+        polled
     }
 }

@@ -1,5 +1,7 @@
-//! Connections for checks: made as the cluster's are, but counted nowhere.
+//! Connections for checks: made as the cluster's are, but counted only by their codecs.
 
+#[cfg(feature = "http2")]
+use std::error::Error as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,6 +53,7 @@ impl Dialer {
 #[derive(Debug)]
 pub(super) struct HttpClient {
     send: Send,
+    stats: Arc<ClusterStats>,
     _connection: Task,
 }
 
@@ -63,23 +66,27 @@ enum Send {
 
 impl HttpClient {
     pub(super) async fn connect(dialer: &Dialer, codec: Codec) -> Result<Self, CheckError> {
+        let stats = Arc::clone(&dialer.endpoint().shared().stats);
+        // As in Envoy, which makes the codec before the connection.
+        match codec {
+            Codec::Http1 => stats.http1(),
+            #[cfg(feature = "http2")]
+            Codec::Http2 => stats.http2_codec(),
+        }
         let io = TokioIo::new(dialer.dial().await?);
-        let stats = &dialer.endpoint().shared().stats;
         let (send, connection) = match codec {
             Codec::Http1 => {
-                stats.http1();
                 let (send, connection) = http1::handshake(io).await?;
                 (Send::Http1(send), Task::spawn(async move { drop(connection.await) }))
             }
             #[cfg(feature = "http2")]
             Codec::Http2 => {
-                stats.http2();
                 let mut builder = http2::Builder::new(TokioExecutor::new());
                 let (send, connection) = builder.timer(TokioTimer::new()).handshake(io).await?;
                 (Send::Http2(send), Task::spawn(async move { drop(connection.await) }))
             }
         };
-        Ok(Self { send, _connection: connection })
+        Ok(Self { send, stats, _connection: connection })
     }
 
     /// Whether it can't be used any more.
@@ -95,16 +102,29 @@ impl HttpClient {
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, CheckError> {
-        match &mut self.send {
+        let answer = match &mut self.send {
             Send::Http1(send) => {
                 send.ready().await?;
-                Ok(send.send_request(request).await?)
+                send.send_request(request).await
             }
             #[cfg(feature = "http2")]
             Send::Http2(send) => {
                 send.ready().await?;
-                Ok(send.send_request(request).await?)
+                send.send_request(request).await
             }
+        };
+        if answer.as_ref().is_err_and(is_protocol_error) {
+            self.stats.cx_protocol_error.increment(1);
         }
+        Ok(answer?)
     }
+}
+
+/// Whether an endpoint answered what is not HTTP.
+fn is_protocol_error(error: &hyper::Error) -> bool {
+    #[cfg(feature = "http2")]
+    if let Some(error) = error.source().and_then(|source| source.downcast_ref::<h2::Error>()) {
+        return error.is_library() && !error.is_remote();
+    }
+    error.is_parse()
 }

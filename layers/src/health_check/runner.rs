@@ -38,12 +38,12 @@ impl Checker {
     /// Shows how many of these endpoints pass.
     pub(crate) fn count(&self, endpoints: &[Arc<Endpoint>]) {
         let count = |is_it: &dyn Fn(&Endpoint) -> bool| {
-            endpoints.iter().filter(|e| e.is_checked() && is_it(e)).count() as f64
+            endpoints.iter().filter(|e| e.is_checked() && is_it(e)).count() as u64
         };
         let healthy = count(&|e| !e.health().contains(HealthFlag::FailedActiveHc));
         let degraded = count(&|e| e.health().contains(HealthFlag::DegradedActiveHc));
-        self.stats.healthy.set(healthy);
-        self.stats.degraded.set(degraded);
+        self.stats.healthy.show(healthy);
+        self.stats.degraded.show(degraded);
     }
 
     /// An answer to a request said that its endpoint is to be left out. Returns whether that is

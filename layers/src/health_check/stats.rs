@@ -1,5 +1,8 @@
 //! `cluster.<name>.health_check.*`
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::stats::{Counter, Gauge, Scope};
 
 /// What health checks count.
@@ -11,8 +14,28 @@ pub(crate) struct CheckStats {
     pub(super) network_failure: Counter,
     pub(super) passive_failure: Counter,
     pub(super) verify_cluster: Counter,
-    pub(super) healthy: Gauge,
-    pub(super) degraded: Gauge,
+    pub(super) healthy: Arc<Count>,
+    pub(super) degraded: Arc<Count>,
+}
+
+/// A number of endpoints. As in Envoy its gauge is in use from the first change on.
+#[derive(Debug)]
+pub(super) struct Count {
+    gauge: Gauge,
+    shown: AtomicU64,
+}
+
+impl Count {
+    fn new(gauge: Gauge) -> Arc<Self> {
+        Arc::new(Self { gauge, shown: AtomicU64::new(0) })
+    }
+
+    /// Called by one at a time.
+    pub(super) fn show(&self, count: u64) {
+        if self.shown.swap(count, Ordering::Relaxed) != count {
+            self.gauge.set(count as f64);
+        }
+    }
 }
 
 impl CheckStats {
@@ -26,8 +49,8 @@ impl CheckStats {
             network_failure: scope.counter("network_failure"),
             passive_failure: scope.counter("passive_failure"),
             verify_cluster: scope.counter("verify_cluster"),
-            healthy: scope.gauge("healthy"),
-            degraded: scope.gauge("degraded"),
+            healthy: Count::new(scope.gauge("healthy")),
+            degraded: Count::new(scope.gauge("degraded")),
         }
     }
 }

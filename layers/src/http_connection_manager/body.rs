@@ -7,6 +7,7 @@ use pin_project_lite::pin_project;
 
 use super::chain::ManagedBody;
 use crate::body::hints_of_inner;
+use crate::clock::Turn;
 use crate::error::ProxyError;
 
 pin_project! {
@@ -40,6 +41,7 @@ impl Body for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ProxyError>>> {
+        let _turn = Turn::begin();
         self.project().inner.poll_frame(cx)
     }
 

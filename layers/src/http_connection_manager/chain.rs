@@ -151,3 +151,17 @@ impl RouteLayer {
         cluster
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever is called or answered is moved through all layers: once each in, and once each out.
+    #[test]
+    fn what_is_moved_is_small() {
+        let sizes = [size_of::<RoutedFuture>(), size_of::<ManagedFuture>()];
+        assert!(sizes[0] <= 440 && sizes[1] <= 640, "{sizes:?}");
+        let sizes = [size_of::<RoutedBody>(), size_of::<ManagedBody>()];
+        assert!(sizes[0] <= 272 && sizes[1] <= 344, "{sizes:?}");
+    }
+}

@@ -2,13 +2,14 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::Response;
 use pin_project_lite::pin_project;
 
 use super::ResponseBody;
 use super::chain::ManagedFuture;
+use crate::clock::Turn;
 
 pin_project! {
     /// The future of [`ConnectionService`](super::ConnectionService).
@@ -28,8 +29,9 @@ impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Ok(response) = ready!(self.project().inner.poll(cx));
-        Poll::Ready(Ok(response.map(ResponseBody::new)))
+        let _turn = Turn::begin();
+        let polled = self.project().inner.poll(cx);
+        polled.map_ok(|response| response.map(ResponseBody::new))
     }
 }
 

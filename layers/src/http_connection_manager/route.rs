@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -119,8 +119,8 @@ impl Future for RouteFuture {
     type Output = Result<Response<RouteBody>, ProxyError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.project().inner.poll(cx))?;
-        Poll::Ready(Ok(response.map(|inner| RouteBody { inner })))
+        let polled = self.project().inner.poll(cx);
+        polled.map_ok(|response| response.map(|inner| RouteBody { inner }))
     }
 }
 

@@ -8,6 +8,7 @@ use tower_service::Service;
 
 use super::chain::Managed;
 use super::{ResponseBody, ResponseFuture};
+use crate::clock::Turn;
 use crate::error::BoxError;
 
 /// What serves the requests of a connection, and never fails; see the [module](super).
@@ -37,6 +38,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let _turn = Turn::begin();
         ResponseFuture::new(self.inner.call(request))
     }
 }

@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -57,68 +57,85 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let outcome = match this.answer.project() {
-            AnswerProj::Called { future } => ready!(future.poll(cx)),
+        let polled = match this.answer.project() {
+            AnswerProj::Called { future } => future.poll(cx),
             AnswerProj::Unready { error } => match error.take() {
-                Some(error) => Err(*error),
+                Some(error) => Poll::Ready(Err(*error)),
                 None => return Poll::Pending,
             },
         };
-        let mut close;
-        let mut response = match outcome {
-            Ok(response) => {
+        match polled {
+            Poll::Ready(Ok(mut response)) => {
                 if let Some(info) = this.info {
                     note(info, &response);
                 }
                 // A failure that was answered further in.
                 let failed = response.extensions().get::<ErrorKind>();
-                close = failed.is_some_and(|kind| this.kind.ends(*kind));
-                response
+                let close = failed.is_some_and(|kind| this.kind.ends(*kind));
+                settle(&mut response, *this.kind, this.progress.take(), close);
+                Poll::Ready(Ok(response))
             }
-            Err(error) => {
+            Poll::Ready(Err(error)) => {
                 if let Some(info) = this.info {
                     info.fail(&error);
                 }
-                tracing::debug!(error = &error as &dyn std::error::Error, "request failed");
-                let mut reply =
-                    if this.kind.grpc { grpc_response(&error) } else { response(&error) };
-                close = this.kind.ends(error.kind());
-                // What the log and the counters make of it.
-                reply.extensions_mut().insert(error.kind());
-                if !error.flags().is_empty() {
-                    reply.extensions_mut().insert(error.flags());
-                }
-                reply
+                let mut response = answer(&error, *this.kind);
+                let close = this.kind.ends(error.kind());
+                settle(&mut response, *this.kind, this.progress.take(), close);
+                Poll::Ready(Ok(response))
             }
-        };
-        if this.kind.head && response.body().is_local() {
-            // The headers are those of a GET; a body that nobody sends would never end.
-            *response.body_mut() = ResponseBody::local(Bytes::new());
+            Poll::Pending => Poll::Pending,
         }
-        if !this.kind.http1 && response.body().is_local() {
-            // It is HTTP/1 that has to say so; over HTTP/2 the stream has ended with the head.
-            let headers = response.headers_mut();
-            if headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0") {
-                headers.remove(header::CONTENT_LENGTH);
-            }
+    }
+}
+
+/// Makes the response to a failure.
+#[cold]
+fn answer<R>(error: &ProxyError, kind: RequestKind) -> Response<ResponseBody<R>> {
+    tracing::debug!(error = error as &dyn std::error::Error, "request failed");
+    let mut reply = if kind.grpc { grpc_response(error) } else { response(error) };
+    // What the log and the counters make of it.
+    reply.extensions_mut().insert(error.kind());
+    if !error.flags().is_empty() {
+        reply.extensions_mut().insert(error.flags());
+    }
+    reply
+}
+
+/// What every response gets, whoever made it. `close` says that it is the connection's last.
+#[inline]
+fn settle<R>(
+    response: &mut Response<ResponseBody<R>>,
+    kind: RequestKind,
+    progress: Option<Arc<RequestProgress>>,
+    mut close: bool,
+) {
+    if kind.head && response.body().is_local() {
+        // The headers are those of a GET; a body that nobody sends would never end.
+        *response.body_mut() = ResponseBody::local(Bytes::new());
+    }
+    if !kind.http1 && response.body().is_local() {
+        // It is HTTP/1 that has to say so; over HTTP/2 the stream has ended with the head.
+        let headers = response.headers_mut();
+        if headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0") {
+            headers.remove(header::CONTENT_LENGTH);
         }
-        let unread = this.progress.take().filter(|progress| progress.completed_at().is_none());
-        // A layer that answers may not have looked for the end of the request.
-        let unread = unread.or_else(|| unread_by_layer(&response));
-        if let Some(progress) = unread {
-            // What is left of the request, now that it is answered, is in the way of the next one.
-            // There is no next one to a tunnel, nor to a 101 that nobody asked for.
-            let status = response.status();
-            let last = status != StatusCode::SWITCHING_PROTOCOLS && !progress.is_granted(status);
-            close |= this.kind.http1 && last;
-            // Whether it will have been complete when the response ends is for the stats to see.
-            response.extensions_mut().insert(progress);
-        }
-        if close {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-        }
-        Poll::Ready(Ok(response))
+    }
+    let unread = progress.filter(|progress| progress.completed_at().is_none());
+    // A layer that answers may not have looked for the end of the request.
+    let unread = unread.or_else(|| unread_by_layer(response));
+    if let Some(progress) = unread {
+        // What is left of the request, now that it is answered, is in the way of the next one.
+        // There is no next one to a tunnel, nor to a 101 that nobody asked for.
+        let status = response.status();
+        let last = status != StatusCode::SWITCHING_PROTOCOLS && !progress.is_granted(status);
+        close |= kind.http1 && last;
+        // Whether it will have been complete when the response ends is for the stats to see.
+        response.extensions_mut().insert(progress);
+    }
+    if close {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
     }
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -65,7 +65,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Once { future } => {
-                Poll::Ready(ready!(future.poll(cx)).map(|r| r.map(ResponseBody::new)))
+                future.poll(cx).map_ok(|response| response.map(ResponseBody::new))
             }
             StateProj::Tried { tried } => tried.as_mut().poll(cx),
         }

@@ -5,6 +5,8 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri};
 
+use crate::headers;
+
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
 
@@ -52,13 +54,14 @@ impl<'r> RequestView<'r> {
         headers: &'r HeaderMap,
         random: u64,
     ) -> Self {
-        let scheme = scheme_of(uri, headers);
+        let forwarded_proto = forwarded_proto(headers);
+        let scheme = scheme_by(uri, forwarded_proto);
         Self {
             method,
             path_and_query: uri.path_and_query().map(PathAndQuery::as_str),
             authority: authority_of(uri, headers),
             scheme,
-            forwarded_proto: forwarded_proto(headers).unwrap_or(scheme),
+            forwarded_proto: forwarded_proto.unwrap_or(scheme),
             headers,
             random,
         }
@@ -83,7 +86,7 @@ impl<'r> RequestView<'r> {
 
 /// Whether `x-envoy-internal` marks a request as one from inside.
 pub(crate) fn is_internal(headers: &HeaderMap) -> bool {
-    headers.get(INTERNAL).is_some_and(|value| value.as_bytes() == b"true")
+    headers::find(headers, &INTERNAL).is_some_and(|value| value.as_bytes() == b"true")
 }
 
 /// Host and port of a request: the URI's, else the `host` header's, else empty.
@@ -96,7 +99,11 @@ pub(crate) fn authority_of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> &'r str 
 
 /// The URI's scheme, else `x-forwarded-proto` where that is one of HTTP's, else `http`.
 pub(crate) fn scheme_of<'r>(uri: &'r Uri, headers: &HeaderMap) -> &'r str {
-    uri.scheme_str().unwrap_or(match forwarded_proto(headers) {
+    scheme_by(uri, forwarded_proto(headers))
+}
+
+fn scheme_by<'r>(uri: &'r Uri, forwarded_proto: Option<&str>) -> &'r str {
+    uri.scheme_str().unwrap_or(match forwarded_proto {
         Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
         _ => "http",
     })

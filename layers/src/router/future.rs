@@ -1,7 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -28,7 +28,7 @@ pin_project! {
     #[project = StateProj]
     enum State<S, F> {
         /// Not ready yet. What is made ready here is what is called.
-        Readying { service: S, request: Option<Request<Body>> },
+        Readying { service: S, request: Option<Box<Request<Body>>> },
         Called { #[pin] future: F },
         Failed { error: Option<ProxyError> },
         Replied { reply: Option<Response<ResponseBody<()>>> },
@@ -37,7 +37,7 @@ pin_project! {
 
 impl<S> ResponseFuture<S>
 where
-    S: Service<Request<Body>>,
+    S: Service<Request<Body>, Error = ProxyError>,
 {
     pub(super) fn forward(
         service: S,
@@ -45,7 +45,18 @@ where
         edits: Option<Edits>,
         envoy_headers: bool,
     ) -> Self {
-        Self { state: State::Readying { service, request: Some(request) }, edits, envoy_headers }
+        let mut this = Self { state: State::Failed { error: None }, edits, envoy_headers };
+        let mut service = service;
+        this.state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            // Mostly: then the request is on its way, and not kept here.
+            Poll::Ready(Ok(())) => State::Called { future: service.call(request) },
+            Poll::Ready(Err(error)) => {
+                let error = finish(error, this.edits.as_ref(), envoy_headers);
+                State::Failed { error: Some(error) }
+            }
+            Poll::Pending => State::Readying { service, request: Some(Box::new(request)) },
+        };
+        this
     }
 
     pub(crate) fn failed(error: ProxyError) -> Self {
@@ -75,21 +86,23 @@ where
                     let Some(request) = request.take() else {
                         return Poll::Pending;
                     };
-                    let future = service.call(request);
+                    let future = service.call(*request);
                     this.state.set(State::Called { future });
                 }
                 StateProj::Called { future } => {
-                    let result = ready!(future.poll(cx));
                     let edits = this.edits.as_ref();
-                    return Poll::Ready(match result {
-                        Ok(mut response) => {
+                    return match future.poll(cx) {
+                        Poll::Ready(Ok(mut response)) => {
                             if let Some(edits) = edits {
                                 edits.upstream_response(&mut response);
                             }
-                            Ok(response.map(ResponseBody::upstream))
+                            Poll::Ready(Ok(response.map(ResponseBody::upstream)))
                         }
-                        Err(error) => Err(finish(error, edits, *this.envoy_headers)),
-                    });
+                        Poll::Ready(Err(error)) => {
+                            Poll::Ready(Err(finish(error, edits, *this.envoy_headers)))
+                        }
+                        Poll::Pending => Poll::Pending,
+                    };
                 }
                 StateProj::Failed { error } => {
                     let error = error.take();

@@ -90,13 +90,13 @@ impl Present {
     fn of(headers: &HeaderMap) -> Self {
         let mut present = Self::default();
         for name in headers.keys() {
-            match name.as_str() {
-                "connection" => present.connection = true,
-                "keep-alive" => present.keep_alive = true,
-                "proxy-connection" => present.proxy_connection = true,
-                "te" => present.te = true,
-                "transfer-encoding" => present.transfer_encoding = true,
-                "upgrade" => present.upgrade = true,
+            match *name {
+                CONNECTION => present.connection = true,
+                TE => present.te = true,
+                TRANSFER_ENCODING => present.transfer_encoding = true,
+                UPGRADE => present.upgrade = true,
+                _ if *name == KEEP_ALIVE => present.keep_alive = true,
+                _ if *name == PROXY_CONNECTION => present.proxy_connection = true,
                 _ => {}
             }
         }
@@ -166,11 +166,13 @@ fn connection(
 /// Whether a message is the last one of its connection by its own word (RFC 9112 section 9.3). Envoy's
 /// codec heeds `proxy-connection`, which was never a standard, as well.
 pub fn is_last(version: Version, headers: &HeaderMap) -> bool {
-    let says = |name, token: &[u8]| headers::has_token(headers, name, token);
-    match version {
-        Version::HTTP_10 => !says(&CONNECTION, b"keep-alive"),
-        _ => says(&CONNECTION, b"close") || says(&PROXY_CONNECTION, b"close"),
+    if version == Version::HTTP_10 {
+        return !headers::has_token(headers, &CONNECTION, b"keep-alive");
     }
+    let mut lines = headers.iter();
+    lines.any(|(name, line)| {
+        (*name == CONNECTION || *name == PROXY_CONNECTION) && headers::lists(line, b"close")
+    })
 }
 
 fn is_kept(name: &HeaderName) -> bool {

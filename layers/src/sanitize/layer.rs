@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::uri::{Authority, Scheme};
 use http::{
@@ -280,11 +280,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Inner { future, asked } => {
-                let mut response = ready!(future.poll(cx))?;
-                // One that nobody asked for is an answer like any other.
-                let switching = *asked && response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                response_headers(response.headers_mut(), switching);
-                Poll::Ready(Ok(response))
+                let mut polled = future.poll(cx);
+                if let Poll::Ready(Ok(response)) = &mut polled {
+                    // One that nobody asked for is an answer like any other.
+                    let switching = *asked && response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                    response_headers(response.headers_mut(), switching);
+                }
+                polled
             }
             StateProj::Refused { error } => {
                 let error = error.take();

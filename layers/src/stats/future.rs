@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::Response;
 use pin_project_lite::pin_project;
@@ -33,11 +33,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
-        let mut stream = this.stream.take();
-        if let Some(stream) = &mut stream {
-            stream.respond(&response);
-        }
-        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, stream))))
+        this.inner.poll(cx).map_ok(|response| {
+            let mut stream = this.stream.take();
+            if let Some(stream) = &mut stream {
+                stream.respond(&response);
+            }
+            response.map(|body| ResponseBody::new(body, stream))
+        })
     }
 }

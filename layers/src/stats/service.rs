@@ -6,8 +6,10 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestProgress;
+use crate::clock;
 use crate::health_check_filter::HealthChecked;
 
+use super::handles::millis;
 use super::{DownstreamStats, ListenerCodes, ResponseBody, ResponseFuture};
 
 /// Counts requests and responses; see the [module](super).
@@ -76,7 +78,8 @@ impl Drop for ActiveStream {
             self.stats.rq_rx_reset.increment(1);
         }
         if self.completed {
-            self.stats.rq_time.record(self.began.elapsed().as_millis() as f64);
+            let took = clock::now().saturating_duration_since(self.began);
+            self.stats.rq_time.record(millis(took));
         }
     }
 }
@@ -106,7 +109,7 @@ where
         let stream = ActiveStream {
             stats: Arc::clone(stats),
             listener: self.listener.clone(),
-            began: Instant::now(),
+            began: clock::now(),
             head: request.method() == Method::HEAD,
             request: None,
             completed: false,

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::layer::Options;
 use crate::body::RequestProgress;
+use crate::clock;
 use crate::error::{ErrorKind, ProxyError};
 use crate::timer::Timer;
 
@@ -37,7 +38,7 @@ impl Clock {
         request: Option<Arc<RequestProgress>>,
     ) -> Option<Self> {
         let shortest = [options.shortest, route].into_iter().flatten().min()?;
-        let began = Instant::now();
+        let began = clock::now();
         Some(Self {
             options: Arc::clone(options),
             route,
@@ -52,7 +53,7 @@ impl Clock {
     /// Something of the response came through.
     pub(super) fn touch(&mut self) {
         if self.options.idle.is_some() {
-            self.active = Instant::now();
+            self.active = clock::now();
         }
     }
 

@@ -39,14 +39,15 @@ where
             return Poll::Pending;
         };
         // The response first: one that is there counts, however late this task got its turn.
-        if let Poll::Ready(result) = inner.poll(cx) {
+        let polled = inner.poll(cx);
+        if polled.is_ready() {
             let mut clock = this.clock.take();
-            return Poll::Ready(result.map(|response| {
+            return polled.map_ok(|response| {
                 if let Some(clock) = &mut clock {
                     clock.answered(response.status());
                 }
                 response.map(|body| ResponseBody::new(body, clock))
-            }));
+            });
         }
         match this.clock {
             Some(clock) => {

@@ -10,6 +10,7 @@ use super::layer::Options;
 use super::{ResponseBody, ResponseFuture};
 use crate::body::RequestProgress;
 use crate::error::ProxyError;
+use crate::headers;
 
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const ASKED: HeaderName = HeaderName::from_static("x-envoy-upstream-rq-timeout-ms");
@@ -45,10 +46,10 @@ where
         let mut route = self.options.route;
         let mut announced = self.options.announced.clone();
         // Only trusted clients still have this header here.
-        let asked = request.headers_mut().remove(ASKED);
+        let asked = headers::take(request.headers_mut(), &ASKED);
         // Envoy's router takes this one from everybody. It would override the route's own
         // `max_stream_duration`, which is refused here.
-        request.headers_mut().remove(STREAM_DURATION);
+        headers::take(request.headers_mut(), &STREAM_DURATION);
         if let Some(ms) = asked.and_then(|ms| ms.to_str().ok()?.parse::<u64>().ok()) {
             route = (ms > 0).then(|| Duration::from_millis(ms));
             announced = route.filter(|_| !self.options.silent).map(|_| HeaderValue::from(ms));

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{HeaderName, Response};
 use pin_project_lite::pin_project;
@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 use super::ResponseBody;
 use super::service::Charge;
 use crate::error::{ErrorKind, ProxyError};
+use crate::headers;
 
 /// Set by an upstream that is a canary: its responses are counted apart as well.
 const CANARY: HeaderName = HeaderName::from_static("x-envoy-upstream-canary");
@@ -37,28 +38,30 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(cx));
-        let Some(charge) = this.charge.take() else {
-            return Poll::Pending;
-        };
-        if charge.silent {
-            return Poll::Ready(result.map(|it| it.map(|body| ResponseBody::new(body, None))));
-        }
-        Poll::Ready(match result {
-            Ok(response) => {
-                charge.stats.charge(response.status(), charge.internal);
-                if response.headers().get(CANARY).is_some_and(|value| value == "true") {
-                    charge.stats.charge_canary(response.status());
+        // A health check that is passed on counts for nothing.
+        let counted = |charge: &mut Charge| !charge.silent;
+        match this.inner.poll(cx) {
+            Poll::Ready(Ok(response)) => {
+                let charge = this.charge.take_if(counted);
+                if let Some(charge) = &charge {
+                    charge.stats.charge(response.status(), charge.internal);
+                    let canary = headers::find(response.headers(), &CANARY);
+                    if canary.is_some_and(|value| value == "true") {
+                        charge.stats.charge_canary(response.status());
+                    }
                 }
-                Ok(response.map(|body| ResponseBody::new(body, Some(charge))))
+                Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, charge))))
             }
-            Err(error) => {
-                if is_charged(error.kind()) {
+            Poll::Ready(Err(error)) => {
+                if let Some(charge) = this.charge.take_if(counted)
+                    && is_charged(error.kind())
+                {
                     charge.stats.charge(error.kind().status(), charge.internal);
                 }
-                Err(error)
+                Poll::Ready(Err(error))
             }
-        })
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 

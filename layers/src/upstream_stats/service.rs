@@ -7,6 +7,7 @@ use tower_service::Service;
 
 use super::{ResponseBody, ResponseFuture};
 use crate::body::RequestProgress;
+use crate::clock;
 use crate::cluster::ClusterStats;
 use crate::error::ProxyError;
 use crate::health_check_filter::HealthChecked;
@@ -53,7 +54,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let charge = Charge {
             stats: Arc::clone(&self.stats),
-            called: Instant::now(),
+            called: clock::now(),
             progress: request.extensions().get::<Arc<RequestProgress>>().map(Arc::clone),
             internal: view::is_internal(request.headers()),
             silent: request.extensions().get::<HealthChecked>().is_some(),

@@ -1,13 +1,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{HeaderName, HeaderValue, Response};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::body::RequestProgress;
+use crate::clock;
 
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
@@ -42,19 +43,20 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
-        if *this.silent {
-            return Poll::Ready(Ok(response));
+        let mut polled = this.inner.poll(cx);
+        if let Poll::Ready(Ok(response)) = &mut polled
+            && !*this.silent
+        {
+            let now = clock::now().into_std();
+            // Of an upstream that answers before it has the whole request it can't be told.
+            let began =
+                this.progress.as_ref().map_or(Some(this.called.into_std()), |p| p.completed_at());
+            if let Some(began) = began {
+                let ms = now.saturating_duration_since(began).as_millis();
+                response.headers_mut().insert(SERVICE_TIME, value(ms));
+            }
         }
-        let now = Instant::now().into_std();
-        // Of an upstream that answers before it has the whole request it can't be told.
-        let began =
-            this.progress.as_ref().map_or(Some(this.called.into_std()), |p| p.completed_at());
-        if let Some(began) = began {
-            let ms = now.saturating_duration_since(began).as_millis();
-            response.headers_mut().insert(SERVICE_TIME, value(ms));
-        }
-        Poll::Ready(Ok(response))
+        polled
     }
 }
 

@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use tokio::time::Instant;
 use tower_service::Service;
 
 use super::ResponseFuture;
 use crate::body::RequestProgress;
+use crate::clock;
 
 /// Adds `x-envoy-upstream-service-time` to responses; see the [module](super).
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,6 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let progress = request.extensions().get::<Arc<RequestProgress>>().map(Arc::clone);
-        ResponseFuture::new(self.inner.call(request), Instant::now(), progress, self.silent)
+        ResponseFuture::new(self.inner.call(request), clock::now(), progress, self.silent)
     }
 }

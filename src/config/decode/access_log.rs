@@ -3,17 +3,22 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
+use front_proxy_layers::access_log::RuntimeFilter;
+use front_proxy_layers::route::Fraction;
 use front_proxy_layers::runtime::RuntimeU32;
 
 use crate::config::decode::any::typed_config;
 use crate::config::decode::bootstrap::struct_of;
+use crate::config::decode::fraction::fraction;
 use crate::config::decode::headers::check_format;
 use crate::config::decode::shared::data_source_of;
 use crate::config::message::{Context, Message, Variants};
-use crate::config::model::{AccessLog, AccessLogFormat, AccessLogSink, Comparison};
+use crate::config::model::{
+    AccessLog, AccessLogFilter, AccessLogFormat, AccessLogSink, Comparison,
+};
 use crate::config::schema::http::{
     ACCESS_LOG, ACCESS_LOG_FILTER, COMPARISON_FILTER, FILE_ACCESS_LOG, FORMAT_STRING,
-    RUNTIME_UINT32, STATUS_CODE_FILTER, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG,
+    RUNTIME_FILTER, RUNTIME_UINT32, STATUS_CODE_FILTER, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG,
 };
 use crate::config::yaml::{Node, Value};
 
@@ -30,7 +35,7 @@ pub(super) fn access_logs(m: &Message<'_>) -> Vec<AccessLog> {
 }
 
 fn access_log(m: Message<'_>) -> Option<AccessLog> {
-    let status_filter = m.message("filter", &ACCESS_LOG_FILTER).and_then(status_filter);
+    let filter = m.message("filter", &ACCESS_LOG_FILTER).and_then(filter);
     let accepted = [&FILE_ACCESS_LOG, &STDOUT_ACCESS_LOG, &STDERR_ACCESS_LOG];
     let found = typed_config(&m, "an access log", &accepted);
     m.finish();
@@ -43,7 +48,7 @@ fn access_log(m: Message<'_>) -> Option<AccessLog> {
     };
     let format = format(&log, found.schema.message == FILE_ACCESS_LOG.message);
     log.finish();
-    Some(AccessLog { sink: sink?, format: format.unwrap_or_default(), status_filter })
+    Some(AccessLog { sink: sink?, format: format.unwrap_or_default(), filter })
 }
 
 fn file(m: &Message<'_>) -> Option<AccessLogSink> {
@@ -131,11 +136,28 @@ fn check_json(cx: &Context, node: &Node) {
     }
 }
 
-fn status_filter(m: Message<'_>) -> Option<(Comparison, RuntimeU32)> {
-    m.one_of(&["status_code_filter"], true);
-    let filter = m.message("status_code_filter", &STATUS_CODE_FILTER);
+fn filter(m: Message<'_>) -> Option<AccessLogFilter> {
+    m.one_of(&["status_code_filter", "runtime_filter"], true);
+    let status = m.message("status_code_filter", &STATUS_CODE_FILTER).map(status_filter);
+    let runtime = m.message("runtime_filter", &RUNTIME_FILTER).map(runtime_filter);
     m.finish();
-    let filter = filter?;
+    status.or(runtime)?
+}
+
+fn runtime_filter(filter: Message<'_>) -> Option<AccessLogFilter> {
+    filter.required("runtime_key");
+    let key = filter.string("runtime_key");
+    let share = fraction(&filter, "percent_sampled").unwrap_or(Fraction::NONE);
+    let independent = filter.bool("use_independent_randomness");
+    let runtime = &filter.cx.runtime;
+    filter.finish();
+    // An integer there stands for the numerator alone.
+    let key = runtime.key(&key?);
+    let (share, of) = (RuntimeU32::following(share.numerator, key), share.denominator);
+    Some(AccessLogFilter::Runtime(RuntimeFilter { share, of, independent }))
+}
+
+fn status_filter(filter: Message<'_>) -> Option<AccessLogFilter> {
     filter.required("comparison");
     let comparison = filter.message("comparison", &COMPARISON_FILTER);
     filter.finish();
@@ -152,5 +174,5 @@ fn status_filter(m: Message<'_>) -> Option<(Comparison, RuntimeU32)> {
         None => default.into(),
     };
     value.finish();
-    Some((op, number))
+    Some(AccessLogFilter::Status(op, number))
 }

@@ -209,7 +209,7 @@ pub(in crate::config) const ACCESS_LOG: Schema = Schema {
 pub(in crate::config) const ACCESS_LOG_FILTER: Schema = Schema {
     message: "envoy.config.accesslog.v3.AccessLogFilter",
     note: "",
-    supported: &["status_code_filter"],
+    supported: &["status_code_filter", "runtime_filter"],
     refused: &[
         "and_filter",
         "duration_filter",
@@ -221,7 +221,6 @@ pub(in crate::config) const ACCESS_LOG_FILTER: Schema = Schema {
         "not_health_check_filter",
         "or_filter",
         "response_flag_filter",
-        "runtime_filter",
         "traceable_filter",
     ],
 };
@@ -230,6 +229,13 @@ pub(in crate::config) const STATUS_CODE_FILTER: Schema = Schema {
     message: "envoy.config.accesslog.v3.StatusCodeFilter",
     note: "",
     supported: &["comparison"],
+    refused: &[],
+};
+
+pub(in crate::config) const RUNTIME_FILTER: Schema = Schema {
+    message: "envoy.config.accesslog.v3.RuntimeFilter",
+    note: "",
+    supported: &["runtime_key", "percent_sampled", "use_independent_randomness"],
     refused: &[],
 };
 
@@ -291,6 +297,7 @@ pub(super) const ALL: &[&Schema] = &[
     &ACCESS_LOG,
     &ACCESS_LOG_FILTER,
     &STATUS_CODE_FILTER,
+    &RUNTIME_FILTER,
     &COMPARISON_FILTER,
     &RUNTIME_UINT32,
     &FILE_ACCESS_LOG,

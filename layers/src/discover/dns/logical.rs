@@ -56,6 +56,7 @@ impl<R: Resolver> LogicalDns<R> {
                 Ok((ip, answer)) => {
                     self.stats.success.increment(1);
                     let same = known.replace(ip) == Some(ip);
+                    self.stats.named_again.increment(u64::from(same));
                     if same || !sink.update(vec![self.target.member(ip)]) {
                         self.stats.no_rebuild.increment(1);
                     }
@@ -126,6 +127,7 @@ mod tests {
         refresh().await;
         assert_eq!(sink.addresses(), ["10.0.0.2:80"]);
         assert_eq!(counters.read(), [6, 3, 3, 0, 1]);
+        assert_eq!(counters.named_again(), 1);
         task.abort();
     }
 }

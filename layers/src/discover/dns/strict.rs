@@ -137,9 +137,12 @@ fn apply(
         .filter(|ip| seen.insert(**ip))
         .map(|ip| state.target.member(*ip))
         .collect();
-    let same = state.members.as_ref().is_some_and(|known| {
-        known.len() == members.len() && known.iter().all(|m| seen.contains(&m.address.ip()))
-    });
+    let known = state.members.as_deref().unwrap_or_default();
+    let again = known.iter().filter(|member| seen.contains(&member.address.ip())).count();
+    let same = state.members.is_some() && again == known.len() && again == members.len();
+    stats.named_again.increment(again as u64);
+    let heaviest = members.iter().map(|member| member.weight).max().unwrap_or(1);
+    stats.max_host_weight.set(f64::from(heaviest));
     if !same {
         state.members = Some(members);
     }
@@ -205,6 +208,7 @@ mod tests {
         refresh().await;
         assert_eq!(run.sink.addresses(), ["10.0.0.3:80", "10.0.0.1:80"]);
         assert_eq!(run.counters.read(), [2, 2, 0, 0, 0]);
+        assert_eq!(run.counters.named_again(), 1);
         run.task.abort();
     }
 

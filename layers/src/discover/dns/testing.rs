@@ -94,6 +94,11 @@ impl Counters {
             .map(|leaf| self.value(&format!("cluster.c.update_{leaf}")))
     }
 
+    /// `default.total_match_count`, as far as discovery counts in it.
+    pub(super) fn named_again(&self) -> u64 {
+        self.value("cluster.c.default.total_match_count")
+    }
+
     fn value(&self, name: &str) -> u64 {
         self.0.lock().unwrap()[name].load(Ordering::Relaxed)
     }

@@ -41,7 +41,6 @@ pub(crate) struct Http2Exchange {
 
 impl Http2Streams {
     /// Sends a request on this stream.
-    #[expect(clippy::result_large_err, reason = "it hands the request back, which is as large")]
     pub(crate) fn send(self, request: Request<Body>) -> Result<Http2Exchange, SendError> {
         let unsent = |request, source: Option<h2::Error>| {
             let kind = source.as_ref().map_or(ErrorKind::ConnectionTerminated, classify);
@@ -49,7 +48,7 @@ impl Http2Streams {
             if let Some(source) = source {
                 error = error.with_source(source);
             }
-            SendError { error, unsent: Some(request) }
+            SendError { error, unsent: Some(Box::new(request)) }
         };
         let mut send = self.connection().sender();
         // Not to wait: where there is no place now, another connection has one.
