@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let proxy = Proxy::builder().route("/", cluster);
     let pages = admin::router(AdminState::new(stats).clusters(proxy.clusters()));
     let app = Router::new()
-        .nest("/admin", pages.layer(middleware::from_fn(login)))
+        .nest_service("/admin", pages.layer(middleware::from_fn(login)))
         .fallback_service(proxy.build());
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());

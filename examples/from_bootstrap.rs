@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let admin = AdminState::new(stats).config(Arc::new(proxies.clone())).clusters(proxies);
     let app = Router::new()
         .route("/", get(|| async { "the app itself\n" }))
-        .nest("/admin", admin::router(admin))
+        .nest_service("/admin", admin::router(admin))
         .fallback_service(ingress);
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());

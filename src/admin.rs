@@ -73,6 +73,9 @@ pub use status::{
 ///     .with_state("my app");
 /// # let _ = app;
 /// ```
+///
+/// Below `nest("/admin", ..)`, axum takes `/admin` for the home page and `/admin/` for none of them;
+/// below `nest_service("/admin", ..)` it is either.
 pub fn router<S>(state: AdminState) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,

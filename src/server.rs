@@ -19,7 +19,7 @@ mod views;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -65,7 +65,7 @@ pub struct ServerOptions {
 
 /// The levels of the process's log. Whoever installed the log knows how to change them.
 pub trait LogControl: fmt::Debug + Send + Sync {
-    /// Loggers with their levels, by name.
+    /// Loggers with their levels, in the order in which to show them.
     fn loggers(&self) -> Vec<(String, LogLevel)>;
 
     /// Sets the level of one logger, or of all for `None`.
@@ -108,6 +108,8 @@ pub struct Server {
     admin: Option<(SocketAddr, AdminHandle)>,
     status: Arc<ServerStatus>,
     commands: Commands,
+    /// Whether they were taken.
+    obeyed: Arc<AtomicBool>,
     shutdown_time: Duration,
     registry: Registry,
     /// Closed when everything else is: the end of a connection may log its last request.
@@ -203,6 +205,7 @@ impl Server {
         let shutdown = Arc::new(Shutdown::new());
         let status = Arc::new(ServerStatus::new(&bootstrap.node, &options));
         let (commands, received) = mpsc::unbounded_channel();
+        let obeyed = Arc::new(AtomicBool::new(false));
 
         // The admin port first: whoever waits for the listeners can see there what they wait for.
         let admin_socket = match &bootstrap.admin {
@@ -258,6 +261,7 @@ impl Server {
             Arc::clone(&shutdown),
             Arc::clone(&status),
             commands,
+            Arc::clone(&obeyed),
             options.log.clone(),
             options.drain_time,
         );
@@ -299,6 +303,7 @@ impl Server {
             admin,
             status,
             commands: Commands(Some(received)),
+            obeyed,
             shutdown_time: options.shutdown_time,
             registry,
             log_files,
@@ -326,8 +331,10 @@ impl Server {
         &self.registry
     }
 
-    /// What the admin app asks of the process, also while the server ends. They can be taken once.
+    /// What the admin app asks of the process, also while the server ends. They can be taken once, by
+    /// whoever obeys them: before that the admin app says that it can't.
     pub fn commands(&mut self) -> Commands {
+        self.obeyed.store(true, Ordering::Relaxed);
         std::mem::replace(&mut self.commands, Commands(None))
     }
 

@@ -44,6 +44,11 @@ fn answer(mut stream: TcpStream) {
         while matches!(stream.read(&mut buffer), Ok(1..)) {}
         return;
     }
+    if text.contains("/switch") {
+        let head = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes());
+        return;
+    }
     let body = "hello";
     let length = if text.contains("/cut") { 100 } else { body.len() };
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
@@ -55,7 +60,8 @@ fn answer(mut stream: TcpStream) {
 
 /// A bootstrap whose one listener logs as `access_log` says.
 fn bootstrap(backend: SocketAddr, access_log: &str) -> String {
-    let manager = &format!("          access_log:\n{access_log}");
+    let upgrades = "          upgrade_configs: [{upgrade_type: websocket}]\n";
+    let manager = &format!("{upgrades}          access_log:\n{access_log}");
     let routes = r"
               - match: {prefix: /direct}
                 direct_response: {status: 200, body: {inline_string: d}}
@@ -70,6 +76,10 @@ fn bootstrap(backend: SocketAddr, access_log: &str) -> String {
               - match: {prefix: /app}
                 name: app
                 route: {cluster: app, timeout: 0.3s}
+              - match: {prefix: /again}
+                route:
+                  cluster: app
+                  retry_policy: {retry_on: retriable-status-codes, retriable_status_codes: [200]}
               - match: {prefix: /hang}
                 route: {cluster: app}";
     let clusters = &(cluster("app", "", &[backend.port()]) + "  - name: empty\n");
@@ -159,6 +169,9 @@ async fn every_ending_is_logged_as_envoy_words_it() {
         get("/app"),
         "POST /app/post HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc".to_owned(),
         get("/app/cut"),
+        get("/again"),
+        "GET /app/switch HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+            .to_owned(),
         get("/empty"),
         get("/none"),
         get("/direct"),
@@ -185,6 +198,11 @@ async fn every_ending_is_logged_as_envoy_words_it() {
         format!(
             "GET /app/cut 200 UPE upstream_reset_after_response_started{{protocol_error}} 0 5 \
              app {host} app 1"
+        ),
+        format!("GET /again 200 URX via_upstream 0 5 app {host} - 2"),
+        format!(
+            "GET /app/switch 101 UC upstream_reset_after_response_started{{connection_termination}} \
+             0 0 app {host} app 1"
         ),
         "GET /empty 503 UH no_healthy_upstream 0 19 empty - - 1".to_owned(),
         "GET /none 404 NR route_not_found 0 0 - - - 0".to_owned(),
@@ -318,7 +336,23 @@ async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
         stream.write_all(&then).await.expect("sent");
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    // Heads of which nothing becomes a request: one that does not end, and one with a name in capitals.
+    for head in
+        [frame(1, 1, 1, b"\x82\x86\x84"), frame(1, 5, 1, b"\x82\x86\x84\x41\x01h\x00\x01A\x01b")]
+    {
+        let begin = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[]), head];
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+        stream.write_all(&begin.concat()).await.expect("sent");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        drop(stream);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let cut_by_proxy = server.stats().select(&Query::default());
+    let name = "http.ingress_http.downstream_cx_destroy_local_active_rq";
+    let cut_by_proxy = cut_by_proxy.values().iter().find(|stat| stat.name() == name);
+    let cut_by_proxy = cut_by_proxy.map(front_proxy::stats::Stat::value);
+    // The requests, and not the connections: those were closed by the clients.
+    assert!(matches!(cut_by_proxy, Some(StatValue::Counter(2))), "{cut_by_proxy:?}");
     server.shutdown().await;
     let expected = [
         "/hang/cut 0 DC downstream_remote_disconnect",
@@ -326,6 +360,8 @@ async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
         "/hang/broken 0 DPE codec_error",
         "- 0 DR http2.too_many_headers",
         "/hang/many 0 DC downstream_remote_disconnect",
+        "- 0 DC downstream_remote_disconnect",
+        "- 0 DPE codec_error",
     ];
     assert_eq!(lines(&path), expected);
 }

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use admin_support::{Page, engine, get, post, request, shape};
 use front_proxy::admin::{AdminHandle, AdminState, router, router_with, serve};
-use front_proxy::server::{Server, ServerOptions};
+use front_proxy::server::{Command, Server, ServerOptions};
 use front_proxy::stats::{Query, Registry, StatValue};
 use http::{Method, StatusCode};
 
@@ -167,6 +167,11 @@ async fn the_home_page_links_below_its_mount() {
     for name in ["server_info", "stats", "clusters", "listeners"] {
         assert!(home.contains(name));
     }
+    // With the slash, too, where all below the path goes to the pages.
+    let below = axum::Router::new().nest_service("/proxy", app.clone());
+    assert!(get(&below, "/proxy/").await.body.contains("<base href=\"./\">"));
+    assert!(get(&below, "/proxy").await.body.contains("<base href=\"./proxy/\">"));
+    assert_eq!(get(&below, "/proxy/nope").await.status, StatusCode::NOT_FOUND);
     let mounted = axum::Router::new().nest("/proxy", app);
     assert_eq!(get(&mounted, "/proxy/ready").await.body, "LIVE\n");
     assert!(get(&mounted, "/proxy").await.body.contains("<base href=\"./proxy/\">"));
@@ -565,7 +570,7 @@ async fn what_this_build_lacks_is_said() {
     assert_eq!(profiler.status, StatusCode::NOT_IMPLEMENTED);
     let bare = router(AdminState::new(Registry::new(1)));
     assert_eq!(post(&bare, "/quitquitquit").await.status, StatusCode::NOT_IMPLEMENTED);
-    assert_eq!(get(&bare, "/hot_restart_version").await.body, "disabled\n");
+    assert_eq!(get(&bare, "/hot_restart_version").await.body, "disabled");
     assert_eq!(get(&bare, "/init_dump").await.body, "{}\n");
 }
 
@@ -804,7 +809,7 @@ static_resources:
         key = pem(certified.signing_key.serialize_pem()),
     );
     let bootstrap = front_proxy::config::load_str("test.yaml", &bootstrap).expect("valid");
-    let server = Server::start(bootstrap, ServerOptions::default()).await.expect("started");
+    let mut server = Server::start(bootstrap, ServerOptions::default()).await.expect("started");
     let admin = server.admin_address().expect("an admin address");
     let (_, plain) = server.listeners().find(|(name, _)| *name == "plain").expect("a listener");
     let ask = |address, method: &'static str, path: &'static str| async move {
@@ -835,6 +840,11 @@ static_resources:
     assert!(ask(plain, "GET", "/").await.contains("connection: close"));
     ask(admin, "POST", "/healthcheck/ok").await;
     assert!(!ask(plain, "GET", "/").await.contains("connection: close"));
+    // What nobody would do is not promised.
+    assert!(ask(admin, "POST", "/quitquitquit").await.starts_with("HTTP/1.1 501 "));
+    let mut commands = server.commands();
+    assert!(ask(admin, "POST", "/quitquitquit").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(commands.next().await, Command::Quit);
     let head = ask(admin, "HEAD", "/ready").await;
     assert!(head.contains("transfer-encoding: chunked"), "{head}");
     server.shutdown().await;

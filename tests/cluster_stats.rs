@@ -101,6 +101,7 @@ async fn clusters_at_rest() {
         ("spare-sick.maglev_lb.min_entries_per_host", Some(32_768)),
         ("spare-weak.maglev_lb.min_entries_per_host", Some(1)),
         ("nobody.maglev_lb.min_entries_per_host", None),
+        ("nobody.membership_total", Some(0)),
         ("ring.ring_hash_lb.size", Some(1024)),
         ("ring.ring_hash_lb.min_hashes_per_host", Some(512)),
         ("no-ring.ring_hash_lb.size", None),

@@ -1,8 +1,11 @@
 //! What the connection manager does to headers, hosts and paths.
 
 mod echo_support;
+mod proxy_support;
 
 use echo_support::Proxy;
+use proxy_support::{Act, Upstream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const ALL: &str = "{match: {prefix: /}, route: {cluster: CLUSTER}}";
 
@@ -56,6 +59,26 @@ async fn answers_of_the_proxy_have_their_headers_in_envoys_order() {
         assert_eq!(got.join(" "), names, "{request}");
         assert_eq!(answer.header("via").as_deref(), Some("me"), "{request}");
     }
+}
+
+#[tokio::test]
+async fn an_empty_answer_keeps_its_length_in_its_place() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-a: b\r\n\r\n";
+    let upstream = Upstream::start("a", move |_, _| Act::Say(answer)).await;
+    let proxy = proxy_support::Proxy::start(&[upstream.address], 1, "", "").await;
+    let mut client = tokio::net::TcpStream::connect(proxy.address).await.expect("connected");
+    let mut answers = String::new();
+    for more in ["", "connection: close\r\n"] {
+        let request = format!("GET / HTTP/1.1\r\nhost: h\r\n{more}\r\n");
+        client.write_all(request.as_bytes()).await.expect("sent");
+    }
+    client.read_to_string(&mut answers).await.expect("two answers");
+    let names: Vec<_> = answers.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+    let expected = "content-length x-a x-envoy-upstream-service-time date server";
+    assert_eq!(
+        names.join(" ").replace(" x-envoy-attempt-count", ""),
+        format!("{expected} {expected} connection")
+    );
 }
 
 #[tokio::test]
@@ -226,6 +249,26 @@ async fn old_clients_are_served_where_wanted() {
     assert_eq!(answer.header("connection").as_deref(), Some("close"));
     let answer = proxy.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
     assert_ne!(answer.header("connection").as_deref(), Some("close"));
+}
+
+/// Where it does not, hyper would say otherwise to a client that asked for it.
+#[tokio::test]
+async fn old_clients_are_told_whether_the_connection_stays() {
+    let http1 = "http_protocol_options: {accept_http_10: true}";
+    let routes = "{match: {path: /}, direct_response: {status: 200, body: {inline_string: hi}}}";
+    let proxy = Proxy::with_routes(http1, routes).await;
+    let head = "HTTP/1.0\r\nhost: h\r\nconnection: keep-alive\r\n";
+    for (request, connection) in [
+        (format!("GET / {head}\r\n"), "keep-alive"),
+        // An answer without a length, and one that does not wait for the request.
+        (format!("GET /none {head}\r\n"), "close"),
+        (format!("POST / {head}content-length: 3\r\n\r\nabc"), "close"),
+    ] {
+        let answer = proxy.send(&request).await;
+        let lines = answer.headers.iter().filter(|(name, _)| name == "connection");
+        let values: Vec<_> = lines.map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, [connection], "{request}");
+    }
 }
 
 #[tokio::test]

@@ -124,7 +124,8 @@ health_checks:
     request_headers_to_add: [{header: {key: x-of, value: check}}]
     receive: [{text: '61'}]";
     let proxy = Proxy::start(&[upstream.address], 1, "", check).await;
-    proxy.until_stat("health_check.success", 3).await;
+    // Everybody was checked once by now.
+    assert!(proxy.stat("health_check.success").await > 0);
     let head = heads.lock().unwrap()[0].to_lowercase();
     let expected = "post /are/you?there http/1.1\r\nhost: me\r\nuser-agent: envoy/hc\r\nx-of: check\r\n\
                     content-length: 2\r\n\r\nab";

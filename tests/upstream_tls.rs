@@ -87,6 +87,22 @@ async fn handshakes_are_counted() {
     assert_eq!(page, "cluster.c.ssl.handshake: 1\ncluster.c.ssl.versions.TLSv1.3: 1\n");
 }
 
+/// It is the proxy that closes where it does not like the upstream, as Envoy has it.
+#[tokio::test]
+async fn a_handshake_that_fails_is_ended_here() {
+    let server = listen(&certificate("service1.internal"), None).await;
+    let registry = Registry::new(1);
+    let tls = Tls::trusting(certificate("service1.internal").0.as_bytes()).expect("a root");
+    let tls = tls.server_name("service1.internal").expect("a name");
+    ask(to(server, tls).stats(registry.scope())).await;
+    let query = Query::parse(Some("filter=cx_(connect_fail|destroy)&usedonly")).expect("valid");
+    let page = text::render(registry.select(&query), Default::default());
+    let page = page.map(|part| String::from_utf8_lossy(&part).into_owned()).collect::<String>();
+    let counted = ["connect_fail", "destroy", "destroy_local"];
+    let counted = counted.map(|name| format!("cluster.c.upstream_cx_{name}: 1\n"));
+    assert_eq!(page, counted.concat());
+}
+
 async fn ask(builder: ClusterBuilder) -> String {
     let request = Request::get("/").header("host", "h").body(Full::<Bytes>::default());
     let proxy = Proxy::new(builder.build());

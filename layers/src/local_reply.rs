@@ -85,11 +85,8 @@ impl LocalReply {
     ) -> Response<B> {
         let mut headers = HeaderMap::with_capacity(8);
         self.note(request);
-        if let Some(info) = StreamInfo::of(request.extensions()) {
-            info.set_replied(if is_grpc(request.headers()) { StatusCode::OK } else { self.status });
-        }
         if let Some(edits) = request.extensions().get::<RouteEdits>() {
-            edits.local_reply(&mut headers);
+            edits.local_reply(self.status, &mut headers);
         }
         edit(&mut headers);
         if let Some(status) = self.grpc_status.filter(|_| is_grpc(request.headers())) {

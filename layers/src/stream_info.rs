@@ -246,13 +246,19 @@ impl StreamInfo {
 
     /// The status of an answer that the proxy gives itself: the edits of its headers know it, while
     /// `%RESPONSE_CODE%` is 0 to them, as in Envoy.
-    pub(crate) fn set_replied(&self, status: http::StatusCode) {
-        self.replied.store(status.as_u16(), Ordering::Relaxed);
+    pub(crate) fn set_replied(&self, status: Option<http::StatusCode>) {
+        let status = status.map_or(0, |status| status.as_u16());
+        self.replied.store(status, Ordering::Relaxed);
     }
 
     /// Adds a response flag.
     pub fn flag(&self, flag: ResponseFlag) {
-        self.flags.fetch_or(ResponseFlags::from(flag).bits(), Ordering::Relaxed);
+        self.add_flags(flag.into());
+    }
+
+    /// Adds those that a failure or a response brings along.
+    pub(crate) fn add_flags(&self, flags: ResponseFlags) {
+        self.flags.fetch_or(flags.bits(), Ordering::Relaxed);
     }
 
     /// What decided the status (`%RESPONSE_CODE_DETAILS%`).
@@ -285,9 +291,7 @@ impl StreamInfo {
         if let Some(flag) = error.kind().flag() {
             self.flag(flag);
         }
-        if error.is_after_retries() {
-            self.flag(ResponseFlag::UpstreamRetryLimitExceeded);
-        }
+        self.add_flags(error.flags());
         if let Some(reason) = error.transport_failure() {
             self.set_transport_failure(reason);
         }

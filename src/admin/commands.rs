@@ -261,7 +261,7 @@ pub(super) static COMMANDS: &[Command] = &[
     page(
         "/hot_restart_version",
         "which processes could take over from this one",
-        Run::Query(|_, _| Page::text(format!("{}\n", server_info::HOT_RESTART))),
+        Run::Query(|_, _| Page::text(server_info::HOT_RESTART)),
     ),
     Command {
         parameters: &[text("mask", "Only this kind: listener or cluster")],

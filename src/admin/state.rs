@@ -276,7 +276,7 @@ pub trait Control: Debug + Send + Sync {
         Err(Unsupported)
     }
 
-    /// Loggers with their levels, by name.
+    /// Loggers with their levels, in the order in which to show them.
     fn loggers(&self) -> Vec<(String, LogLevel)> {
         Vec::new()
     }

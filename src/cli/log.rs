@@ -6,7 +6,6 @@
 
 mod pattern;
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -23,35 +22,34 @@ use self::pattern::Pattern;
 use super::Options;
 use crate::admin::LogLevel;
 
-/// The components whose levels can be set: all of Envoy's.
+/// The components whose levels can be set: all of Envoy's, in its order.
 pub const COMPONENTS: &[&str] = &[
     "a2a",
     "admin",
     "ai_protocol_manager",
     "alternate_protocols_cache",
-    "assert",
     "aws",
+    "assert",
     "backtrace",
     "basic_auth",
     "cache_filter",
     "client",
-    "compression",
     "config",
-    "conn_handler",
     "connection",
+    "conn_handler",
+    "compression",
     "credential_injector",
     "decompression",
     "dns",
     "dubbo",
-    "dynamic_modules",
     "envoy_bug",
     "ext_authz",
     "ext_proc",
+    "rocketmq",
     "file",
     "filter",
     "forward_proxy",
     "geolocation",
-    "golang",
     "grpc",
     "happy_eyeballs",
     "hc",
@@ -61,13 +59,12 @@ pub const COMPONENTS: &[&str] = &[
     "hystrix",
     "init",
     "io",
-    "ip_tagging",
-    "json_rpc",
     "jwt",
+    "json_rpc",
     "kafka",
     "key_value_store",
-    "local_rate_limit",
     "lua",
+    "local_rate_limit",
     "main",
     "matcher",
     "mcp",
@@ -76,28 +73,30 @@ pub const COMPONENTS: &[&str] = &[
     "multi_connection",
     "notification",
     "oauth2",
-    "pool",
     "quic",
     "quic_stream",
+    "pool",
     "rate_limit_quota",
     "rbac",
     "rds",
     "redis",
-    "rocketmq",
     "router",
     "runtime",
+    "stats",
     "secret",
     "sse",
-    "stats",
-    "stats_sinks",
     "tap",
     "testing",
     "thrift",
     "tracing",
-    "udp",
     "upstream",
+    "udp",
     "wasm",
     "websocket",
+    "golang",
+    "stats_sinks",
+    "dynamic_modules",
+    "ip_tagging",
 ];
 
 /// The modules of the two crates that go by the name of another component: by what their
@@ -163,20 +162,22 @@ pub fn parse_components(text: &str) -> Result<Vec<(&'static str, LogLevel)>, Str
         .collect()
 }
 
+/// Components with their levels.
+type Levels = Vec<(&'static str, LogLevel)>;
+
 /// The levels of a running proxy, which the admin server shows and changes.
 #[derive(Debug)]
 pub struct LogLevels {
-    levels: Mutex<BTreeMap<&'static str, LogLevel>>,
+    levels: Mutex<Levels>,
     filter: reload::Handle<Targets, Registry>,
     /// Where lines go, if not to standard error.
     file: Option<LogOutput>,
 }
 
 impl LogLevels {
-    /// Every component with its level, by name.
+    /// Every component with its level, in Envoy's order.
     pub fn levels(&self) -> Vec<(&'static str, LogLevel)> {
-        let levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
-        levels.iter().map(|(c, l)| (*c, *l)).collect()
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens the log file anew, after it was moved away. Where that fails the old one is kept.
@@ -190,14 +191,14 @@ impl LogLevels {
 
     /// Sets the level of every component.
     pub fn set_all(&self, level: LogLevel) {
-        self.change(|levels| levels.values_mut().for_each(|l| *l = level));
+        self.change(|levels| levels.iter_mut().for_each(|(_, l)| *l = level));
     }
 
     /// Sets the level of a component; `false` where there is none of the name.
     pub fn set(&self, component: &str, level: LogLevel) -> bool {
         let mut found = false;
         self.change(|levels| {
-            if let Some(l) = levels.get_mut(component) {
+            if let Some((_, l)) = levels.iter_mut().find(|(c, _)| *c == component) {
                 *l = level;
                 found = true;
             }
@@ -205,7 +206,7 @@ impl LogLevels {
         found
     }
 
-    fn change(&self, edit: impl FnOnce(&mut BTreeMap<&'static str, LogLevel>)) {
+    fn change(&self, edit: impl FnOnce(&mut Levels)) {
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         edit(&mut levels);
         // Fails only once the subscriber is gone, and then there is nothing to log to.
@@ -219,9 +220,15 @@ impl LogLevels {
 ///
 /// The log file can't be opened.
 pub fn start(options: &Options) -> io::Result<LogLevels> {
-    let mut levels: BTreeMap<_, _> = COMPONENTS.iter().map(|c| (*c, options.log_level)).collect();
     // Checked when the command line was read.
-    levels.extend(parse_components(&options.component_log_level).unwrap_or_default());
+    let given = parse_components(&options.component_log_level).unwrap_or_default();
+    // The last word on a component counts.
+    let level = |component| {
+        let given = given.iter().rev().find(|(given, _)| *given == component);
+        given.map_or(options.log_level, |(_, level)| *level)
+    };
+    let levels: Levels =
+        COMPONENTS.iter().map(|component| (*component, level(*component))).collect();
     let (filter, handle) = reload::Layer::new(targets(&levels));
     let layer = tracing_subscriber::fmt::layer()
         .event_format(Pattern::new(&options.log_format, options.log_format_escaped))
@@ -282,8 +289,9 @@ fn append(path: &Path) -> io::Result<File> {
 }
 
 /// The rest goes by `main`: libraries, and whatever belongs to no component.
-fn targets(levels: &BTreeMap<&'static str, LogLevel>) -> Targets {
-    let rest = levels.get("main").copied().unwrap_or(LogLevel::Info);
+fn targets(levels: &Levels) -> Targets {
+    let rest = levels.iter().find(|(component, _)| *component == "main");
+    let rest = rest.map_or(LogLevel::Info, |(_, level)| *level);
     let mut targets = Targets::new().with_default(filter(rest));
     for (component, level) in levels {
         targets = targets.with_target(*component, filter(*level));
@@ -312,11 +320,15 @@ fn component(target: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn components_are_envoys() {
-        assert!(COMPONENTS.is_sorted());
+        // Not sorted: in the order in which Envoy lists them.
+        assert_eq!(COMPONENTS[3..7], ["alternate_protocols_cache", "aws", "assert", "backtrace"]);
+        assert_eq!(COMPONENTS.iter().collect::<BTreeSet<_>>().len(), COMPONENTS.len());
         assert_eq!(component("front_proxy::admin::stats"), "admin");
         assert_eq!(component("front_proxy_layers::route::table"), "router");
         assert_eq!(component("front_proxy"), "main");
@@ -328,7 +340,7 @@ mod tests {
 
     #[test]
     fn levels_go_by_component() {
-        let mut levels = BTreeMap::from([("main", LogLevel::Warning), ("router", LogLevel::Info)]);
+        let mut levels = vec![("main", LogLevel::Warning), ("router", LogLevel::Info)];
         levels.extend(parse_components("upstream:debug,admin:off").unwrap());
         let targets = targets(&levels);
         let enabled = |target, level| targets.would_enable(target, &level);

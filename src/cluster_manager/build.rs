@@ -170,6 +170,10 @@ pub(super) fn discover(
     match &config.discovery {
         Discovery::Static => {
             cluster.update(config.endpoints.iter().filter_map(member).collect());
+            // That there are none is known as well: they are in use.
+            for name in MEMBERSHIP {
+                own.gauge(name).increment(0.0);
+            }
             (None, None)
         }
         Discovery::StrictDns(dns) => {
@@ -189,6 +193,9 @@ pub(super) fn discover(
         }
     }
 }
+
+const MEMBERSHIP: [&str; 4] =
+    ["membership_degraded", "membership_excluded", "membership_healthy", "membership_total"];
 
 fn member(endpoint: &model::EndpointSpec) -> Option<Member> {
     let ip: IpAddr = endpoint.host.parse().ok()?;

@@ -40,6 +40,7 @@ use front_proxy_layers::http_connection_manager::{
 };
 use front_proxy_layers::http2::{Http2Body, Keepalive};
 use front_proxy_layers::interim::Interim;
+use front_proxy_layers::response_flags::ResponseFlag;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
@@ -91,6 +92,7 @@ pub(super) async fn serve<IO>(
     // Who does not speak HTTP/2 gets no answer in it.
     let mut last_words = if is_http2 { owed } else { BytesMut::new() };
     if end == End::Codec {
+        open.cut_requests();
         match state.ending() {
             Some(Ending::Flood) => {}
             ending => {
@@ -104,6 +106,16 @@ pub(super) async fn serve<IO>(
     if state.has_refused() {
         open.requests_active(true);
         state.refuse(state.highest());
+        let (flag, details) = match end {
+            End::Codec => (ResponseFlag::DownstreamProtocolError, "codec_error"),
+            End::Abort => {
+                (ResponseFlag::DownstreamConnectionTermination, "downstream_local_disconnect")
+            }
+            End::ByClient | End::Drained => {
+                (ResponseFlag::DownstreamConnectionTermination, "downstream_remote_disconnect")
+            }
+        };
+        access_log.refused_stream(flag, details);
     }
     match end {
         End::ByClient => open.closed_by_client(true),
@@ -394,7 +406,7 @@ where
         };
         if let Some((counter, details)) = refused {
             counter.increment(1);
-            self.access_log.refused_stream(details);
+            self.access_log.refused_stream(ResponseFlag::DownstreamRemoteReset, details);
             self.state.refuse(id);
             respond.send_reset(Reason::INTERNAL_ERROR);
             return true;

@@ -91,11 +91,12 @@ impl ConnectionLog {
         }
     }
 
-    /// Logs a request over HTTP/2 that was reset for what its head is like. Nothing of it is told.
-    pub(super) fn refused_stream(&self, details: &'static str) {
+    /// Logs a request over HTTP/2 that ended in its head, or for what that is like. Nothing of it is
+    /// told.
+    pub(super) fn refused_stream(&self, flag: ResponseFlag, details: &'static str) {
         if let Some((loggers, connection)) = self.logged() {
             let info = StreamInfo::new(Arc::clone(connection), Version::HTTP_2);
-            info.flag(ResponseFlag::DownstreamRemoteReset);
+            info.flag(flag);
             info.set_details(details);
             log_all(loggers, &info);
         }

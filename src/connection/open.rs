@@ -16,6 +16,8 @@ pub(crate) struct OpenConnection {
     protocol: Option<Protocol>,
     closed_by_client: bool,
     requests_active: bool,
+    /// It was not who closed the connection that ended them.
+    cut_by_proxy: bool,
 }
 
 impl OpenConnection {
@@ -34,6 +36,7 @@ impl OpenConnection {
             protocol: None,
             closed_by_client: true,
             requests_active: false,
+            cut_by_proxy: false,
         }
     }
 
@@ -70,6 +73,11 @@ impl OpenConnection {
         self.requests_active = active;
     }
 
+    /// They were ended before it closed.
+    pub(super) fn cut_requests(&mut self) {
+        self.cut_by_proxy = true;
+    }
+
     pub(super) fn stats(&self) -> &DownstreamStats {
         &self.stats
     }
@@ -92,15 +100,18 @@ impl Drop for OpenConnection {
             None => {}
         }
         stats.cx_destroy.increment(1);
-        let (by, by_active) = if self.closed_by_client {
-            (&stats.cx_destroy_remote, &stats.cx_destroy_remote_active_rq)
+        if self.closed_by_client {
+            stats.cx_destroy_remote.increment(1);
         } else {
-            (&stats.cx_destroy_local, &stats.cx_destroy_local_active_rq)
-        };
-        by.increment(1);
+            stats.cx_destroy_local.increment(1);
+        }
         if self.requests_active {
             stats.cx_destroy_active_rq.increment(1);
-            by_active.increment(1);
+            if self.closed_by_client && !self.cut_by_proxy {
+                stats.cx_destroy_remote_active_rq.increment(1);
+            } else {
+                stats.cx_destroy_local_active_rq.increment(1);
+            }
         }
         stats.cx_length_ms.record(self.began.elapsed().as_millis() as f64);
     }

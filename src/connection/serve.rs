@@ -225,7 +225,8 @@ async fn drive<C>(
     })
     .await;
     // hyper still has the service's future where the client left before its answer.
-    open.requests_active(state.is_answering());
+    let refused = state.refusal().is_some_and(|refusal| refusal.answered);
+    open.requests_active(state.is_answering() && !refused);
 }
 
 /// hyper's connection types have no trait for this.
@@ -300,17 +301,21 @@ fn count_begun(open: &OpenConnection) {
     open.stats().rq_http1_total.increment(1);
 }
 
-/// Counts a request that never reached the request path.
+/// Counts a request that was refused. One that had reached the request path is counted there, also as
+/// one that was reset.
 fn count_refusal(chain: &FilterChain, open: &OpenConnection, refusal: &http1::Refusal) {
     let stats = open.stats();
     let kind = refusal.kind;
-    count_begun(open);
+    let elsewhere = refusal.head_seen;
+    if !elsewhere {
+        count_begun(open);
+    }
     if kind.is_protocol_error() {
         stats.cx_protocol_error.increment(1);
     }
     if kind.is_before_request_complete() {
         stats.rq_response_before_rq_complete.increment(1);
-        stats.rq_rx_reset.increment(1);
+        stats.rq_rx_reset.increment(u64::from(!elsewhere));
     }
     match kind {
         http1::RefusalKind::HeaderTimeout => stats.rq_header_timeout.increment(1),

@@ -1,6 +1,7 @@
 //! What the admin app can do to a running proxy.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -15,6 +16,8 @@ pub(super) struct ServerControl {
     shutdown: Arc<Shutdown>,
     status: Arc<ServerStatus>,
     commands: UnboundedSender<Command>,
+    /// Whether anyone follows the commands.
+    obeyed: Arc<AtomicBool>,
     log: Option<Arc<dyn LogControl>>,
     drain_time: Duration,
 }
@@ -24,10 +27,18 @@ impl ServerControl {
         shutdown: Arc<Shutdown>,
         status: Arc<ServerStatus>,
         commands: UnboundedSender<Command>,
+        obeyed: Arc<AtomicBool>,
         log: Option<Arc<dyn LogControl>>,
         drain_time: Duration,
     ) -> Self {
-        Self { shutdown, status, commands, log, drain_time }
+        Self { shutdown, status, commands, obeyed, log, drain_time }
+    }
+
+    fn command(&self, command: Command) -> Result<(), Unsupported> {
+        if !self.obeyed.load(Ordering::Relaxed) {
+            return Err(Unsupported);
+        }
+        self.commands.send(command).map_err(|_| Unsupported)
     }
 }
 
@@ -50,7 +61,7 @@ impl Control for ServerControl {
     }
 
     fn quit(&self) -> Result<(), Unsupported> {
-        self.commands.send(Command::Quit).map_err(|_| Unsupported)
+        self.command(Command::Quit)
     }
 
     fn set_healthy(&self, healthy: bool) -> Result<(), Unsupported> {
@@ -60,7 +71,7 @@ impl Control for ServerControl {
     }
 
     fn reopen_logs(&self) -> Result<(), Unsupported> {
-        self.commands.send(Command::ReopenLogs).map_err(|_| Unsupported)
+        self.command(Command::ReopenLogs)
     }
 
     fn loggers(&self) -> Vec<(String, LogLevel)> {

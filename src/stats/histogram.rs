@@ -82,9 +82,14 @@ impl HistogramCell {
             bins.push(Bin { digits: 0, power: 0, count: zero });
         }
         for (decade, power) in (LOWEST..).take(DECADES).enumerate() {
+            let mut filed = lanes.iter().filter_map(|lane| lane.decades[decade].get()).peekable();
+            // Samples lie close together, and most histograms have none.
+            if filed.peek().is_none() {
+                continue;
+            }
             counts.fill(0);
-            for filed in lanes.iter().filter_map(|lane| lane.decades[decade].get()) {
-                for (sum, bin) in counts.iter_mut().zip(filed.iter()) {
+            for bins in filed {
+                for (sum, bin) in counts.iter_mut().zip(bins.iter()) {
                     *sum += load(bin);
                 }
             }

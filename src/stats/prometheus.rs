@@ -152,14 +152,19 @@ fn families<T>(
     let mut places = HashMap::new();
     for stat in stats {
         let family = name(&stat).prometheus();
-        if let Some(&place) = places.get(family) {
+        // Mostly it is that of the one before.
+        if let Some(last) = families.last_mut()
+            && name(&last[0]).base() == name(&stat).base()
+        {
+            last.push(stat);
+        } else if let Some(&place) = places.get(family) {
             let family: &mut Vec<T> = &mut families[place];
             // Dotted names that differ may be one name here (`a.b`, `a_b`); the first keeps it.
             let same = |other: &T| {
                 name(other).base() != name(&stat).base()
                     && name(other).labels() == name(&stat).labels()
             };
-            if name(&family[0]).base() == name(&stat).base() || !family.iter().any(same) {
+            if !family.iter().any(same) {
                 family.push(stat);
             }
         } else if taken.insert(family.to_owned()) {
@@ -176,7 +181,7 @@ fn scalar(page: &mut String, stat: &Stat) {
         StatValue::Counter(value) | StatValue::Gauge(value) => sample(page, name, "", None, &value),
         StatValue::Float(value) => sample(page, name, "", None, &value),
         StatValue::Text(text) => {
-            sample(page, name, "", Some(("text_value", &sanitize_label_value(&text))), &0);
+            sample(page, name, "", Some(("text_value", &*sanitize_label_value(&text))), &0);
         }
     }
 }
@@ -193,6 +198,8 @@ fn distribution(
     let as_summary = as_summary || first.is_foreign();
     let kind = if as_summary { "summary" } else { "histogram" };
     write_type_line(page, first.parts().prometheus(), None, None, kind);
+    // Most of them have the same.
+    let (mut bounds, mut labels): (&[f64], _) = (&[], Vec::new());
     for stat in family {
         let (name, scale) = (stat.parts(), stat.scale());
         let shown = if as_summary { stat.interval() } else { stat.total() };
@@ -202,7 +209,11 @@ fn distribution(
                 sample(page, name, "", Some(("quantile", &label)), &Spelled(value * scale, form));
             }
         } else {
-            buckets(page, form, stat, &shown);
+            if bounds != stat.bounds() {
+                bounds = stat.bounds();
+                labels = bounds.iter().map(|bound| number(*bound, form)).collect();
+            }
+            buckets(page, &labels, stat, &shown);
         }
         // A rate needs sums that never fall: only Envoy's own summaries cover the interval alone.
         let summed = if stat.is_foreign() { stat.total() } else { shown };
@@ -211,13 +222,14 @@ fn distribution(
     }
 }
 
-fn buckets(page: &mut String, form: Exposition, stat: &HistogramReading, shown: &Distribution) {
+/// `labels` are those of the bounds.
+fn buckets(page: &mut String, labels: &[String], stat: &HistogramReading, shown: &Distribution) {
     let name = stat.parts();
     let edges = stat.bounds().iter().map(|bound| bound / stat.scale()).collect::<Vec<_>>();
-    for (bound, count) in stat.bounds().iter().zip(shown.cumulative(&edges)) {
-        sample(page, name, "_bucket", Some(("le", &number(*bound, form))), &count);
+    for (label, count) in labels.iter().zip(shown.cumulative(&edges)) {
+        sample(page, name, "_bucket", Some(("le", label)), &count);
     }
-    sample(page, name, "_bucket", Some(("le", &"+Inf")), &shown.count());
+    sample(page, name, "_bucket", Some(("le", "+Inf")), &shown.count());
 }
 
 /// A number in a label. OpenMetrics asks for one of its spellings.
@@ -252,14 +264,21 @@ fn sample(
     page: &mut String,
     name: &Name,
     suffix: &str,
-    extra: Option<(&str, &dyn std::fmt::Display)>,
+    extra: Option<(&str, &str)>,
     value: &dyn std::fmt::Display,
 ) {
     let labels = name.labels();
-    let _ = write!(page, "{}{suffix}{{{labels}", name.prometheus());
+    // Piece by piece: a format costs several times as much, and there are as many lines as clusters
+    // have stats.
+    for piece in [name.prometheus(), suffix, "{", labels] {
+        page.push_str(piece);
+    }
     if let Some((key, value)) = extra {
         let comma = if labels.is_empty() { "" } else { "," };
-        let _ = write!(page, "{comma}{key}=\"{value}\"");
+        for piece in [comma, key, "=\"", value, "\""] {
+            page.push_str(piece);
+        }
     }
-    let _ = writeln!(page, "}} {value}");
+    page.push_str("} ");
+    let _ = writeln!(page, "{value}");
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::front::{Front, Parts, answers, app};
 
@@ -145,5 +145,52 @@ async fn the_edge_takes_no_https_url_in_plain_text() {
         client.send("GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let answer = client.answer().await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
+
+/// hyper asks in the version that it was last answered in, and Envoy always in HTTP/1.1.
+#[tokio::test]
+async fn an_upstream_that_answers_in_http_10_is_asked_in_http_11() {
+    let app = app(|mut stream, mut head| async move {
+        let mut buffer = [0; 4096];
+        loop {
+            let version = head.lines().next().and_then(|line| line.rsplit(' ').next());
+            let fields = "connection: keep-alive\r\ncontent-length: 8";
+            let answer = format!("HTTP/1.0 200 OK\r\n{fields}\r\n\r\n{}", version.expect("a line"));
+            stream.write_all(answer.as_bytes()).await.expect("written");
+            match stream.read(&mut buffer).await {
+                Ok(read @ 1..) => head = String::from_utf8_lossy(&buffer[..read]).into_owned(),
+                _ => return,
+            }
+        }
+    })
+    .await;
+    let front = Front::start(app, Parts::default()).await;
+    let mut client = front.connect().await;
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+        let answer = client.answer().await;
+        assert!(answer.ends_with("\r\n\r\nHTTP/1.1"), "{answer}");
+    }
+}
+
+/// Some servers say goodbye to idle connections so.
+#[tokio::test]
+async fn a_408_to_nobody_is_no_error() {
+    for (farewell, errors) in [("408 Request Timeout", 0), ("409 Conflict", 1)] {
+        let app = app(move |mut stream, _| async move {
+            let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            let _ = stream.write_all(ok.as_bytes()).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let last = format!("HTTP/1.1 {farewell}\r\nconnection: close\r\n\r\n");
+            let _ = stream.write_all(last.as_bytes()).await;
+        })
+        .await;
+        let front = Front::start(app, Parts::default()).await;
+        let mut client = front.connect().await;
+        client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+        assert!(client.answer().await.starts_with("HTTP/1.1 200 "));
+        front.expect("cluster.app.upstream_cx_destroy", 1).await;
+        front.expect("cluster.app.upstream_cx_protocol_error", errors).await;
     }
 }

@@ -176,3 +176,34 @@ async fn any_answer_is_dealt_with_however_it_is_cut() {
     front.expect("cluster.app.upstream_rq_active", 0).await;
     front.expect("http.t.downstream_rq_active", 0).await;
 }
+
+/// It is counted once, with the answer that it got: Envoy's figures.
+#[tokio::test]
+async fn a_body_that_breaks_later_is_one_request() {
+    let app = app(|stream, _| async move {
+        // Until the proxy gives up.
+        let (mut stream, mut rest) = (stream, Vec::new());
+        let _ = stream.read_to_end(&mut rest).await;
+    })
+    .await;
+    let front = Front::start(app, Parts::default()).await;
+    let mut client = front.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        .await;
+    front.expect("cluster.app.upstream_rq_active", 1).await;
+    client.send("zz\r\n").await;
+    assert!(client.answer().await.starts_with("HTTP/1.1 400 "));
+    drop(client);
+    front.expect("http.t.downstream_cx_destroy", 1).await;
+    for (name, value) in [
+        ("rq_total", 1),
+        ("rq_http1_total", 1),
+        ("rq_rx_reset", 1),
+        ("rq_4xx", 1),
+        ("cx_protocol_error", 1),
+        ("cx_destroy_active_rq", 0),
+    ] {
+        front.expect(&format!("http.t.downstream_{name}"), value).await;
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::{AccessLogger, log_all};
-use crate::error::{ErrorKind, ProxyError};
+use crate::error::ProxyError;
 use crate::format::{FormatContext, TimePoint};
 use crate::response_flags::ResponseFlag;
 use crate::stream_info::{DownstreamConnection, RequestHead, StreamInfo};
@@ -137,11 +137,7 @@ impl Record {
             self.info.flag(ResponseFlag::LocalReset);
             return;
         };
-        let kind = match error.kind() {
-            // HTTP/1 has no other word for it: a body that ends too early breaks the protocol.
-            ErrorKind::ConnectionTerminated => ErrorKind::ProtocolError,
-            kind => kind,
-        };
+        let kind = error.kind();
         if let Some(flag) = kind.flag() {
             self.info.flag(flag);
         }

@@ -422,6 +422,8 @@ fn receive_http1(
         let framed = headers.contains_key(header::CONTENT_LENGTH)
             || headers.contains_key(header::TRANSFER_ENCODING);
         connection.expect_close(framed);
+    } else if response.version() == Version::HTTP_10 {
+        connection.retire();
     }
     if response.status() == StatusCode::NO_CONTENT {
         // It may say 0, which goes no further (RFC 9110 section 8.6).

@@ -70,14 +70,14 @@ impl UpstreamBody {
             std::mem::replace(&mut self.source, Source::Ended)
         {
             active.broken();
-            // Envoy's codec takes an end in the middle of a message for a broken message.
             active.cluster().stats().cx_protocol_error.increment(1);
             if kind == ErrorKind::ConnectionTerminated {
                 connection.closed_by_upstream();
             }
             connection.close();
         }
-        ProxyError::new(kind)
+        // Envoy's codec takes an end in the middle of a message for a broken message.
+        ProxyError::new(ErrorKind::ProtocolError)
     }
 }
 

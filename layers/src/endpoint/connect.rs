@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
+use super::http1::ClosedBy;
 use super::io::UpstreamIo;
 #[cfg(feature = "tls")]
 use super::tls::SharedClientConfig;
@@ -44,6 +45,18 @@ pub enum ConnectError {
     Http2(BoxError),
     /// It took longer than the connect timeout.
     Timeout,
+}
+
+impl ConnectError {
+    /// Who ended the connection that never was.
+    pub(super) fn closed_by(&self) -> ClosedBy {
+        match self {
+            // What is wrong with a handshake is found here, unless it just breaks off.
+            Self::Tls(error) if error.kind() != io::ErrorKind::UnexpectedEof => ClosedBy::Us,
+            Self::Timeout => ClosedBy::Us,
+            Self::Tcp(_) | Self::Tls(_) | Self::Http(_) | Self::Http2(_) => ClosedBy::Upstream,
+        }
+    }
 }
 
 impl Connector {

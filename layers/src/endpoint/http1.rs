@@ -84,7 +84,7 @@ pub(crate) struct Http1Connection {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ClosedBy {
+pub(super) enum ClosedBy {
     Us,
     Upstream,
 }
@@ -319,6 +319,13 @@ impl Http1Connection {
         }
     }
 
+    /// Another request would go out as one of HTTP/1.0: hyper speaks the version that it was last
+    /// spoken to in.
+    pub(crate) fn retire(&mut self) {
+        self.closing = true;
+        self.closed_by = ClosedBy::Us;
+    }
+
     fn poll_connection(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         let mut cx = Context::from_waker(&self.poll_waker);
@@ -410,7 +417,8 @@ enum Driven<T> {
 
 impl Drop for Http1Connection {
     fn drop(&mut self) {
-        if self.refused && !self.active {
+        // Nor does Envoy take a 408 to nobody for an error: it is how some servers close.
+        if self.refused && !self.active && !self.expects.is_goodbye() {
             self.owner.shared().stats.cx_protocol_error.increment(1);
         }
         let by_upstream = self.closed_by == ClosedBy::Upstream;

@@ -75,8 +75,10 @@ impl ExpectsHead {
     const INTERNAL: u8 = 2;
     /// An interim response announced a body.
     const MALFORMED: u8 = 3;
+    /// The upstream is tired of waiting for a request.
+    const GOODBYE: u8 = 4;
     /// An interim response was counted.
-    const COUNTED: u8 = 4;
+    const COUNTED: u8 = 5;
 
     /// A request goes out.
     pub(super) fn begin(&self, internal: bool) {
@@ -88,8 +90,19 @@ impl ExpectsHead {
         self.0.swap(Self::NO, Ordering::Relaxed) != Self::MALFORMED
     }
 
+    /// Whether what was last read says that no request came in time (408).
+    pub(super) fn is_goodbye(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::GOODBYE
+    }
+
     #[inline]
     fn look(&self, read: &[u8], stats: &ClusterStats) {
+        if self.0.load(Ordering::Relaxed) == Self::NO && read.starts_with(b"HTTP/1.") {
+            if read.get(9..12) == Some(b"408") {
+                self.0.store(Self::GOODBYE, Ordering::Relaxed);
+            }
+            return;
+        }
         if self.0.load(Ordering::Relaxed) != Self::NO && read.starts_with(b"HTTP/1.1 1") {
             self.count(read, stats);
         }

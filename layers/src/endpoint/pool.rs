@@ -16,7 +16,7 @@ pub(crate) use self::connecting::Connecting;
 use self::making::Making;
 use self::watcher::Watcher;
 use super::free_list::{FreeList, Handed, Taken};
-use super::http1::Http1Connection;
+use super::http1::{ClosedBy, Http1Connection, close_stats};
 use super::http2::{Http2Connection, Http2Streams};
 use super::io::UpstreamIo;
 use super::shared_list::{Shared, SharedList};
@@ -223,7 +223,7 @@ impl Endpoint {
             // Known after the handshake.
             None => {}
         }
-        let mut attempt = Attempt { endpoint: self, began, done: false, failed: false };
+        let mut attempt = Attempt { endpoint: self, began, done: false, failed: None };
 
         let opened = timeout(shared.options.connect_timeout, async {
             let io = shared.connector.connect(self.address, Arc::clone(stats)).await?;
@@ -253,7 +253,7 @@ impl Endpoint {
                 Ok(opened)
             }
             Err(error) => {
-                attempt.failed = true;
+                attempt.failed = Some(error.closed_by());
                 if matches!(error, ConnectError::Timeout) {
                     stats.cx_connect_timeout.increment(1);
                 }
@@ -371,7 +371,8 @@ struct Attempt<'a> {
     endpoint: &'a Endpoint,
     began: Instant,
     done: bool,
-    failed: bool,
+    /// Who ended it, where it failed.
+    failed: Option<ClosedBy>,
 }
 
 impl Drop for Attempt<'_> {
@@ -380,11 +381,12 @@ impl Drop for Attempt<'_> {
             return;
         }
         let shared = self.endpoint.shared();
-        if self.failed {
+        if self.failed.is_some() {
             shared.stats.cx_connect_fail.increment(1);
             EndpointStats::raise(&self.endpoint.stats.cx_connect_fail);
         }
-        super::http1::close_stats(self.endpoint, self.failed, false, self.began, 0);
+        let by_upstream = self.failed == Some(ClosedBy::Upstream);
+        close_stats(self.endpoint, by_upstream, false, self.began, 0);
     }
 }
 

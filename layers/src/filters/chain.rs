@@ -12,6 +12,11 @@ use crate::oneshot::Oneshot;
 
 /// A layer whose type has been forgotten. It is put around the rest of the chain for each request,
 /// so what requests share, as a count or a limit, has to be in the layer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no filter of a proxy",
+    label = "needs `Layer`, around services that take `Request<Body>` and fail with `ProxyError`",
+    note = "`Body` is `front_proxy_layers::body::Body`; a layer for other bodies, as axum's middleware, goes around the proxy"
+)]
 pub trait Filter<R>: Send + Sync {
     /// Takes the request, and gives it to `next` or not.
     fn call(&self, next: Next<R>, request: Request<Body>) -> NextFuture<R>;

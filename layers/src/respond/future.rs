@@ -13,6 +13,7 @@ use crate::body::{RequestProgress, ResponseBody};
 use crate::error::respond::{grpc_response, response};
 use crate::error::{ErrorKind, ProxyError};
 use crate::format::TimePoint;
+use crate::response_flags::ResponseFlags;
 use crate::stream_info::StreamInfo;
 
 pin_project! {
@@ -146,8 +147,11 @@ fn unread_by_layer<R>(response: &Response<ResponseBody<R>>) -> Option<Arc<Reques
     response.extensions().get::<Arc<RequestProgress>>().map(Arc::clone)
 }
 
-/// Takes down where a response comes from.
+/// Takes down where a response comes from, and why it is the last one of several tries.
 fn note<R>(info: &StreamInfo, response: &Response<ResponseBody<R>>) {
+    if let Some(flags) = response.extensions().get::<ResponseFlags>() {
+        info.add_flags(*flags);
+    }
     if response.body().is_local() {
         info.set_details("direct_response");
     } else {

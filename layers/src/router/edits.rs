@@ -16,8 +16,11 @@ pub(crate) struct RouteEdits(pub(super) Edits);
 
 impl RouteEdits {
     /// Makes the first headers.
-    pub(crate) fn local_reply(&self, headers: &mut HeaderMap) {
+    pub(crate) fn local_reply(&self, status: StatusCode, headers: &mut HeaderMap) {
+        self.0.set_replied(Some(status));
         self.0.edit_response(headers);
+        // The filter's own headers come behind, and don't know it.
+        self.0.set_replied(None);
     }
 
     /// The same for a failure.
@@ -99,7 +102,7 @@ impl Edits {
         if let Some(info) = &self.info {
             info.fail(&error);
         }
-        self.set_replied(error.kind().status());
+        self.set_replied(Some(error.kind().status()));
         self.edit_response(error.headers_mut());
         error
     }
@@ -109,13 +112,13 @@ impl Edits {
         if let Some(info) = &self.info {
             info.set_details("direct_response");
         }
-        self.set_replied(status);
+        self.set_replied(Some(status));
         self.edit_response(headers);
     }
 
-    fn set_replied(&self, status: StatusCode) {
+    fn set_replied(&self, status: Option<StatusCode>) {
         if let Some(info) = &self.info {
-            info.set_replied(if self.grpc { StatusCode::OK } else { status });
+            info.set_replied(if self.grpc { status.and(Some(StatusCode::OK)) } else { status });
         }
     }
 

@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::discover::{Member, MemberSet};
 use crate::error::ErrorKind;
 use crate::format::{Format, FormatContext};
+use crate::response_flags::ResponseFlag;
 
 fn info() -> StreamInfo {
     let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
@@ -66,7 +67,8 @@ fn the_request_is_the_one_that_was_taken_down() {
 #[test]
 fn a_failure_sets_flags_and_details() {
     let info = info();
-    info.fail(&ProxyError::new(ErrorKind::ConnectionTerminated).after_retries());
+    let flag = ResponseFlag::UpstreamRetryLimitExceeded;
+    info.fail(&ProxyError::new(ErrorKind::ConnectionTerminated).with_flag(flag));
     let text = render(&info, "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%");
     assert_eq!(text, "URX,UC upstream_reset_before_response_started{connection_termination}");
 }

@@ -191,8 +191,14 @@ where
             let status = answer.status();
             let tunnel = status == StatusCode::SWITCHING_PROTOCOLS
                 || is_granted(*this.asked == Asked::Connect, status);
-            if *this.last && !tunnel {
+            // An HTTP/1.0 client is told of the end by the end of the connection.
+            let endless = !*this.chunks && !answer.headers().contains_key(CONTENT_LENGTH);
+            if (*this.last || endless) && !tunnel {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if !*this.chunks && ends_connection(&answer) {
+                // hyper would tell a client of HTTP/1.0 that asked for it that the connection stays.
+                *answer.version_mut() = Version::HTTP_10;
             }
             if let (Some(request), Some(exchange)) =
                 (answer.extensions().get::<Arc<RequestProgress>>(), &exchange)
@@ -212,7 +218,7 @@ where
             if let Some(phrase) = reason_phrase(status) {
                 answer.extensions_mut().insert(phrase);
             }
-            let announced = announced(&answer);
+            let announced = if tunnel { None } else { announced(&answer) };
             let (parts, body) = answer.into_parts();
             let slot = exchange.as_ref().and_then(|exchange| exchange.state().trailers());
             // An HTTP/1.0 client knows no chunks.
@@ -268,13 +274,18 @@ fn is_bodiless(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// The length that a 304 announces of a body it has not (RFC 9110 section 8.6). hyper writes
-/// `content-length` only if the body says that there is something to send.
-fn announced<B>(answer: &Response<B>) -> Option<u64> {
-    if answer.status() != StatusCode::NOT_MODIFIED {
-        return None;
+/// The length that an answer announces, where there is no body to send. hyper writes
+/// `content-length` where it stands only if the body says that there is something to come.
+fn announced<B: Body>(answer: &Response<B>) -> Option<u64> {
+    let length = || answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok();
+    match answer.status() {
+        // Of a body that it has not (RFC 9110 section 8.6).
+        StatusCode::NOT_MODIFIED => length().filter(|length| *length > 0),
+        status if is_bodiless(status) || status.is_informational() => None,
+        // Left to itself, hyper writes it behind everything else.
+        _ if answer.body().is_end_stream() => length().filter(|length| *length == 0),
+        _ => None,
     }
-    answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok().filter(|length| *length > 0)
 }
 
 impl<B> ExchangeBody<B>

@@ -56,7 +56,9 @@ impl<R: Resolver> LogicalDns<R> {
                 Ok((ip, answer)) => {
                     self.stats.success.increment(1);
                     let same = known.replace(ip) == Some(ip);
-                    self.stats.named_again.increment(u64::from(same));
+                    if same {
+                        self.stats.named_again.increment(1);
+                    }
                     if same || !sink.update(vec![self.target.member(ip)]) {
                         self.stats.no_rebuild.increment(1);
                     }

@@ -140,7 +140,9 @@ fn apply(
     let known = state.members.as_deref().unwrap_or_default();
     let again = known.iter().filter(|member| seen.contains(&member.address.ip())).count();
     let same = state.members.is_some() && again == known.len() && again == members.len();
-    stats.named_again.increment(again as u64);
+    if again > 0 {
+        stats.named_again.increment(again as u64);
+    }
     let heaviest = members.iter().map(|member| member.weight).max().unwrap_or(1);
     stats.max_host_weight.set(f64::from(heaviest));
     if !same {
