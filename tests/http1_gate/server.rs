@@ -30,6 +30,7 @@ pub(crate) struct Server {
 
 pub(crate) fn serve(config: GateConfig) -> Server {
     let (client, server) = tokio::io::duplex(1 << 16);
+    let passes = !config.answer_100_continue;
     let config = Arc::new(config);
     let mut builder = Builder::new();
     config.configure(&mut builder);
@@ -41,7 +42,7 @@ pub(crate) fn serve(config: GateConfig) -> Server {
         let seen = Arc::clone(&seen);
         move |request| answer(request, Arc::clone(&seen))
     });
-    let service = TrackedService::new(service, Arc::clone(&state));
+    let service = TrackedService::new(service, Arc::clone(&state)).pass_interim(passes);
     let task = tokio::spawn(async move {
         let connection = builder.serve_connection(TokioIo::new(gate), service).with_upgrades();
         let _ = connection.await;

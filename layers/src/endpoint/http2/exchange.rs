@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
+use h2::client::ResponseFuture;
 use http::{Request, Response, Version};
 use http_body::Body as _;
 
@@ -25,8 +26,7 @@ use crate::route::view;
 /// Whoever waits for the response sends the request's body with the same polls: there is no task
 /// for it. Dropped before the response has ended, the stream is reset.
 pub(crate) struct Http2Exchange {
-    response: Option<h2::client::ResponseFuture>,
-    body: Option<Http2Body>,
+    response: Coming,
     sending: Option<Pin<Box<SendBody<Body>>>>,
     ended: bool,
     /// The request asks for a tunnel: its own half of the stream has no end.
@@ -36,11 +36,17 @@ pub(crate) struct Http2Exchange {
     /// The request that is under way, where it has a body.
     progress: Option<Arc<RequestProgress>>,
     slow: SlowUpstream,
-    /// Where an interim response goes; and whether the request is internal.
-    interim: Option<(Interim, bool)>,
     /// The connection's task has had its turn: the stream is open.
     opened: bool,
     streams: Http2Streams,
+}
+
+/// What of the response is waited for.
+enum Coming {
+    /// Its head. Also an interim response, where somebody wants it; and whether he is internal.
+    Head(ResponseFuture, Option<(Interim, bool)>),
+    Body(Http2Body),
+    Nothing,
 }
 
 impl Http2Streams {
@@ -86,15 +92,13 @@ impl Http2Streams {
             Box::pin(SendBody::new(body, stream, pending).of_request())
         });
         Ok(Http2Exchange {
-            response: Some(response),
-            body: None,
+            response: Coming::Head(response, interim),
             sending,
             ended: false,
             tunnel,
             spared: false,
             progress,
             slow: SlowUpstream::default(),
-            interim,
             opened: false,
             streams: self,
         })
@@ -109,7 +113,7 @@ impl Http2Exchange {
     ) -> Poll<Result<Response<()>, SendError>> {
         let failed = self.poll_sending(cx).err();
         self.look_for_interim(cx);
-        let Some(response) = &mut self.response else {
+        let Coming::Head(response, _) = &mut self.response else {
             return Poll::Pending;
         };
         let error = match (Pin::new(response).poll(cx), failed) {
@@ -118,9 +122,8 @@ impl Http2Exchange {
                 // The client is answered in its own version.
                 parts.version = Version::HTTP_11;
                 let body = Http2Body::of_response(body);
-                self.response = None;
                 self.ended = body.is_end_stream();
-                self.body = Some(body);
+                self.response = Coming::Body(body);
                 return Poll::Ready(Ok(Response::from_parts(parts, ())));
             }
             (Poll::Ready(Err(error)), _) => {
@@ -136,19 +139,20 @@ impl Http2Exchange {
             }
             (Poll::Pending, None) => return Poll::Pending,
         };
-        self.response = None;
+        self.response = Coming::Nothing;
         Poll::Ready(Err(SendError { error, unsent: None }))
     }
 
     /// Passes the first interim response on, where somebody wants it. Others are nothing to `h2`.
     fn look_for_interim(&mut self, cx: &mut Context<'_>) {
-        while let (Some((interim, internal)), Some(response)) = (&self.interim, &mut self.response)
+        while let Coming::Head(response, wanted) = &mut self.response
+            && let Some((interim, internal)) = wanted
             && let Poll::Ready(Some(Ok(head))) = response.poll_informational(cx)
         {
             if interim::is_passed(head.status()) {
                 self.streams.stats().charge(head.status(), *internal);
                 interim.put(head.status(), head.headers());
-                self.interim = None;
+                *wanted = None;
             }
         }
     }
@@ -166,7 +170,7 @@ impl Http2Exchange {
             let error = ProxyError::new(ErrorKind::DownstreamClosed).with_source(error);
             return Poll::Ready(Some(Err(error)));
         }
-        let Some(body) = &mut self.body else {
+        let Coming::Body(body) = &mut self.response else {
             return Poll::Ready(None);
         };
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
@@ -188,8 +192,8 @@ impl Http2Exchange {
 
     /// The stream, once its response has begun.
     pub(crate) fn stream(&self) -> Option<Http2Stream> {
-        let id = self.body.as_ref()?.stream_id();
-        Some(Http2Stream::new(&self.streams.connection().seen, id))
+        let Coming::Body(body) = &self.response else { return None };
+        Some(Http2Stream::new(&self.streams.connection().seen, body.stream_id()))
     }
 
     /// An error of the request's body is the client's. Those of the stream show in the response.
