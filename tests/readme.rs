@@ -11,7 +11,6 @@ mod process_support;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -162,12 +161,8 @@ struct Ports {
 
 impl Ports {
     fn free() -> Self {
-        // Below the ports that connections get, and free on all the addresses that the sandbox uses.
-        let start = 15_000 + (std::process::id() % 15_000) as u16;
-        let mut free = (start..32_000).filter_map(|port| TcpListener::bind(("0.0.0.0", port)).ok());
-        let sockets = [(); 5].map(|()| free.next().expect("a port"));
         let [http, https, admin, control, service] =
-            sockets.map(|socket| socket.local_addr().expect("an address").port().to_string());
+            process_support::free_ports().map(|port| port.to_string());
         Self { http, https, admin, control, service }
     }
 

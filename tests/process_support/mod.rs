@@ -6,6 +6,7 @@ pub(crate) mod bootstrap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -70,8 +71,17 @@ impl Drop for Running {
     }
 }
 
+/// Ports that are free on all addresses, for processes that are told theirs. They lie below those
+/// that the system gives to connections, one of which might take them before the process does.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 15_000) as u16;
+    let sockets = [(); N].map(|()| {
+        let mut tried = (0..15_000).map(|_| NEXT.fetch_add(1, Ordering::Relaxed));
+        tried
+            .find_map(|n| TcpListener::bind(("0.0.0.0", 15_000 + (first + n) % 15_000)).ok())
+            .expect("a free port")
+    });
     sockets.map(|socket| socket.local_addr().expect("bound").port())
 }
 
