@@ -116,7 +116,11 @@ async fn answer(
     for (name, value) in trailers.iter().flatten() {
         seen[at] += &format!("|trailer {name}: {value:?}");
     }
-    Ok(text(format!("<{path} {body}>")))
+    let mut answer = text(format!("<{path} {body}>"));
+    // As all answers of the proxy have it whose length is known.
+    let length = http::HeaderValue::from(answer.body().size_hint().lower());
+    answer.headers_mut().insert(http::header::CONTENT_LENGTH, length);
+    Ok(answer)
 }
 
 /// Says something, then reads the request to its end.
