@@ -38,6 +38,7 @@ mod switch;
 mod tries;
 mod tunnel;
 pub(crate) mod upstream_body;
+mod upstream_request;
 
 pub use builder::ClusterBuilder;
 pub use future::ResponseFuture;
