@@ -149,6 +149,17 @@ async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// A counter of the listener's connection manager.
+fn counted(server: &Server, name: &str) -> u64 {
+    let name = format!("http.ingress_http.downstream_{name}");
+    let selection = server.stats().select(&Query::default());
+    let stat = selection.values().iter().find(|stat| stat.name() == name);
+    match stat.map(front_proxy::stats::Stat::value) {
+        Some(StatValue::Counter(value)) => value,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
 const NEVER: FlushOptions =
     FlushOptions { interval: Duration::from_secs(3600), min_size: 64 * 1024 };
 
@@ -238,43 +249,39 @@ async fn a_client_that_leaves_in_the_middle_is_counted_and_logged() {
         (Some("/hang"), "GET /hang HTTP/1.1\r\nhost: h\r\n\r\n".to_owned()),
     ];
     let mut expected = Vec::new();
+    let (mut sent, mut closed) = (0, 0);
     for (logged, bytes) in &left {
         for reset in [false, true] {
             let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
             stream.write_all(bytes.as_bytes()).await.expect("sent");
-            tokio::time::sleep(Duration::from_millis(60)).await;
+            sent += bytes.len() as u64;
+            // Or a reset takes along what nobody has read yet.
+            eventually("read", || counted(&server, "cx_rx_bytes_total") == sent).await;
             if reset {
                 socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("set");
             }
             drop(stream);
-            tokio::time::sleep(Duration::from_millis(60)).await;
+            closed += 1;
+            eventually("closed", || counted(&server, "cx_destroy") == closed).await;
             expected.extend(
                 logged.map(|path| format!("{path} 0 DC downstream_remote_disconnect HTTP/1.1")),
             );
         }
     }
-    let selection = server.stats().select(&Query::default());
-    server.shutdown().await;
-    assert_eq!(lines(&path), expected);
-    let (begun, closed) = (expected.len() as u64, 2 * left.len() as u64);
+    let begun = expected.len() as u64;
     for (stat, value) in [
         ("rq_total", begun),
         ("rq_rx_reset", begun),
-        ("cx_destroy", closed),
         ("cx_destroy_remote", closed),
         ("cx_destroy_remote_active_rq", begun),
         ("rq_completed", 0),
         ("rq_4xx", 0),
         ("rq_response_before_rq_complete", 0),
     ] {
-        let name = format!("http.ingress_http.downstream_{stat}");
-        let counted = selection.values().iter().find(|stat| stat.name() == name);
-        let counted = counted.map(front_proxy::stats::Stat::value);
-        assert!(
-            matches!(counted, Some(StatValue::Counter(n)) if n == value),
-            "{stat}: {counted:?}"
-        );
+        assert_eq!(counted(&server, stat), value, "{stat}");
     }
+    server.shutdown().await;
+    assert_eq!(lines(&path), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,6 +343,8 @@ async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
         stream.write_all(&then).await.expect("sent");
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
+    let mut closed = 4;
+    eventually("closed", || counted(&server, "cx_destroy") == closed).await;
     // Heads of which nothing becomes a request: one that does not end, and one with a name in capitals.
     for head in
         [frame(1, 1, 1, b"\x82\x86\x84"), frame(1, 5, 1, b"\x82\x86\x84\x41\x01h\x00\x01A\x01b")]
@@ -343,16 +352,12 @@ async fn how_an_http2_stream_ended_is_logged_as_envoy_flags_it() {
         let begin = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[]), head];
         let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
         stream.write_all(&begin.concat()).await.expect("sent");
-        tokio::time::sleep(Duration::from_millis(150)).await;
         drop(stream);
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        closed += 1;
+        eventually("closed", || counted(&server, "cx_destroy") == closed).await;
     }
-    let cut_by_proxy = server.stats().select(&Query::default());
-    let name = "http.ingress_http.downstream_cx_destroy_local_active_rq";
-    let cut_by_proxy = cut_by_proxy.values().iter().find(|stat| stat.name() == name);
-    let cut_by_proxy = cut_by_proxy.map(front_proxy::stats::Stat::value);
     // The requests, and not the connections: those were closed by the clients.
-    assert!(matches!(cut_by_proxy, Some(StatValue::Counter(2))), "{cut_by_proxy:?}");
+    assert_eq!(counted(&server, "cx_destroy_local_active_rq"), 2);
     server.shutdown().await;
     let expected = [
         "/hang/cut 0 DC downstream_remote_disconnect",
