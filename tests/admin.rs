@@ -761,7 +761,7 @@ async fn on_the_wire() {
     handle.shutdown();
     assert!(server.await.expect("no panic").is_ok());
     let active = Query::parse(Some("filter=^http.admin.downstream_cx_active$")).expect("valid");
-    for _ in 0..200 {
+    for _ in 0..2000 {
         if registry.select(&active).values()[0].value() == StatValue::Gauge(0) {
             return;
         }

@@ -160,7 +160,7 @@ async fn checks_show_their_codecs_and_what_breaks_them() {
     for more in ["", ", codec_client_type: HTTP2"] {
         let proxy = Proxy::start(&[rude], 1, "", &checks(more)).await;
         let mut broken = 0;
-        for _ in 0..500 {
+        for _ in 0..2000 {
             broken = proxy.stat("upstream_cx_protocol_error").await;
             if broken > 0 {
                 break;

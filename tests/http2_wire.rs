@@ -289,8 +289,8 @@ async fn an_idle_connection_is_told_and_then_closed() {
     let manager =
         "drain_timeout: 0.3s\n          common_http_protocol_options: {idle_timeout: 0.1s}";
     let proxy = proxy(manager).await;
-    let mut wire = Wire::connect(proxy.address).await;
     let began = Instant::now();
+    let mut wire = Wire::connect(proxy.address).await;
     let notice = wire.next_of(GOAWAY).await;
     assert_eq!((&notice.payload[..4], notice.code()), (&[0x7f, 0xff, 0xff, 0xff][..], 0));
     // What was on its way is still served.

@@ -140,7 +140,7 @@ static_resources:
 
     /// Waits until a counter is at `want`: what is counted of a connection is counted at its end.
     pub(crate) async fn counts(&self, name: &str, want: u64) {
-        for _ in 0..300 {
+        for _ in 0..2000 {
             if self.find_counter(name) == Some(want) {
                 return;
             }

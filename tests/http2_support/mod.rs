@@ -95,7 +95,7 @@ static_resources:
 
     /// Waits until a stat has a value.
     pub(crate) async fn until(&self, name: &str, value: u64) {
-        for _ in 0..200 {
+        for _ in 0..2000 {
             if self.find_stat(name) == Some(value) {
                 return;
             }
@@ -178,7 +178,7 @@ impl Wire {
                 }
             }
             let read = self.stream.read_buf(&mut self.buffer);
-            let read = tokio::time::timeout(Duration::from_secs(5), read).await;
+            let read = tokio::time::timeout(Duration::from_secs(20), read).await;
             match read.expect("an answer in time") {
                 Ok(0) | Err(_) => return None,
                 Ok(_) => {}

@@ -239,7 +239,7 @@ static_resources:
 
     /// Waits until a stat has this value.
     pub(crate) async fn until_stat(&self, name: &str, value: u64) {
-        for _ in 0..500 {
+        for _ in 0..2000 {
             if self.find_stat(name).await == Some(value) {
                 return;
             }

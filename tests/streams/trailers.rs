@@ -50,12 +50,12 @@ async fn chunked(stream: &mut TcpStream) -> String {
             text.push(stream.read_u8().await.unwrap());
         }
     };
-    timeout(Duration::from_secs(5), read).await.expect("an end in time");
+    timeout(Duration::from_secs(20), read).await.expect("an end in time");
     String::from_utf8(text).unwrap()
 }
 
 async fn next(told: &mut mpsc::UnboundedReceiver<String>) -> String {
-    timeout(Duration::from_secs(5), told.recv()).await.expect("in time").expect("a request")
+    timeout(Duration::from_secs(20), told.recv()).await.expect("in time").expect("a request")
 }
 
 #[tokio::test]
