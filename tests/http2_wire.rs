@@ -323,6 +323,36 @@ async fn a_connection_serves_no_more_than_it_may() {
     assert!(proxy.stat("http2.goaway_sent") <= 1);
 }
 
+/// It is told to leave, says nothing to that, and goes on asking.
+#[tokio::test]
+async fn a_client_that_does_not_leave_is_served_no_more() {
+    let manager = "drain_timeout: 0.1s\n          \
+                   common_http_protocol_options: {max_connection_duration: 0.1s}";
+    let proxy = proxy(manager).await;
+    let mut wire = Wire::connect(proxy.address).await;
+    wire.next_of(GOAWAY).await;
+    // It ends where nothing is asked any more, and a request that comes too late is refused.
+    let (mut refused, mut ended) = (false, false);
+    for stream in (1..2000).step_by(2) {
+        wire.request(stream, &GET, true).await;
+        let answer = loop {
+            match wire.next().await {
+                Some(frame) if matches!(frame.kind, RST_STREAM | DATA) => break Some(frame.kind),
+                Some(_) => {}
+                None => break None,
+            }
+        };
+        refused |= answer == Some(RST_STREAM);
+        ended = answer.is_none();
+        if ended {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(ended, "refused: {refused}");
+    proxy.until("http.in.downstream_cx_active", 0).await;
+}
+
 #[tokio::test]
 async fn a_client_that_answers_no_ping_is_cut_off() {
     let manager = "http2_protocol_options: \

@@ -28,7 +28,7 @@ mod state;
 mod stream;
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -47,6 +47,7 @@ use h2::{Reason, RecvStream};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use self::gate::{Http2Gate, goaway};
@@ -202,6 +203,9 @@ struct Serving<'a, IO> {
     timers: Timers,
     signal: Signal,
     phase: Drain,
+    /// How long a client that has been told to leave may take to say that it has heard.
+    patience: Option<Pin<Box<Sleep>>>,
+    overdue: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,6 +275,8 @@ where
             timers,
             signal,
             phase: Drain::Not,
+            patience: None,
+            overdue: false,
         }
     }
 
@@ -313,6 +319,9 @@ where
             if self.requests != before {
                 continue;
             }
+            if self.poll_overdue(cx) && self.streams.is_empty() {
+                return Poll::Ready(End::Drained);
+            }
             if let Some(keepalive) = &mut self.keepalive
                 && keepalive.poll_dead(cx).is_ready()
             {
@@ -328,6 +337,18 @@ where
                 _ => return Poll::Pending,
             }
         }
+    }
+
+    /// Whether the client has left `drain_timeout` unanswered: `h2` would wait for it, and serve it
+    /// meanwhile.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(patience) = &mut self.patience
+            && patience.as_mut().poll(cx).is_ready()
+        {
+            self.patience = None;
+            self.overdue = true;
+        }
+        self.overdue
     }
 
     /// Drives the requests. True if the client has given up too many of them.
@@ -375,6 +396,11 @@ where
     /// Begins to serve a request. False if it ends the connection.
     fn accept(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> bool {
         let id = respond.stream_id().as_u32();
+        if self.overdue {
+            self.state.forget(id);
+            respond.send_reset(Reason::REFUSED_STREAM);
+            return true;
+        }
         self.requests += 1;
         self.leave_in_time();
         let codec = &self.state.codec;
@@ -471,6 +497,7 @@ where
     /// Ends the connection when the requests have ended that are under way.
     fn finish(&mut self) {
         self.phase = Drain::Final;
+        self.patience = Some(Box::pin(sleep(self.chain.timeouts().drain)));
         self.connection.graceful_shutdown();
     }
 }
