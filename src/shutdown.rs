@@ -154,7 +154,7 @@ impl Signal {
         let told = async move {
             let _ = self.phase.wait_for(|current| *current >= phase).await;
         };
-        Reached { told, leave, phase, waker: None }
+        Reached { told, leave, waker: None }
     }
 
     /// The phase as of now.
@@ -171,13 +171,13 @@ impl Signal {
 }
 
 pin_project! {
-    /// Asks whoever says so once for each task that waits: a connection is polled for each of its
-    /// requests, and the way through a channel is long.
+    /// Looks at an atomic as long as nothing has been said at all: a connection is polled for each of
+    /// its requests, and the way through a channel is long. After that the channel is asked each
+    /// time, for it forgets who waits with every phase.
     struct Reached<F> {
         #[pin]
         told: F,
         leave: Arc<Leave>,
-        phase: Phase,
         // Of the task that is told.
         waker: Option<Waker>,
     }
@@ -189,7 +189,7 @@ impl<F: Future<Output = ()>> Future for Reached<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let is_told = this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if is_told && this.leave.phase.load(Ordering::Acquire) < *this.phase as u8 {
+        if is_told && this.leave.phase.load(Ordering::Acquire) == Phase::Running as u8 {
             return Poll::Pending;
         }
         let polled = this.told.poll(cx);
@@ -214,6 +214,25 @@ mod tests {
         signal.reached(Phase::ListenersClosed).await;
         drop(shutdown);
         signal.reached(Phase::Stopped).await;
+    }
+
+    /// What it waits for comes after something else that it is woken for.
+    #[tokio::test]
+    async fn a_phase_is_reached_by_way_of_others() {
+        for phase in [Phase::Draining, Phase::Stopped] {
+            let shutdown = Shutdown::new();
+            let mut signal = shutdown.signal();
+            let waits = tokio::spawn(async move { signal.reached(phase).await });
+            for step in [Phase::InboundClosed, Phase::ListenersClosed, phase] {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+                assert!(!waits.is_finished(), "{step:?}");
+                shutdown.advance(step);
+            }
+            let reached = tokio::time::timeout(std::time::Duration::from_secs(20), waits).await;
+            reached.expect("it is told").expect("no panic");
+        }
     }
 
     #[tokio::test]

@@ -210,3 +210,27 @@ fn the_admin_port_is_obeyed_while_it_ends() {
     assert!(process.wait().success());
     assert_eq!(hanging.read(&mut [0; 16]).unwrap_or(0), 0);
 }
+
+/// What an orchestrator does before it takes an instance away, and then.
+#[test]
+fn it_ends_after_its_listeners_were_drained() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let [front, admin] = free_addresses();
+    let access = folder.path().join("access.log");
+    let mut config = config(front, upstream.local_addr().unwrap(), &access);
+    let port = admin.port();
+    config.push_str(&format!(
+        "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}\n"
+    ));
+    let mut process = start(&[], &config);
+    // Idle afterwards.
+    let mut idle = until_open(front);
+    send(&mut idle, "/first");
+    idle.read_exact(&mut [0; 12]).unwrap();
+    assert!(post(admin, "/drain_listeners").starts_with("HTTP/1.1 200 "));
+    until("the listener to close", || TcpStream::connect(front).is_err());
+    process.signal("-TERM");
+    assert!(process.wait().success());
+    idle.read_to_end(&mut Vec::new()).unwrap();
+}

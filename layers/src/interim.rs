@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::lock::lock;
@@ -58,6 +59,8 @@ impl Interim {
         for name in OF_THE_CONNECTION {
             response.headers_mut().remove(name);
         }
+        // It has no body, whatever it says (RFC 9110 section 8.6).
+        response.headers_mut().remove(CONTENT_LENGTH);
         *slot = Slot::Here(Box::new(response));
     }
 }
@@ -84,6 +87,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("link", HeaderValue::from_static("</a>"));
         headers.insert("connection", HeaderValue::from_static("close"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("5"));
         let status = |code| StatusCode::from_u16(code).unwrap();
         for not in [101, 105, 199] {
             interim.put(status(not), &headers);

@@ -4,11 +4,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::Buf as _;
+use bytes::Buf;
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 /// A body that goes on to its end where hyper stops at its last byte.
 ///
@@ -50,6 +52,9 @@ impl<B> Measured<B> {
     }
 }
 
+/// How late an end may be. What comes later is given up, as is a body that goes on.
+const LATE: Duration = Duration::from_secs(5);
+
 /// Takes the end when it comes.
 fn linger<B>(mut body: B)
 where
@@ -58,9 +63,17 @@ where
 {
     // A runtime that is shutting down takes its streams along.
     let Ok(runtime) = Handle::try_current() else { return };
-    runtime.spawn(async move {
-        while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
-    });
+    runtime.spawn(timeout(LATE, async move {
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            if has_data(&frame) {
+                return;
+            }
+        }
+    }));
+}
+
+fn has_data<D: Buf>(frame: &Frame<D>) -> bool {
+    frame.data_ref().is_some_and(Buf::has_remaining)
 }
 
 impl<B> Drop for Measured<B> {
@@ -96,7 +109,12 @@ impl<B: Body + Unpin> Body for Measured<B> {
             // behind a length.
             while *left == 0 && !this.ended && !inner.is_end_stream() {
                 match Pin::new(&mut *inner).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(Some(Ok(frame))) if !has_data(&frame) => {}
+                    // More than was announced: it is given up when it is dropped.
+                    Poll::Ready(Some(Ok(_))) => {
+                        this.left = None;
+                        break;
+                    }
                     Poll::Ready(_) => this.ended = true,
                     Poll::Pending => break,
                 }
@@ -199,6 +217,36 @@ mod tests {
         drop(send);
         tokio::task::yield_now().await;
         assert!(progress.completed_at().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_come_is_given_up() {
+        let (send, mut body, _) = self::body();
+        send.send(data("abc")).expect("open");
+        assert_eq!(read(&mut body), "abc");
+        drop(body);
+        tokio::time::sleep(LATE / 2).await;
+        assert!(!send.is_closed());
+        tokio::time::sleep(LATE).await;
+        assert!(send.is_closed());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_goes_on_is_given_up() {
+        let (send, mut body, _) = self::body();
+        send.send(data("abc")).expect("open");
+        assert_eq!(read(&mut body), "abc");
+        drop(body);
+        send.send(data("d")).expect("open");
+        tokio::task::yield_now().await;
+        assert!(send.is_closed());
+        let (send, mut body, _) = self::body();
+        for piece in ["abc", "d"] {
+            send.send(data(piece)).expect("open");
+        }
+        assert_eq!(read(&mut body), "abc");
+        drop(body);
+        assert!(send.is_closed());
     }
 
     #[tokio::test]
