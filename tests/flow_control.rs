@@ -291,7 +291,7 @@ const UPLOAD: usize = 200_000;
 #[tokio::test]
 async fn an_upload_that_has_come_whole_is_the_upstreams_to_answer() {
     for (size, status, cut) in [(UPLOAD, 504, 0), (UPLOAD / 2, 408, 1)] {
-        let manager = "stream_idle_timeout: 0.5s";
+        let manager = "stream_idle_timeout: 1.5s";
         let proxy = Proxy::start(takes_nothing().await, manager, HTTP2).await;
         let head_of_it =
             format!("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: {UPLOAD}\r\n\r\n");
@@ -302,8 +302,8 @@ async fn an_upload_that_has_come_whole_is_the_upstreams_to_answer() {
         assert!(answer.starts_with(line.as_bytes()), "{}", String::from_utf8_lossy(&answer));
         until(&proxy, "http.in.downstream_rq_active", 0).await;
         assert_eq!(proxy.stat("http.in.downstream_rq_idle_timeout"), 1);
-        assert_eq!(proxy.stat("http.in.downstream_rq_rx_reset"), cut, "{status}");
-        assert_eq!(proxy.stat("cluster.app.upstream_rq_tx_reset"), 1);
+        until(&proxy, "cluster.app.upstream_rq_tx_reset", 1).await;
+        until(&proxy, "http.in.downstream_rq_rx_reset", cut).await;
         until(&proxy, PENDING, 0).await;
 
         let mut client = Wire::connect(proxy.address).await;
@@ -315,7 +315,7 @@ async fn an_upload_that_has_come_whole_is_the_upstreams_to_answer() {
         assert_eq!(client.next_of(DATA).await.payload, b"stream timeout");
         assert_eq!(proxy.stat(&format!("http.in.downstream_rq_{}xx", status / 100)), 2);
         until(&proxy, "http.in.downstream_rq_active", 0).await;
-        assert_eq!(proxy.stat("http.in.downstream_rq_rx_reset"), 2 * cut, "{status}");
+        until(&proxy, "http.in.downstream_rq_rx_reset", 2 * cut).await;
         until(&proxy, PENDING, 0).await;
     }
 }
@@ -349,7 +349,7 @@ async fn a_client_that_leaves_is_seen_behind_what_it_has_sent() {
     drop(client);
     until(&proxy, "http.in.downstream_rq_active", 0).await;
     until(&proxy, "cluster.app.upstream_rq_tx_reset", 1).await;
-    assert_eq!(proxy.stat("http.in.downstream_rq_rx_reset"), 1);
+    until(&proxy, "http.in.downstream_rq_rx_reset", 1).await;
     until(&proxy, PENDING, 0).await;
 }
 
@@ -413,14 +413,14 @@ async fn a_stream_is_not_done_with_before_its_client_has_the_end() {
     end.notify_one();
     until(&proxy, DEFERRED, 1).await;
     skip(&mut client, 1 << 20).await;
-    assert_eq!(proxy.stat(DEFERRED), 1);
+    until(&proxy, DEFERRED, 1).await;
     skip(&mut client, WHOLE - (1 << 20)).await;
     until(&proxy, DEFERRED, 0).await;
     // The end comes first, and then the client is found to be slow; until it is gone.
     end.notify_one();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").await.expect("taken");
     until(&proxy, DEFERRED, 1).await;
-    assert_eq!(proxy.stat("cluster.app.http2.streams_active"), 1);
+    until(&proxy, "cluster.app.http2.streams_active", 1).await;
     drop(client);
     until(&proxy, DEFERRED, 0).await;
     until(&proxy, "cluster.app.http2.streams_active", 0).await;
@@ -443,7 +443,7 @@ async fn a_stream_is_not_over_before_its_request_is() {
         assert!(left > WHOLE / 2, "the request's end is held back");
         skip(&mut client, 64 << 10).await;
         left -= 64 << 10;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     skip(&mut client, left).await;
     until(&proxy, DEFERRED, 0).await;

@@ -222,7 +222,7 @@ async fn layers_that_stand_together_do_so_around_an_apps_own_routes() {
     };
     let handler = ServiceBuilder::new()
         .layer(UpstreamStatsLayer::new(stats))
-        .layer(TimeoutLayer::new(Duration::from_millis(200)))
+        .layer(TimeoutLayer::new(Duration::from_secs(2)))
         .layer(HashPolicyLayer::new([]))
         .layer(RetryLayer::new(policy))
         .layer(BufferLayer::new(1000))

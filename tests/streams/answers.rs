@@ -1,6 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 
 use super::front::{Front, Parts, answers, app};
 
@@ -178,18 +180,25 @@ async fn an_upstream_that_answers_in_http_10_is_asked_in_http_11() {
 #[tokio::test]
 async fn a_408_to_nobody_is_no_error() {
     for (farewell, errors) in [("408 Request Timeout", 0), ("409 Conflict", 1)] {
-        let app = app(move |mut stream, _| async move {
-            let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-            let _ = stream.write_all(ok.as_bytes()).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            let last = format!("HTTP/1.1 {farewell}\r\nconnection: close\r\n\r\n");
-            let _ = stream.write_all(last.as_bytes()).await;
+        let answered = Arc::new(Notify::new());
+        let leaves = Arc::clone(&answered);
+        let app = app(move |mut stream, _| {
+            let leaves = Arc::clone(&leaves);
+            async move {
+                let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                let _ = stream.write_all(ok.as_bytes()).await;
+                leaves.notified().await;
+                let last = format!("HTTP/1.1 {farewell}\r\nconnection: close\r\n\r\n");
+                let _ = stream.write_all(last.as_bytes()).await;
+            }
         })
         .await;
         let front = Front::start(app, Parts::default()).await;
         let mut client = front.connect().await;
         client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
         assert!(client.answer().await.starts_with("HTTP/1.1 200 "));
+        front.expect("cluster.app.upstream_rq_active", 0).await;
+        answered.notify_one();
         front.expect("cluster.app.upstream_cx_destroy", 1).await;
         front.expect("cluster.app.upstream_cx_protocol_error", errors).await;
     }
