@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_does_not_come_is_given_up() {
-        let (send, mut body, _) = self::body();
+        let (send, mut body, _) = body();
         send.send(data("abc")).expect("open");
         assert_eq!(read(&mut body), "abc");
         drop(body);
@@ -233,20 +233,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_goes_on_is_given_up() {
-        let (send, mut body, _) = self::body();
-        send.send(data("abc")).expect("open");
-        assert_eq!(read(&mut body), "abc");
-        drop(body);
-        send.send(data("d")).expect("open");
-        tokio::task::yield_now().await;
-        assert!(send.is_closed());
-        let (send, mut body, _) = self::body();
-        for piece in ["abc", "d"] {
-            send.send(data(piece)).expect("open");
+        // Behind the drop, and before it.
+        for late in [true, false] {
+            let (send, mut body, _) = body();
+            send.send(data("abc")).expect("open");
+            if !late {
+                send.send(data("d")).expect("open");
+            }
+            assert_eq!(read(&mut body), "abc");
+            drop(body);
+            if late {
+                send.send(data("d")).expect("open");
+                tokio::task::yield_now().await;
+            }
+            assert!(send.is_closed());
         }
-        assert_eq!(read(&mut body), "abc");
-        drop(body);
-        assert!(send.is_closed());
     }
 
     #[tokio::test]
