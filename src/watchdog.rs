@@ -166,9 +166,7 @@ mod tests {
     fn counts(registry: &Registry, whose: &str) -> [u64; 2] {
         [MISS, MEGA_MISS].map(|leaf| {
             let selection = registry.select(&Query::default());
-            let stat =
-                selection.values().iter().find(|stat| stat.name() == format!("{whose}.{leaf}"));
-            match stat.expect("the counter").value() {
+            match selection.value(&format!("{whose}.{leaf}")).expect("the counter") {
                 StatValue::Counter(value) => value,
                 other => panic!("{other:?}"),
             }

@@ -152,9 +152,7 @@ async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// A counter of the listener's connection manager.
 fn counted(server: &Server, name: &str) -> u64 {
     let name = format!("http.ingress_http.downstream_{name}");
-    let selection = server.stats().select(&Query::default());
-    let stat = selection.values().iter().find(|stat| stat.name() == name);
-    match stat.map(front_proxy::stats::Stat::value) {
+    match server.stats().select(&Query::default()).value(&name) {
         Some(StatValue::Counter(value)) => value,
         other => panic!("{name} is {other:?}"),
     }

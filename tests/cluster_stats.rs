@@ -47,8 +47,7 @@ async fn start(clusters: &str) -> Server {
 /// A number, where it is shown; `None` also where it is not in use and that is asked for.
 fn stat(server: &Server, name: &str, used_only: bool) -> Option<u64> {
     let selection = server.stats().select(&Query { used_only, ..Query::default() });
-    let found = selection.values().iter().find(|stat| stat.name() == name)?.value();
-    match found {
+    match selection.value(name)? {
         StatValue::Counter(value) | StatValue::Gauge(value) => Some(value),
         other => panic!("{name}: {other:?}"),
     }

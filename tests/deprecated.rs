@@ -53,9 +53,7 @@ async fn deprecated_fields_are_counted() {
 
     let server = Server::start(bootstrap, ServerOptions::default()).await.expect("started");
     let selection = server.stats().select(&Query::default());
-    let value = |name: &str| {
-        selection.values().iter().find(|stat| stat.name() == name).expect("a stat").value()
-    };
+    let value = |name: &str| selection.value(name).expect("a stat");
     assert_eq!(value("runtime.deprecated_feature_use"), StatValue::Counter(21));
     let seen = "runtime.deprecated_feature_seen_since_process_start";
     assert_eq!(value(seen), StatValue::Gauge(21));

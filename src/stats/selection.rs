@@ -23,6 +23,21 @@ impl Selection {
         &self.values
     }
 
+    /// The value of the one of this name, where it was selected.
+    ///
+    /// ```
+    /// use front_proxy::stats::{Query, Registry, StatValue};
+    ///
+    /// let registry = Registry::new(1);
+    /// registry.scope().child("server").gauge("live").set(1.0);
+    /// let all = registry.select(&Query::default());
+    /// assert_eq!(all.value("server.live"), Some(StatValue::Gauge(1)));
+    /// assert_eq!(all.value("server.state"), None);
+    /// ```
+    pub fn value(&self, name: &str) -> Option<StatValue> {
+        self.values().iter().find(|stat| stat.name() == name).map(Stat::value)
+    }
+
     /// Histograms by name.
     pub fn histograms(&self) -> &[HistogramReading] {
         &self.histograms

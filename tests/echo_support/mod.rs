@@ -127,7 +127,7 @@ static_resources:
     pub(crate) fn find_counter(&self, name: &str) -> Option<u64> {
         let query = Query::parse(None).expect("an empty query");
         let selection = self.server.stats().select(&query);
-        match selection.values().iter().find(|stat| stat.name() == name)?.value() {
+        match selection.value(name)? {
             StatValue::Counter(value) | StatValue::Gauge(value) => Some(value),
             other => panic!("{name} is {other:?}"),
         }

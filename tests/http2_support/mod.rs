@@ -82,7 +82,7 @@ static_resources:
     /// The value of a counter or gauge, if there is one of the name.
     pub(crate) fn find_stat(&self, name: &str) -> Option<u64> {
         let selection = self.server.stats().select(&Query::default());
-        match selection.values().iter().find(|stat| stat.name() == name)?.value() {
+        match selection.value(name)? {
             StatValue::Counter(value) | StatValue::Gauge(value) => Some(value),
             other => panic!("{name} is {other:?}"),
         }

@@ -75,8 +75,7 @@ impl Front {
 
     fn stat(&self, name: &str) -> Option<u64> {
         let all = self.server.stats().select(&Query::default());
-        let stat = all.values().iter().find(|stat| stat.name() == name)?;
-        match stat.value() {
+        match all.value(name)? {
             StatValue::Counter(value) | StatValue::Gauge(value) => Some(value),
             _ => None,
         }

@@ -84,7 +84,7 @@ impl Proxy {
     /// The same, if it is there.
     pub(crate) fn find_stat(&self, name: &str) -> Option<u64> {
         let selection = self.server.stats().select(&Query::parse(None).unwrap());
-        match selection.values().iter().find(|stat| stat.name() == name)?.value() {
+        match selection.value(name)? {
             StatValue::Counter(value) | StatValue::Gauge(value) => Some(value),
             other => panic!("{name} is {other:?}"),
         }
