@@ -204,7 +204,7 @@ impl Drop for Accepted {
             active.decrement(1.0);
         }
         listener.cx_destroy.increment(1);
-        listener.cx_length_ms.record(self.began.elapsed().as_millis() as f64);
+        listener.cx_length_ms.record_time(self.began.elapsed());
     }
 }
 

@@ -113,6 +113,6 @@ impl Drop for OpenConnection {
                 stats.cx_destroy_local_active_rq.increment(1);
             }
         }
-        stats.cx_length_ms.record(self.began.elapsed().as_millis() as f64);
+        stats.cx_length_ms.record_time(self.began.elapsed());
     }
 }

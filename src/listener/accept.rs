@@ -256,7 +256,7 @@ impl Drop for AcceptedConnection {
         self.listener.connections.fetch_sub(1, Ordering::Relaxed);
         stats.cx_destroy.increment(1);
         stats.cx_active.decrement(1.0);
-        stats.cx_length_ms.record(self.began.elapsed().as_millis() as f64);
+        stats.cx_length_ms.record_time(self.began.elapsed());
         if let Some((_, active)) = stats.workers.get(self.worker) {
             active.decrement(1.0);
         }

@@ -460,7 +460,7 @@ pub(super) fn close_stats(
         }
     }
     stats.cx_active.decrement(1.0);
-    stats.cx_length_ms.record(opened.elapsed().as_millis() as f64);
+    stats.cx_length_ms.record_time(opened.elapsed());
     // A connection that never came about has no number of requests.
     if requests > 0 {
         stats.rq_per_cx.record(f64::from(requests));

@@ -249,7 +249,7 @@ impl Endpoint {
                     (None, Opened::Http2(_)) => stats.speaks_http2(),
                     _ => {}
                 }
-                stats.cx_connect_ms.record(began.elapsed().as_millis() as f64);
+                stats.cx_connect_ms.record_time(began.elapsed());
                 Ok(opened)
             }
             Err(error) => {

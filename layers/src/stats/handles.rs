@@ -137,6 +137,12 @@ impl Histogram {
             value.record(sample);
         }
     }
+
+    /// Records a time, in whole milliseconds.
+    #[inline]
+    pub fn record_time(&self, time: Duration) {
+        self.record(millis(time));
+    }
 }
 
 /// A time in whole milliseconds, as histograms take it.

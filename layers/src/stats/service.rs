@@ -9,7 +9,6 @@ use crate::body::RequestProgress;
 use crate::clock;
 use crate::health_check_filter::HealthChecked;
 
-use super::handles::millis;
 use super::{DownstreamStats, ListenerCodes, ResponseBody, ResponseFuture};
 
 /// Counts requests and responses; see the [module](super).
@@ -79,7 +78,7 @@ impl Drop for ActiveStream {
         }
         if self.completed {
             let took = clock::now().saturating_duration_since(self.began);
-            self.stats.rq_time.record(millis(took));
+            self.stats.rq_time.record_time(took);
         }
     }
 }
