@@ -174,6 +174,12 @@ fn logs_are_opened_anew_and_what_is_cut_is_logged() {
     assert!(read(&own).contains("told to end again"), "{}", read(&own));
 }
 
+/// The part of a bootstrap that opens the admin port.
+fn admin_pages(at: SocketAddr) -> String {
+    let port = at.port();
+    format!("admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}\n")
+}
+
 /// Asks the admin port, and returns its answer.
 fn post(admin: SocketAddr, path: &str) -> String {
     let mut stream = until_open(admin);
@@ -190,10 +196,7 @@ fn the_admin_port_is_obeyed_while_it_ends() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let [front, admin] = free_addresses();
     let mut config = config(front, upstream.local_addr().unwrap(), &access);
-    let port = admin.port();
-    config.push_str(&format!(
-        "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}\n"
-    ));
+    config.push_str(&admin_pages(admin));
     let mut process = start(&["--file-flush-interval-msec", "20"], &config);
     get(front, "/first");
     until("the first line", || !read(&access).is_empty());
@@ -219,10 +222,7 @@ fn it_ends_after_its_listeners_were_drained() {
     let [front, admin] = free_addresses();
     let access = folder.path().join("access.log");
     let mut config = config(front, upstream.local_addr().unwrap(), &access);
-    let port = admin.port();
-    config.push_str(&format!(
-        "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}\n"
-    ));
+    config.push_str(&admin_pages(admin));
     let mut process = start(&[], &config);
     // Idle afterwards.
     let mut idle = until_open(front);
