@@ -16,10 +16,11 @@
 
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, TE};
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::lock::lock;
+use crate::sanitize::remove_from_response;
 use crate::sync::Mutex;
 
 /// Where the interim response to a request comes in.
@@ -38,13 +39,12 @@ impl Interim {
     /// What has come, once.
     pub fn take(&self) -> Option<Response<()>> {
         let mut slot = lock(&self.0);
-        if !matches!(*slot, Slot::Here(_)) {
-            return None;
-        }
-        match std::mem::replace(&mut *slot, Slot::Taken) {
-            Slot::Here(response) => Some(*response),
-            Slot::Empty | Slot::Taken => None,
-        }
+        let (next, taken) = match std::mem::take(&mut *slot) {
+            Slot::Here(response) => (Slot::Taken, Some(*response)),
+            other => (other, None),
+        };
+        *slot = next;
+        taken
     }
 
     /// An upstream has sent this. Taken up if it is the first of those that are passed on.
@@ -56,18 +56,14 @@ impl Interim {
         let mut response = Response::new(());
         *response.status_mut() = status;
         *response.headers_mut() = headers.clone();
-        for name in OF_THE_CONNECTION {
-            response.headers_mut().remove(name);
-        }
+        remove_from_response(response.headers_mut(), false);
+        // Of requests, and what HTTP/2 has no place for.
+        response.headers_mut().remove(TE);
         // It has no body, whatever it says (RFC 9110 section 8.6).
         response.headers_mut().remove(CONTENT_LENGTH);
         *slot = Slot::Here(Box::new(response));
     }
 }
-
-/// RFC 9110 section 7.6.1.
-const OF_THE_CONNECTION: [&str; 6] =
-    ["connection", "te", "transfer-encoding", "upgrade", "keep-alive", "proxy-connection"];
 
 /// Whether Envoy takes an interim response for one that is to be counted, and passed on: it knows
 /// these, and drops others.

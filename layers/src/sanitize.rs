@@ -34,6 +34,7 @@ mod host;
 mod layer;
 pub mod path;
 
+pub(crate) use hop_by_hop::remove_from_response;
 pub use hop_by_hop::{Upgrade, is_last, may_nominate, request_headers, response_headers};
 pub use host::{HostRules, StripPort};
 pub use layer::{ResponseFuture, Sanitize, SanitizeLayer};

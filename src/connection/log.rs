@@ -83,19 +83,25 @@ impl ConnectionLog {
 impl ConnectionLog {
     /// Logs a request whose client left inside its head, which began at `since`.
     pub(super) fn left_in_head(&self, since: Instant) {
-        if let Some((loggers, connection)) = self.logged() {
-            let info = StreamInfo::new(Arc::clone(connection), Version::HTTP_11).begun(Some(since));
-            info.flag(ResponseFlag::DownstreamConnectionTermination);
-            info.set_details("downstream_remote_disconnect");
-            log_all(loggers, &info);
-        }
+        let flag = ResponseFlag::DownstreamConnectionTermination;
+        self.headless(Version::HTTP_11, Some(since), flag, "downstream_remote_disconnect");
     }
 
     /// Logs a request over HTTP/2 that ended in its head, or for what that is like. Nothing of it is
     /// told.
     pub(super) fn refused_stream(&self, flag: ResponseFlag, details: &'static str) {
+        self.headless(Version::HTTP_2, None, flag, details);
+    }
+
+    fn headless(
+        &self,
+        version: Version,
+        since: Option<Instant>,
+        flag: ResponseFlag,
+        details: &'static str,
+    ) {
         if let Some((loggers, connection)) = self.logged() {
-            let info = StreamInfo::new(Arc::clone(connection), Version::HTTP_2);
+            let info = StreamInfo::new(Arc::clone(connection), version).begun(since);
             info.flag(flag);
             info.set_details(details);
             log_all(loggers, &info);

@@ -97,13 +97,11 @@ impl ExpectsHead {
 
     #[inline]
     fn look(&self, read: &[u8], stats: &ClusterStats) {
-        if self.0.load(Ordering::Relaxed) == Self::NO && read.starts_with(b"HTTP/1.") {
-            if read.get(9..12) == Some(b"408") {
+        if self.0.load(Ordering::Relaxed) == Self::NO {
+            if read.starts_with(b"HTTP/1.") && read.get(9..12) == Some(b"408") {
                 self.0.store(Self::GOODBYE, Ordering::Relaxed);
             }
-            return;
-        }
-        if self.0.load(Ordering::Relaxed) != Self::NO && read.starts_with(b"HTTP/1.1 1") {
+        } else if read.starts_with(b"HTTP/1.1 1") {
             self.count(read, stats);
         }
     }

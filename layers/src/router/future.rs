@@ -40,23 +40,21 @@ where
     S: Service<Request<Body>, Error = ProxyError>,
 {
     pub(super) fn forward(
-        service: S,
+        mut service: S,
         request: Request<Body>,
         edits: Option<Edits>,
         envoy_headers: bool,
     ) -> Self {
-        let mut this = Self { state: State::Failed { error: None }, edits, envoy_headers };
-        let mut service = service;
-        this.state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+        let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             // Mostly: then the request is on its way, and not kept here.
             Poll::Ready(Ok(())) => State::Called { future: service.call(request) },
             Poll::Ready(Err(error)) => {
-                let error = finish(error, this.edits.as_ref(), envoy_headers);
+                let error = finish(error, edits.as_ref(), envoy_headers);
                 State::Failed { error: Some(error) }
             }
             Poll::Pending => State::Readying { service, request: Some(Box::new(request)) },
         };
-        this
+        Self { state, edits, envoy_headers }
     }
 
     pub(crate) fn failed(error: ProxyError) -> Self {

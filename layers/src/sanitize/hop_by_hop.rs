@@ -54,6 +54,11 @@ pub fn request_headers(headers: &mut HeaderMap, upgrade: Upgrade) -> Result<(), 
 /// Takes hop-by-hop headers out of a response.
 pub fn response_headers(headers: &mut HeaderMap, switching_protocols: bool) {
     headers::join_single_lines(Side::Response, headers);
+    remove_from_response(headers, switching_protocols);
+}
+
+/// The same, with all else left as it came.
+pub(crate) fn remove_from_response(headers: &mut HeaderMap, switching_protocols: bool) {
     let present = Present::of(headers);
     if !switching_protocols {
         if present.connection {
